@@ -1,0 +1,1 @@
+"""privsynth: differentially private synthetic tables, attacked before they leave and certified."""

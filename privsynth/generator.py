@@ -1,0 +1,81 @@
+"""The contract of a generator and of the distribution it leaves behind; instances live in `generators/`, one file each.
+
+Must never see records: a generator asks the curator, and everything after the noise is post-processing of the transcript.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.domain import Clique, Domain
+from privsynth.measurement import Transcript
+
+if TYPE_CHECKING:
+    from privsynth.dataset import Dataset
+    from privsynth.privacy.curator import Curator
+
+Evidence: TypeAlias = Mapping[str, npt.NDArray[np.int64]]
+"""Conditions for sampling: attribute -> the codes that are allowed (one or more)."""
+
+
+class AbstractDistribution(ABC):
+    """A distribution over encoded records, made from a transcript alone.
+
+    Privacy: post-processing of noisy answers; using it any number of times spends nothing.
+    """
+
+    domain: Domain
+
+    @property
+    @abstractmethod
+    def total(self) -> float:
+        """Estimated number of records (at least 1), from noisy counts."""
+
+    @abstractmethod
+    def project(self, clique: Clique) -> npt.NDArray[np.float64]:
+        """Expected counts of the clique's cells, summing to `total`. Shapes: `domain.shape(clique)`."""
+
+    @abstractmethod
+    def draw(self, n: int, rng: np.random.Generator, given: Evidence | None = None) -> Dataset:
+        """Draw n records, rows in random order; with `given`, from the conditional distribution, exactly.
+
+        Raises: FitError when the evidence has probability zero under the model.
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What `AbstractGenerator.restore` needs to rebuild this distribution, as named arrays (for npz, no pickle)."""
+
+
+class AbstractGenerator(ABC):
+    """SELECT and MEASURE through a curator, then GENERATE from the transcript.
+
+    An instance holds public settings only. `name` is the file's name in `generators/`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def measure(self, curator: Curator) -> None:
+        """Spend the curator's budget; what was learned is `curator.transcript`."""
+
+    @abstractmethod
+    def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        """Fit the model to a transcript: deterministic, spends nothing, can be redone by anyone who has the transcript."""
+
+    @abstractmethod
+    def restore(
+        self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
+    ) -> AbstractDistribution:
+        """Rebuild a distribution from `AbstractDistribution.arrays()` without fitting again."""
+
+    @final
+    def fit(self, curator: Curator) -> AbstractDistribution:
+        """Measure, then estimate."""
+        self.measure(curator)
+        return self.estimate(curator.domain, curator.transcript)

@@ -1,0 +1,174 @@
+"""What crosses the wall: events (what was spent) and the noisy answers that were bought with them.
+
+Must never hold an exact answer: everything in this file is public from the moment it exists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.domain import Clique
+from privsynth.errors import FitError
+
+Mechanism: TypeAlias = Literal["discrete-gaussian", "exponential", "stability-threshold"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One use of a mechanism: enough to account for it, nothing about its outcome.
+
+    Units: `rho` is zCDP; `delta` is the additional failure probability (0 but for stability thresholds);
+        `sensitivity_squared` is the squared L2 sensitivity for "discrete-gaussian" and "stability-threshold", and the
+        squared range sensitivity of the score for "exponential"; `sigma_squared` is the noise's variance parameter;
+        `epsilon` the exponential mechanism's parameter.
+    Source: Canonne, Kamath, Steinke 2020 for the Gaussian's rho = sensitivity^2 / (2 sigma^2);
+        Cesar, Rogers 2021 (bounded range) for the exponential mechanism's rho = epsilon^2 / 8.
+    """
+
+    stage: str
+    mechanism: Mechanism
+    rho: Fraction
+    sensitivity_squared: int
+    delta: Fraction = Fraction(0)
+    sigma_squared: Fraction | None = None
+    epsilon: Fraction | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; exact numbers are strings "p/q"."""
+        out: dict[str, Any] = {
+            "stage": self.stage,
+            "mechanism": self.mechanism,
+            "rho": str(self.rho),
+            "delta": str(self.delta),
+            "sensitivitySquared": self.sensitivity_squared,
+        }
+        if self.sigma_squared is not None:
+            out["sigmaSquared"] = str(self.sigma_squared)
+        if self.epsilon is not None:
+            out["epsilon"] = str(self.epsilon)
+        return out
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Event:
+        """Read what `to_json` wrote."""
+        return cls(
+            stage=value["stage"],
+            mechanism=value["mechanism"],
+            rho=Fraction(value["rho"]),
+            delta=Fraction(value["delta"]),
+            sensitivity_squared=int(value["sensitivitySquared"]),
+            sigma_squared=Fraction(value["sigmaSquared"]) if "sigmaSquared" in value else None,
+            epsilon=Fraction(value["epsilon"]) if "epsilon" in value else None,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measurement:
+    """The noisy table of one clique.
+
+    Shapes: `values` is int64 with one axis an attribute of `clique`, in that order.
+    Privacy: the output of a discrete Gaussian mechanism; public.
+    """
+
+    clique: Clique
+    values: npt.NDArray[np.int64]
+    event: Event
+
+    def __post_init__(self) -> None:
+        if self.event.sigma_squared is None:
+            raise FitError("a measurement needs an event with sigma_squared")
+        if self.values.ndim != len(self.clique):
+            raise FitError(f"a measurement of {len(self.clique)} attributes needs as many axes, not {self.values.ndim}")
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise in each cell (to within the discrete Gaussian's rounding)."""
+        assert self.event.sigma_squared is not None
+        return math.sqrt(self.event.sigma_squared)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with the values flattened in C order."""
+        return {
+            "type": "measurement",
+            "clique": list(self.clique),
+            "shape": list(self.values.shape),
+            "values": self.values.reshape(-1).tolist(),
+            "event": self.event.to_json(),
+        }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which clique a private selection chose, and out of how many."""
+
+    chosen: Clique
+    candidates: int
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "type": "selection",
+            "chosen": list(self.chosen),
+            "candidates": self.candidates,
+            "event": self.event.to_json(),
+        }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """A fact about one column that was bought: its categories, its bounds or its bin edges.
+
+    `found` is what the schema is completed with: labels (str) or edges and bounds (decimal strings).
+    """
+
+    column: str
+    fact: Literal["categories", "bounds", "edges"]
+    found: tuple[str, ...]
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "type": "purchase",
+            "column": self.column,
+            "fact": self.fact,
+            "found": list(self.found),
+            "event": self.event.to_json(),
+        }
+
+
+Entry: TypeAlias = Measurement | Selection | Purchase
+Transcript: TypeAlias = tuple[Entry, ...]
+"""All that crossed the wall for one fit, in order. Models, reports and error bars are functions of it alone."""
+
+
+def entry_from_json(value: Mapping[str, Any]) -> Entry:
+    """Read one entry that `to_json` wrote; FitError when its type is unknown."""
+    event = Event.from_json(value["event"])
+    match value["type"]:
+        case "measurement":
+            values = np.asarray(value["values"], dtype=np.int64).reshape(value["shape"])
+            return Measurement(clique=tuple(value["clique"]), values=values, event=event)
+        case "selection":
+            return Selection(chosen=tuple(value["chosen"]), candidates=int(value["candidates"]), event=event)
+        case "purchase":
+            return Purchase(column=value["column"], fact=value["fact"], found=tuple(value["found"]), event=event)
+        case other:
+            raise FitError(f'measurements: unknown entry type "{other}"; was this file written by a newer version?')
+
+
+def measurements(transcript: Transcript) -> tuple[Measurement, ...]:
+    """The noisy tables of a transcript, in order."""
+    return tuple(entry for entry in transcript if isinstance(entry, Measurement))
