@@ -1,0 +1,190 @@
+"""Accounting: from what was spent to what it means, and from what is allowed to what may be spent.
+
+Must never look at data, and must never round in the spender's favour: costs are integers rounded up, caps rounded down.
+
+The currency inside a release is zCDP (exact fractions of rho); the ledger's is Renyi DP at a fixed grid of orders.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias, final
+
+from privsynth.errors import MechanismError
+
+Exact: TypeAlias = Fraction | int | str | float
+"""A number given exactly: a fraction, an integer, a decimal string, or a float taken at its binary value."""
+
+NANO = 10**9
+PICO = 10**12
+
+ORDERS: tuple[Fraction, ...] = tuple(1 + Fraction(round(1000 * 2 ** (step / 4)), 1000) for step in range(-12, 61))
+"""Renyi orders that the ledger keeps, from 1.125 to 32,769, a quarter of an octave apart (of order minus one)."""
+
+CONVERSION = "optimal zCDP to (epsilon, delta) conversion (Canonne, Kamath, Steinke 2020, proposition 12)"
+
+
+def positive(value: Exact, what: str) -> Fraction:
+    """Read an exact positive number; MechanismError for zero, negative, NaN, infinite or unreadable ones."""
+    try:
+        number = Fraction(value)
+    except (ValueError, OverflowError, TypeError, ZeroDivisionError):
+        raise MechanismError(f"{what} must be a positive number, written like 1.0 or 1e-6") from None
+    if number <= 0:
+        raise MechanismError(f"{what} must be above zero; {what} = {value} promises nothing that can be computed")
+    return number
+
+
+def probability(value: Exact, what: str = "delta") -> Fraction:
+    """Read an exact probability strictly between 0 and 1."""
+    number = positive(value, what)
+    if number >= 1:
+        raise MechanismError(f"{what} must be below 1, and far below one over the number of people; found {value}")
+    return number
+
+
+def _epsilon_at_order(rdp: float, order: float, delta: float) -> float:
+    """(epsilon, delta) from Renyi divergence `rdp` at one order. Source: CKS 2020, proposition 12."""
+    return rdp + math.log1p(-1 / order) - (math.log(delta) + math.log(order)) / (order - 1)
+
+
+def epsilon_of(rho: Exact, delta: Exact) -> float:
+    """The smallest epsilon that rho-zCDP implies at delta, rounded up.
+
+    Privacy: every order gives a valid bound, so the search's tolerance costs tightness and never validity.
+    Source: Canonne, Kamath, Steinke 2020, proposition 12, minimised over the order.
+    """
+    spent = Fraction(rho)
+    if spent == 0:
+        return 0.0
+    cost, failure = float(positive(spent, "rho")), float(probability(delta))
+
+    def at(log_order: float) -> float:
+        order = 1 + math.exp(log_order)
+        return _epsilon_at_order(cost * order, order, failure)
+
+    low, high = math.log(1e-6), math.log(1e9)
+    for _ in range(200):
+        third = (high - low) / 3
+        if at(low + third) <= at(high - third):
+            high -= third
+        else:
+            low += third
+    return max(0.0, at((low + high) / 2)) * (1 + 1e-12)
+
+
+def rho_for(epsilon: Exact, delta: Exact) -> Fraction:
+    """The largest rho (a multiple of 2**-60) whose epsilon at delta is at most `epsilon`.
+
+    Raises: MechanismError when epsilon or delta is not a positive number, or delta is not below 1.
+    """
+    target, failure = positive(epsilon, "epsilon"), probability(delta)
+    if target > 10_000:
+        raise MechanismError(f"epsilon = {epsilon} is no protection; ask for at most 10000")
+    low, high = 0, 2**60 * (int(target) + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if epsilon_of(Fraction(middle, 2**60), failure) <= target:
+            low = middle
+        else:
+            high = middle
+    if low == 0:
+        raise MechanismError(f"epsilon = {epsilon} at delta = {delta} leaves no budget; raise one of them")
+    return Fraction(low, 2**60)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a release costs, as the ledger keeps it.
+
+    Units: `nano_rdp[i]` is 1e-9 of Renyi divergence at ORDERS[i], rounded up; `pico_delta` 1e-12 of probability, rounded up.
+    Privacy: costs of adaptively chosen releases add up at a fixed order (Feldman, Zrnic 2021; Whitehouse et al. 2023).
+    """
+
+    nano_rdp: tuple[int, ...]
+    pico_delta: int
+
+    def __post_init__(self) -> None:
+        if len(self.nano_rdp) != len(ORDERS) or min((*self.nano_rdp, self.pico_delta)) < 0:
+            raise MechanismError(f"a cost has {len(ORDERS)} orders and no negative part")
+
+    @classmethod
+    def of(cls, rho: Exact, delta: Exact = 0) -> Cost:
+        """The cost of rho-zCDP (a straight line in the order) with additional failure probability delta."""
+        spent, failure = Fraction(rho), Fraction(delta)
+        return cls(
+            nano_rdp=tuple(math.ceil(spent * order * NANO) for order in ORDERS), pico_delta=math.ceil(failure * PICO)
+        )
+
+    @classmethod
+    def total(cls, costs: Iterable[Cost]) -> Cost:
+        """The sum of costs; the zero cost for none."""
+        out = cls.of(0)
+        for cost in costs:
+            out = out + cost
+        return out
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            nano_rdp=tuple(a + b for a, b in zip(self.nano_rdp, other.nano_rdp, strict=True)),
+            pico_delta=self.pico_delta + other.pico_delta,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """What a population may ever spend: (epsilon, delta) for life, held at one Renyi order fixed in advance.
+
+    Half of delta pays for the conversion, half for mechanisms with a failure probability of their own.
+    Privacy: a filter at a fixed order stays valid when releases are chosen adaptively; the order that admits the most
+        zCDP is chosen here, from epsilon and delta alone, and never again.
+    Source: Feldman, Zrnic 2021 ("Individual privacy accounting via a Renyi filter"), for the fixed-order filter.
+    """
+
+    epsilon: Fraction
+    delta: Fraction
+
+    def __post_init__(self) -> None:
+        positive(self.epsilon, "lifetime epsilon")
+        probability(self.delta, "lifetime delta")
+        if self.nano_rdp <= 0:
+            raise MechanismError("the lifetime epsilon and delta leave no budget; raise one of them")
+
+    @classmethod
+    def of(cls, epsilon: Exact, delta: Exact) -> Cap:
+        """Read a cap from exact numbers."""
+        return cls(epsilon=positive(epsilon, "lifetime epsilon"), delta=probability(delta, "lifetime delta"))
+
+    def _room(self, order: Fraction) -> float:
+        return float(self.epsilon) - _epsilon_at_order(0.0, float(order), float(self.delta / 2))
+
+    @property
+    def order_index(self) -> int:
+        """Index into ORDERS of the order at which this cap is held."""
+        return max(range(len(ORDERS)), key=lambda index: self._room(ORDERS[index]) / float(ORDERS[index]))
+
+    @property
+    def nano_rdp(self) -> int:
+        """The cap at that order, rounded down."""
+        return math.floor(self._room(ORDERS[self.order_index]) * (1 - 1e-12) * NANO)
+
+    @property
+    def pico_delta(self) -> int:
+        """The cap on the sum of the mechanisms' own failure probabilities, rounded down."""
+        return math.floor(self.delta / 2 * PICO)
+
+    def admits(self, cost: Cost) -> bool:
+        """Whether a population that has spent `cost` in all is within this cap."""
+        return cost.nano_rdp[self.order_index] <= self.nano_rdp and cost.pico_delta <= self.pico_delta
+
+    def epsilon_spent(self, cost: Cost) -> float:
+        """Epsilon, at this cap's delta, of all that was spent, rounded up; 0 when nothing was."""
+        if cost == Cost.of(0):
+            return 0.0
+        order, rdp = float(ORDERS[self.order_index]), cost.nano_rdp[self.order_index] / NANO
+        return max(0.0, _epsilon_at_order(rdp, order, float(self.delta / 2))) * (1 + 1e-12)
