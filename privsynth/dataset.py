@@ -1,0 +1,201 @@
+"""Dataset: integer codes over a Domain, and exact tables of any attributes, fast.
+
+Must never add noise or decide what may be published: it holds private records, and its tables are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.domain import Clique, Domain
+from privsynth.errors import SchemaError
+
+Codes: TypeAlias = npt.NDArray[np.unsignedinteger]
+Counts: TypeAlias = npt.NDArray[np.int64]
+Axes: TypeAlias = tuple[int, ...]
+"""Positions of columns, ascending."""
+
+_BLOCK_ROWS = 32_768
+"""Rows counted at a time: sixteen columns of 2-byte codes then stay in a 1 MB cache."""
+
+_CACHED_CELLS = 131_072
+"""Largest table (1 MB of int64) that stays in cache while it is incremented."""
+
+_SHARED_ROWS = 100_000
+"""From so many rows on, one larger table is counted for several wanted ones, which are summed out of it."""
+
+_SHARED_CELLS, _SHARED_AXES = 32_768, 4
+"""A shared table's limits: cell numbers of two bytes, and few enough axes that computing them stays cheap."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Encoded records, a column an attribute, in the domain's order.
+
+    Shapes: every column is (rows,) of unsigned codes below the attribute's size.
+    Privacy: exact and private unless it was drawn from a model.
+    Raises: SchemaError when a column is missing, signed, of another length or holds a code outside the domain.
+    """
+
+    columns: tuple[Codes, ...]
+    domain: Domain
+
+    def __post_init__(self) -> None:
+        if len(self.columns) != len(self.domain):
+            raise SchemaError(
+                f"dataset: the domain has {len(self.domain)} attributes, found {len(self.columns)} columns"
+            )
+        for name, size, column in zip(self.domain.attributes, self.domain.sizes, self.columns, strict=True):
+            if column.ndim != 1 or column.shape != self.columns[0].shape:
+                raise SchemaError(f'dataset: column "{name}" must be one-dimensional and as long as the first column')
+            if not np.issubdtype(column.dtype, np.unsignedinteger):
+                raise SchemaError(f'dataset: column "{name}" must hold unsigned codes; use Dataset.from_columns')
+            if column.size and int(column.max()) >= size:
+                raise _outside(name, size)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, npt.ArrayLike], domain: Domain) -> Dataset:
+        """Make a dataset from {name: integer codes}; the codes are stored in the narrowest unsigned type.
+
+        Raises: SchemaError when an attribute is absent, one too many, not integer, or holds a code outside the domain.
+        """
+        extra = [name for name in columns if name not in domain]
+        absent = [name for name in domain.attributes if name not in columns]
+        if extra or absent:
+            raise SchemaError(f"dataset: columns not in the domain: {extra}; attributes without a column: {absent}")
+        return cls(tuple(_narrow(name, domain.size(name), columns[name]) for name in domain.attributes), domain)
+
+    @property
+    def rows(self) -> int:
+        """Number of records; 0 when there are no columns."""
+        return len(self.columns[0]) if self.columns else 0
+
+    def column(self, attribute: str) -> Codes:
+        """The codes of one attribute."""
+        return self.columns[self.domain.index(attribute)]
+
+    def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Dataset:
+        """The records at these positions, or where the mask is true, in that order."""
+        return Dataset(tuple(column[index] for column in self.columns), self.domain)
+
+    def marginal(self, clique: Clique) -> Counts:
+        """Exact table of one clique. Shapes: `domain.shape(clique)`."""
+        return self.marginals([clique])[0]
+
+    def marginals(self, cliques: Sequence[Clique]) -> list[Counts]:
+        """Exact tables of all cliques, in their order, in one pass over the records.
+
+        Shapes: the i-th table is `domain.shape(cliques[i])`, its axes in the clique's order.
+        """
+        wanted = [
+            tuple(self.domain.index(name) for name in self.domain.project(clique).attributes) for clique in cliques
+        ]
+        keys = list(dict.fromkeys(tuple(sorted(axes)) for axes in wanted))
+        source = _shared_tables(keys, self.domain.sizes, self.rows)
+        counted = self._count(sorted(set(source.values())))
+        tables = {key: _sum_down(counted[source[key]], source[key], key) for key in keys}
+        return [_reorder(tables[tuple(sorted(axes))], axes) for axes in wanted]
+
+    def _count(self, tables: Sequence[Axes]) -> dict[Axes, Counts]:
+        """Count each of these tables directly: small ones block by block together, large ones alone."""
+        shapes = {axes: tuple(self.domain.sizes[axis] for axis in axes) for axes in tables}
+        flat = {axes: np.zeros(int(np.prod(shapes[axes], dtype=np.int64)), dtype=np.int64) for axes in tables}
+        small = [axes for axes in tables if axes and flat[axes].size <= _CACHED_CELLS]
+        for start in range(0, self.rows, _BLOCK_ROWS):
+            self._count_block(small, flat, start, _BLOCK_ROWS)
+        for axes in tables:
+            if not axes:
+                flat[axes][0] = self.rows
+            elif flat[axes].size > _CACHED_CELLS:
+                rows = max(_BLOCK_ROWS, flat[axes].size)
+                for start in range(0, self.rows, rows):
+                    self._count_block([axes], flat, start, rows)
+        return {axes: flat[axes].reshape(shapes[axes]) for axes in tables}
+
+    def _count_block(self, tables: Sequence[Axes], flat: Mapping[Axes, Counts], start: int, rows: int) -> None:
+        """Add the rows [start, start + rows) to every table.
+
+        The cell numbers are computed in the narrowest type that holds them (vector instructions), then widened once.
+        """
+        length = min(rows, self.rows - start)
+        cells = np.empty(length, dtype=np.intp)
+        work = {kind: np.empty(length, dtype=kind) for kind in (np.uint16, np.uint32, np.uint64)}
+        block = {
+            axis: self.columns[axis][start : start + length] for axis in {axis for axes in tables for axis in axes}
+        }
+        short = {axis: codes.astype(np.uint16, copy=False) for axis, codes in block.items() if codes.itemsize <= 2}
+        block.update(short)
+        for axes in tables:
+            size = flat[axes].size
+            kind = np.uint16 if size < 1 << 16 else np.uint32 if size < 1 << 32 else np.uint64
+            index = work[kind]
+            np.copyto(index, block[axes[0]], casting="unsafe")
+            for axis in axes[1:]:
+                np.multiply(index, kind(self.domain.sizes[axis]), out=index)
+                np.add(index, block[axis], out=index, casting="unsafe")
+            np.copyto(cells, index, casting="unsafe")
+            flat[axes][:] += np.bincount(cells, minlength=size)
+
+
+def _outside(name: str, size: int) -> SchemaError:
+    return SchemaError(f'dataset: column "{name}" holds a code outside its {size} levels; encode it with its schema')
+
+
+def _narrow(name: str, size: int, column: npt.ArrayLike) -> Codes:
+    codes = np.asarray(column)
+    if codes.size and not np.issubdtype(codes.dtype, np.integer):
+        raise SchemaError(f'dataset: column "{name}" must hold integer codes, found {codes.dtype}')
+    if codes.size and (int(codes.min()) < 0 or int(codes.max()) >= size):
+        raise _outside(name, size)
+    return codes.astype(np.min_scalar_type(size - 1), copy=False)
+
+
+def _shared_tables(keys: Sequence[Axes], sizes: Sequence[int], rows: int) -> dict[Axes, Axes]:
+    """For every wanted table the table that is counted for it: itself, or with many records one that several share.
+
+    A table grows by the attribute that completes most of the wanted ones not yet served, while it stays in cache and
+    far smaller than the records, so that fewer increments are made than wanted tables times records.
+    """
+    if rows < _SHARED_ROWS or not keys:
+        return {key: key for key in keys}
+    limit = min(rows // 8, _SHARED_CELLS)
+    size = np.asarray(sizes, dtype=np.float64)
+    member = np.zeros((len(keys), len(sizes)), dtype=bool)
+    for row, key in enumerate(keys):
+        member[row, list(key)] = True
+    length = member.sum(axis=1)
+    waiting = np.ones(len(keys), dtype=bool)
+    source: dict[Axes, Axes] = {}
+    order = sorted(range(len(keys)), key=lambda row: -float(np.prod(size[member[row]])))
+    for seed in order:
+        if not waiting[seed]:
+            continue
+        table = member[seed].copy()
+        while table.sum() < _SHARED_AXES:
+            nearly = waiting & ((member & table).sum(axis=1) == length - 1)
+            gain = member[nearly].sum(axis=0) * ~table * (size * np.prod(size[table]) <= limit)
+            if not gain.any():
+                break
+            table[int(np.argmax(gain))] = True
+        served = waiting & ((member & table).sum(axis=1) == length)
+        axes = tuple(int(axis) for axis in np.flatnonzero(table))
+        source.update({keys[int(row)]: axes for row in np.flatnonzero(served)})
+        waiting &= ~served
+    return source
+
+
+def _sum_down(table: Counts, axes: Axes, key: Axes) -> Counts:
+    drop = tuple(position for position, axis in enumerate(axes) if axis not in key)
+    return table.sum(axis=drop, dtype=np.int64) if drop else table
+
+
+def _reorder(table: Counts, axes: Axes) -> Counts:
+    """Transpose a table with ascending axes to the wanted order; always a fresh, contiguous array."""
+    rank = sorted(axes)
+    return np.array(table.transpose([rank.index(axis) for axis in axes]), order="C")

@@ -1,0 +1,138 @@
+"""Datasets: every table equals brute force, whatever route counts it, and codes outside the domain are refused."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privsynth import dataset
+from privsynth.dataset import Dataset
+from privsynth.domain import Clique, Domain
+from privsynth.errors import SchemaError
+
+
+def brute_force(columns: dict[str, npt.NDArray[np.integer]], domain: Domain, clique: Clique) -> npt.NDArray[np.int64]:
+    table = np.zeros(domain.shape(clique), dtype=np.int64)
+    for row in zip(*(columns[name].tolist() for name in clique), strict=True):
+        table[row] += 1
+    return table
+
+
+def make(sizes: tuple[int, ...], rows: int, seed: int) -> tuple[dict[str, npt.NDArray[np.integer]], Domain]:
+    rng = np.random.default_rng(seed)
+    domain = Domain(tuple(f"a{i}" for i in range(len(sizes))), sizes)
+    return {name: rng.integers(0, size, rows) for name, size in zip(domain.attributes, sizes, strict=True)}, domain
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.sampled_from([1, 2, 3, 5, 300]), min_size=1, max_size=5).map(tuple),
+    rows=st.integers(0, 60),
+    seed=st.integers(0, 2**32 - 1),
+    shared=st.booleans(),
+    data=st.data(),
+)
+def test_tables_equal_brute_force_on_both_routes(
+    sizes: tuple[int, ...], rows: int, seed: int, shared: bool, data: st.DataObject
+) -> None:
+    columns, domain = make(sizes, rows, seed)
+    names = st.permutations(domain.attributes).flatmap(
+        lambda p: st.integers(0, min(3, len(p))).map(lambda k: tuple(p[:k]))
+    )
+    cliques = data.draw(st.lists(names, max_size=6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "_SHARED_ROWS", 0 if shared else 10**9)
+        patch.setattr(dataset, "_BLOCK_ROWS", 16)
+        tables = Dataset.from_columns(columns, domain).marginals(cliques)
+    assert len(tables) == len(cliques)
+    for clique, table in zip(cliques, tables, strict=True):
+        if clique:
+            np.testing.assert_array_equal(table, brute_force(columns, domain, clique))
+        else:
+            assert table.shape == ()
+            assert int(table) == rows
+
+
+def test_all_pairs_of_many_records_are_summed_out_of_fewer_tables() -> None:
+    sizes = (2, 42, 16, 7, 15, 6, 5, 2, 9, 20, 30, 25, 12, 3, 10)
+    columns, domain = make(sizes, 120_000, 1)
+    keys = list(itertools.combinations(range(len(sizes)), 2))
+    source = dataset._shared_tables(keys, sizes, 120_000)
+    assert len(set(source.values())) < 40
+    assert all(set(key) <= set(source[key]) for key in keys)
+    assert dataset._shared_tables(keys, sizes, 99_999) == {key: key for key in keys}
+    cliques = [(domain.attributes[i], domain.attributes[j]) for i, j in keys]
+    for (one, two), table in zip(cliques, Dataset.from_columns(columns, domain).marginals(cliques), strict=True):
+        cells = columns[one] * domain.size(two) + columns[two]
+        np.testing.assert_array_equal(table.reshape(-1), np.bincount(cells, minlength=table.size))
+
+
+@pytest.mark.parametrize("sizes", [(300, 250), (1, 65_536), (70_000, 2), (70_000, 70_000)])
+def test_wide_tables_are_counted_with_wide_cell_numbers(sizes: tuple[int, int]) -> None:
+    columns, domain = make(sizes, 500, 2)
+    columns["a0"][:2] = sizes[0] - 1
+    columns["a1"][:2] = sizes[1] - 1
+    if np.prod(sizes) < 10**6:
+        table = Dataset.from_columns(columns, domain).marginal(("a1", "a0"))
+        np.testing.assert_array_equal(table, brute_force(columns, domain, ("a1", "a0")))
+    else:
+        table = Dataset.from_columns(columns, domain).marginal(("a0",))
+        assert int(table[-1]) >= 2
+        assert int(table.sum()) == 500
+
+
+def test_codes_are_stored_narrow_and_rows_can_be_taken() -> None:
+    columns, domain = make((3, 300), 20, 3)
+    data = Dataset.from_columns(columns, domain)
+    assert [column.dtype for column in data.columns] == [np.uint8, np.uint16]
+    np.testing.assert_array_equal(data.take(np.array([4, 0])).column("a1"), columns["a1"][[4, 0]])
+    assert data.take(columns["a0"] == 1).rows == int((columns["a0"] == 1).sum())
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": [0, 3], "b": [0, 0]}, 'column "a" holds a code outside its 3 levels'),
+        ({"a": [0, -1], "b": [0, 0]}, 'column "a" holds a code outside its 3 levels'),
+        ({"a": [0.0, 1.0], "b": [0, 0]}, 'column "a" must hold integer codes'),
+        ({"a": [0, 1]}, "attributes without a column"),
+        ({"a": [0, 1], "b": [0, 1], "c": [0, 1]}, "columns not in the domain"),
+        ({"a": [0, 1], "b": [0]}, "as long as the first column"),
+        ({"a": [[0, 1]], "b": [[0, 1]]}, "one-dimensional"),
+    ],
+)
+def test_columns_that_do_not_fit_the_domain_are_refused_without_their_values(
+    columns: dict[str, list[int]], message: str
+) -> None:
+    with pytest.raises(SchemaError, match=message) as caught:
+        Dataset.from_columns(columns, Domain(("a", "b"), (3, 2)))
+    assert "-1" not in str(caught.value)
+
+
+def test_a_dataset_refuses_signed_codes_codes_outside_and_missing_columns() -> None:
+    domain = Domain(("a",), (3,))
+    with pytest.raises(SchemaError, match="unsigned"):
+        Dataset((np.zeros(2, dtype=np.int64),), domain)  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="outside its 3 levels"):
+        Dataset((np.array([3], dtype=np.uint8),), domain)
+    with pytest.raises(SchemaError, match="found 0 columns"):
+        Dataset((), domain)
+
+
+def test_a_clique_must_name_known_attributes_once() -> None:
+    data = Dataset.from_columns({"a": [0, 1]}, Domain(("a",), (2,)))
+    for clique in (("a", "a"), ("b",)):
+        with pytest.raises(SchemaError):
+            data.marginal(clique)
+
+
+def test_no_columns_and_no_rows() -> None:
+    assert Dataset((), Domain((), ())).rows == 0
+    empty = Dataset.from_columns({"a": []}, Domain(("a",), (2,)))
+    assert empty.rows == 0
+    assert empty.marginal(("a",)).tolist() == [0, 0]
