@@ -1,0 +1,148 @@
+"""The only place where noise is drawn: exact integers, from the operating system's entropy, with no seed.
+
+Must never round a probability: a draw that 64 random bits cannot decide is decided with more bits and more precision.
+
+How the discrete Gaussian is drawn: the magnitude's distribution function is enclosed between integers (`exact_cdf.py`); 63
+random bits u name the interval [u, u+1) / 2^63; where no threshold lies inside it the answer is certain, and where one does
+(about one draw in 2^56) further bits are drawn until it is. So the output has the exact distribution, not a rounded one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import abstractmethod
+from fractions import Fraction
+from functools import lru_cache
+from typing import ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from privsynth.errors import MechanismError
+from privsynth.privacy.exact_cdf import MagnitudeCdf, pick_exactly
+from privsynth.privacy.source import AbstractNoiseSource
+
+_BLOCK = 1 << 17
+_UNIFORM_BITS = 63
+_MAX_SIGMA = 1 << 18
+
+
+class _AbstractBitSource(AbstractNoiseSource):
+    """Exact sampling from a stream of unpredictable bits."""
+
+    @abstractmethod
+    def _stream_key(self) -> bytes:
+        """48 bytes that key one call's AES-256-CTR stream; never the same twice."""
+
+    @final
+    def gaussian(self, exact: npt.NDArray[np.int64], sigma_squared: Fraction) -> npt.NDArray[np.int64]:
+        """Add exact discrete Gaussian noise. Source: the distribution of Canonne, Kamath, Steinke 2020, definition 1."""
+        if exact.dtype != np.int64:
+            raise MechanismError(f"noise is added to int64 counts, not to {exact.dtype}")
+        if sigma_squared <= 0 or sigma_squared > _MAX_SIGMA**2:
+            raise MechanismError(f"sigma must be above 0 and at most {_MAX_SIGMA}; raise the budget")
+        table = _table(sigma_squared)
+        bits = _Bits(self._stream_key())
+        noise = np.empty(exact.size, dtype=np.int64)
+        for start in range(0, exact.size, _BLOCK):
+            stop = min(start + _BLOCK, exact.size)
+            noise[start:stop] = _draw_block(table, bits, stop - start)
+        return exact + noise.reshape(exact.shape)
+
+    @final
+    def exponential(self, scores: npt.NDArray[np.int64], rate: Fraction) -> int:
+        """Choose exactly: floats decide when their error bound allows it, enclosures of the weights otherwise."""
+        if scores.dtype != np.int64 or scores.ndim != 1 or not scores.size:
+            raise MechanismError("the exponential mechanism needs at least one int64 score")
+        if rate < 0:
+            raise MechanismError("the exponential mechanism's rate cannot be negative")
+        bits = _Bits(self._stream_key())
+        uniform = int(bits.words(1)[0])
+        gaps = scores.max() - scores
+        weights = np.exp(-gaps.astype(np.float64) * float(rate))
+        cumulative = np.cumsum(weights)
+        total = float(cumulative[-1])
+        low, high = uniform / 2**64 * total, (uniform + 1) / 2**64 * total
+        chosen = int(np.searchsorted(cumulative, low, side="right"))
+        below = float(cumulative[chosen - 1]) if chosen else 0.0
+        # Each weight is off by at most 2^-41 of itself (argument below 746, rounded twice), the sum by 2^-52 a term.
+        margin = total * (2.0**-40 + len(scores) * 2.0**-51)
+        certain = chosen < len(scores) and (chosen == 0 or low - below > margin) and cumulative[chosen] - high > margin
+        if certain:
+            return chosen
+        return pick_exactly([int(gap) for gap in gaps], rate, uniform, 64, bits.integer)
+
+    @final
+    def key(self) -> bytes:
+        """Fresh key bytes."""
+        return self._stream_key()[:32]
+
+
+@final
+class SystemNoise(_AbstractBitSource):
+    """Noise from the operating system's entropy: each call keys its own AES-256-CTR stream with 48 fresh bytes.
+
+    Privacy: safe after a fork and after a virtual machine is copied, because nothing is kept between calls.
+    """
+
+    name: ClassVar[str] = "os-entropy-aes256ctr"
+    signable: ClassVar[bool] = True
+
+    def _stream_key(self) -> bytes:
+        return os.urandom(48)
+
+
+@final
+class UnsafeSeededNoise(_AbstractBitSource):
+    """NOT PRIVATE: noise that anyone who knows the seed can subtract. For tests; a release made with it is never signed."""
+
+    name: ClassVar[str] = "UNSAFE-seeded"
+    signable: ClassVar[bool] = False
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._calls = 0
+
+    def _stream_key(self) -> bytes:
+        self._calls += 1
+        return hashlib.sha384(f"unsafe {self._seed} {self._calls}".encode()).digest()
+
+
+@final
+class _Bits:
+    """One call's stream of bits: AES-256-CTR."""
+
+    def __init__(self, key: bytes) -> None:
+        self._encrypt = Cipher(algorithms.AES256(key[:32]), modes.CTR(key[32:48])).encryptor()
+
+    def words(self, count: int) -> npt.NDArray[np.uint64]:
+        """`count` independent uniform 64-bit words."""
+        return np.frombuffer(self._encrypt.update(bytes(8 * count)), dtype="<u8")
+
+    def integer(self, bits: int) -> int:
+        """A uniform integer of that many bits (a multiple of 8)."""
+        return int.from_bytes(self._encrypt.update(bytes(bits // 8)), "big")
+
+
+@lru_cache(maxsize=64)
+def _table(sigma_squared: Fraction) -> tuple[MagnitudeCdf, npt.NDArray[np.int64]]:
+    cdf = MagnitudeCdf(sigma_squared)
+    return cdf, np.array(cdf.thresholds(_UNIFORM_BITS), dtype=np.int64)
+
+
+def _draw_block(table: tuple[MagnitudeCdf, npt.NDArray[np.int64]], bits: _Bits, count: int) -> npt.NDArray[np.int64]:
+    """Draw `count` values: bit 0 of each word is the sign, the other 63 invert the magnitude's distribution function.
+
+    thresholds[m] = floor(2^63 P(|X| <= m)), so u < thresholds[m] proves |X| <= m and u > thresholds[m] proves |X| > m.
+    """
+    cdf, thresholds = table
+    words = bits.words(count)
+    uniform = (words >> np.uint64(1)).view(np.int64)
+    magnitude = np.searchsorted(thresholds, uniform, side="right")
+    undecided = np.flatnonzero(thresholds[np.maximum(magnitude - 1, 0)] == uniform)
+    for index in undecided:
+        first = int(np.searchsorted(thresholds, uniform[index], side="left"))
+        magnitude[index] = cdf.invert(int(uniform[index]), _UNIFORM_BITS, first, bits.integer)
+    return np.where((words & np.uint64(1)).astype(bool), -magnitude, magnitude).astype(np.int64)
