@@ -16,11 +16,11 @@ from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import BudgetExceeded, MechanismError
 from privsynth.measurement import Entry, Measurement, Selection, Transcript
-from privsynth.private import Private
 from privsynth.privacy import mechanism
 from privsynth.privacy.query import MarginalErrors, Marginals
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
+from privsynth.private import Private
 
 _CACHED_CELLS = 1 << 26
 

@@ -1,0 +1,96 @@
+"""The drawn noise has the stated distribution, and these tests can tell when it has not.
+
+Errors: each test of the right sampler has a false-alarm probability of 1e-6. Each rejects, with probability above 0.999, a
+sampler whose scale is 5 % off, in either direction; that is shown below by running the same test on such samplers.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from privsynth.privacy.noise import SystemNoise
+
+ALARM = 1e-6
+DRAWS = 40_000
+SIGMA = 10.0
+
+
+def variance_p_value(sample: np.ndarray, sigma: float) -> float:
+    """Two-sided chi-squared test of the variance (discrete and continuous variances agree to 1e-80 at sigma 10)."""
+    statistic = (sample.astype(float) ** 2).sum() / sigma**2
+    lower = stats.chi2.cdf(statistic, len(sample))
+    return 2 * min(lower, 1 - lower)
+
+
+def shape_p_value(sample: np.ndarray, sigma: float) -> float:
+    """Chi-squared goodness of fit against the exact probabilities, cells pooled to at least 10 expected."""
+    reach = int(6 * sigma)
+    values = np.arange(-reach, reach + 1)
+    weight = np.exp(-(values**2) / (2 * sigma**2))
+    expected = len(sample) * weight / weight.sum()
+    counts = np.array([(sample == value).sum() for value in values])
+    kept = expected >= 10
+    observed = np.append(counts[kept], len(sample) - counts[kept].sum())
+    wanted = np.append(expected[kept], len(sample) - expected[kept].sum())
+    return stats.chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue
+
+
+def draw(sigma: float, count: int = DRAWS) -> np.ndarray:
+    return SystemNoise().gaussian(np.zeros(count, dtype=np.int64), Fraction(sigma) ** 2)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.0, SIGMA, 250.5])
+def test_variance_is_right(sigma):
+    values = np.arange(-4000, 4001)
+    weight = np.exp(-(values**2) / (2 * sigma**2))
+    exact = float(np.sqrt((values**2 * weight).sum() / weight.sum()))
+    sample = draw(sigma, 60_000)
+    fourth = float((values**4 * weight).sum() / weight.sum())
+    deviation = (sample.astype(float) ** 2).mean() - exact**2
+    assert abs(deviation) < stats.norm.isf(ALARM / 2) * np.sqrt((fourth - exact**4) / len(sample))
+
+
+def test_shape_is_right():
+    assert shape_p_value(draw(SIGMA), SIGMA) > ALARM
+
+
+@pytest.mark.parametrize("wrong", [0.95, 1.05])
+def test_the_variance_test_rejects_a_scale_five_percent_off(wrong):
+    assert variance_p_value(draw(SIGMA), SIGMA) > ALARM
+    assert variance_p_value(draw(SIGMA * wrong), SIGMA) < ALARM
+
+
+@pytest.mark.parametrize("wrong", [0.93, 1.07])
+def test_the_shape_test_rejects_a_scale_seven_percent_off(wrong):
+    assert shape_p_value(draw(SIGMA * wrong), SIGMA) < ALARM
+
+
+def test_sign_and_neighbouring_draws_are_independent():
+    sample = draw(SIGMA, 200_000).astype(float)
+    limit = stats.norm.isf(ALARM / 2) / np.sqrt(len(sample))
+    assert abs(np.sign(sample).mean()) < limit
+    for lag in (1, 2, 7):
+        assert abs(np.corrcoef(sample[lag:], sample[:-lag])[0, 1]) < limit
+
+
+def test_it_agrees_with_opendp():
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    space = dp.vector_domain(dp.atom_domain(T=int)), dp.l2_distance(T=float)
+    theirs = np.array(dp.m.make_gaussian(*space, scale=SIGMA)([0] * 20_000))
+    ours = draw(SIGMA, 20_000)
+    reach = np.arange(-25, 26)
+    table = np.array([[(sample == value).sum() for value in reach] for sample in (ours, theirs)])
+    assert stats.chi2_contingency(table).pvalue > ALARM
+
+
+def test_the_exponential_mechanism_has_its_probabilities():
+    source, scores, rate = SystemNoise(), np.array([0, 30, 60, 45], dtype=np.int64), Fraction(1, 30)
+    counts = np.bincount([source.exponential(scores, rate) for _ in range(20_000)], minlength=4)
+    weight = np.exp(scores / 30)
+    assert stats.chisquare(counts, 20_000 * weight / weight.sum()).pvalue > ALARM
+    twice = np.exp(scores / 15)  # the coefficient forgotten: this test would have seen it
+    assert stats.chisquare(counts, 20_000 * twice / twice.sum()).pvalue < ALARM

@@ -1,0 +1,129 @@
+"""The curator: what it answers, what it charges, and that it refuses before it touches the data."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from privsynth.dataset import Dataset
+from privsynth.domain import Domain
+from privsynth.errors import BudgetExceeded, MechanismError, SchemaError
+from privsynth.measurement import Measurement, Selection, entry_from_json
+from privsynth.privacy import mechanism
+from privsynth.privacy.curator import make_curator
+from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.query import MarginalErrors
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import PrivacyUnit
+
+DOMAIN = Domain(("a", "b"), (2, 3))
+
+
+class Recorder(AbstractNoiseSource):
+    """Adds no noise and remembers what it was asked."""
+
+    name, signable = "recorder", False
+
+    def __init__(self):
+        self.variances, self.rates, self.sizes = [], [], []
+
+    def gaussian(self, exact, sigma_squared):
+        self.variances.append(sigma_squared)
+        self.sizes.append(exact.size)
+        return exact
+
+    def exponential(self, scores, rate):
+        self.rates.append(rate)
+        return int(scores.argmax())
+
+    def key(self):
+        return bytes(32)
+
+
+def curator(noise, rho="1", rows=1, column="id"):
+    codes = np.array([[0, 1], [0, 1], [1, 2]])
+    data = Dataset.from_columns({"a": codes[:, 0], "b": codes[:, 1]}, DOMAIN)
+    return make_curator(data, unit=PrivacyUnit(name="p", column=column, max_rows=rows), rho=Fraction(rho), noise=noise)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_measuring_calibrates_to_the_unit_and_charges_all_tables_together(rows):
+    noise = Recorder()
+    held = curator(noise, rows=rows)
+    found = held.measure([("a",), ("a", "b")], rho=Fraction(1, 10), stage="pairs")
+    assert noise.variances == [Fraction(2 * rows**2 * 10, 2)]
+    assert noise.sizes == [2 + 6]
+    assert [entry.values.tolist() for entry in found] == [[2, 1], [[0, 2, 0], [0, 0, 1]]]
+    assert held.remaining == Fraction(9, 10)
+    assert sum(entry.event.rho for entry in held.transcript) == Fraction(1, 10)
+    assert all(
+        entry.event.rho == Fraction(entry.event.sensitivity_squared) / (2 * entry.event.sigma_squared)
+        for entry in found
+    )
+
+
+def test_variance_is_rounded_up_and_epsilon_down():
+    rho = Fraction(1, 7)
+    assert Fraction(3) / (2 * mechanism.gaussian_variance(3, rho)) <= rho
+    assert mechanism.exponential_epsilon(rho) ** 2 / 8 <= rho
+    assert (mechanism.exponential_epsilon(rho) + Fraction(1, 2**40)) ** 2 / 8 > rho
+
+
+def test_selection_uses_half_the_epsilon_over_the_sensitivity():
+    noise = Recorder()
+    held = curator(noise, rows=2)
+    query = MarginalErrors(
+        cliques=(("a",), ("b",)), references=[np.array([2.0, 1.0]), np.zeros(3)], weights=(1, 3), penalties=(0.0, 0.0)
+    )
+    assert held.select(query, rho=Fraction(1, 8), stage="select") == 1
+    assert noise.rates == [Fraction(1) / (2 * 3 * 2 * 1024)]
+    (entry,) = held.transcript
+    assert entry == Selection(chosen=("b",), candidates=2, event=entry.event)
+    assert entry.event.rho == Fraction(1, 8)
+    assert held.remaining == Fraction(7, 8)
+
+
+def test_overspending_and_bad_requests_are_refused_before_anything_is_drawn():
+    noise = Recorder()
+    held = curator(noise)
+    with pytest.raises(BudgetExceeded, match='stage "greedy" asks for'):
+        held.measure([("a",)], rho=Fraction(11, 10), stage="greedy")
+    with pytest.raises(MechanismError, match="above zero"):
+        held.measure([("a",)], rho=Fraction(0), stage="free")
+    with pytest.raises(SchemaError, match="no attribute"):
+        held.measure([("missing",)], rho=Fraction(1), stage="typo")
+    with pytest.raises(MechanismError, match="at least one"):
+        held.measure([], rho=Fraction(1), stage="nothing")
+    assert (held.remaining, held.transcript, noise.variances) == (1, (), [])
+    with pytest.raises(MechanismError):
+        curator(noise, rho="0")
+
+
+def test_the_last_fraction_of_the_budget_can_be_spent_and_nothing_after_it():
+    held = curator(SystemNoise(), rho="1/3")
+    for _ in range(3):
+        held.measure([("a",)], rho=Fraction(1, 9), stage="thirds")
+    assert held.remaining == 0
+    with pytest.raises(BudgetExceeded):
+        held.measure([("a",)], rho=Fraction(1, 10**12), stage="crumb")
+
+
+def test_asking_twice_draws_twice():
+    held = curator(SystemNoise())
+    first = held.measure([("a", "b")], rho=Fraction(1, 10**6), stage="x")[0].values
+    assert (first != held.measure([("a", "b")], rho=Fraction(1, 10**6), stage="x")[0].values).any()
+
+
+def test_a_transcript_survives_json():
+    held = curator(SystemNoise())
+    held.measure([("b", "a")], rho=Fraction(1, 3), stage="x")
+    held.select(
+        MarginalErrors(cliques=(("a",),), references=[np.zeros(2)], weights=(1,), penalties=(0.0,)),
+        rho=Fraction(1, 7),
+        stage="y",
+    )
+    again = [entry_from_json(entry.to_json()) for entry in held.transcript]
+    assert isinstance(again[0], Measurement)
+    assert again[0].event == held.transcript[0].event
+    assert (again[0].values == held.transcript[0].values).all()
+    assert again[1] == held.transcript[1]

@@ -1,0 +1,107 @@
+"""The stated sensitivities hold on random neighbours, and are reached: half of any of them would be too little."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from privsynth.dataset import Dataset
+from privsynth.domain import Domain
+from privsynth.errors import MechanismError
+from privsynth.privacy.query import MarginalErrors, Marginals
+from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+
+DOMAIN = Domain(("a", "b", "c"), (2, 3, 4))
+CLIQUES = (("a",), ("a", "b"), ("c", "b"), ("a", "b", "c"))
+
+
+def dataset(rows):
+    codes = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Dataset.from_columns({name: codes[:, axis] for axis, name in enumerate(DOMAIN.attributes)}, DOMAIN)
+
+
+row = st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 3))
+tables = st.lists(row, max_size=12)
+
+
+def unit_with(rows, relation=NeighboringRelation.ADD_REMOVE):
+    return PrivacyUnit(name="patient", column="id", max_rows=rows, relation=relation)
+
+
+@given(tables, st.lists(row, max_size=3))
+def test_marginals_move_by_at_most_their_sensitivity(rest, added):
+    query, unit = Marginals(cliques=CLIQUES), unit_with(3)
+    before, after = query.answer(dataset(rest)), query.answer(dataset(rest + added))
+    for x, y in zip(before, after, strict=True):
+        assert ((x - y) ** 2).sum() <= query.table_sensitivity_squared(unit)
+
+
+def test_marginal_sensitivity_is_reached():
+    query, unit = Marginals(cliques=CLIQUES), unit_with(3)
+    before, after = query.answer(dataset([])), query.answer(dataset([(1, 2, 3)] * 3))
+    assert [((x - y) ** 2).sum() for x, y in zip(before, after, strict=True)] == [
+        query.table_sensitivity_squared(unit)
+    ] * 4
+
+
+@given(tables, st.lists(row, max_size=2), st.lists(row, max_size=2))
+def test_replacing_a_unit_moves_marginals_by_at_most_its_larger_sensitivity(rest, out, into):
+    query, unit = Marginals(cliques=CLIQUES), unit_with(2, NeighboringRelation.REPLACE_ONE)
+    before, after = query.answer(dataset(rest + out)), query.answer(dataset(rest + into))
+    for x, y in zip(before, after, strict=True):
+        assert ((x - y) ** 2).sum() <= query.table_sensitivity_squared(unit) == 8
+        assert np.abs(x - y).sum() <= unit.l1 == 4
+
+
+def errors_for(references, weights=(1, 2, 1, 3)):
+    return MarginalErrors(cliques=CLIQUES, references=references, weights=weights, penalties=(0.3, 0.0, -1.5, 2.25))
+
+
+@given(tables, st.lists(row, max_size=3), st.integers(0, 2**32))
+def test_scores_move_by_at_most_their_sensitivity(rest, added, seed):
+    rng = np.random.default_rng(seed)
+    query = errors_for([rng.random(DOMAIN.shape(clique)) * 5 for clique in CLIQUES])
+    unit = unit_with(3)
+    exact = Marginals(cliques=CLIQUES)
+    before = query.answer(exact.answer(dataset(rest)))
+    after = query.answer(exact.answer(dataset(rest + added)))
+    assert np.abs(before - after).max() <= query.sensitivity(unit)
+
+
+def test_score_sensitivity_is_reached_in_both_directions():
+    exact, unit = Marginals(cliques=CLIQUES), unit_with(1)
+    for reference, sign in ((0.0, 1), (5.0, -1)):
+        query = errors_for([np.full(DOMAIN.shape(clique), reference) for clique in CLIQUES])
+        change = query.answer(exact.answer(dataset([(0, 0, 0)]))) - query.answer(exact.answer(dataset([])))
+        assert sign * change[3] == query.sensitivity(unit)
+
+
+def test_scores_are_the_weighted_distances():
+    query = errors_for([np.full(DOMAIN.shape(clique), 0.25) for clique in CLIQUES])
+    scores = query.answer(Marginals(cliques=CLIQUES).answer(dataset([(0, 0, 0), (0, 0, 0)])))
+    wanted = [1.75 + 0.25 * (cells - 1) for cells in (2, 6, 12, 24)]
+    penalised = [
+        (distance - penalty) * weight for distance, penalty, weight in zip(wanted, (0.3, 0, -1.5, 2.25), (1, 2, 1, 3))
+    ]
+    assert scores / MarginalErrors.GRID == pytest.approx(penalised, abs=1e-2)
+
+
+def test_queries_without_candidates_or_with_bad_numbers_are_refused():
+    with pytest.raises(MechanismError):
+        Marginals(cliques=())
+    with pytest.raises(MechanismError, match="finite"):
+        errors_for([np.full(DOMAIN.shape(clique), np.nan) for clique in CLIQUES])
+    with pytest.raises(MechanismError, match="weights"):
+        errors_for([np.zeros(DOMAIN.shape(clique)) for clique in CLIQUES], weights=(1, 0, 1, 1))
+    with pytest.raises(MechanismError, match="as many"):
+        MarginalErrors(cliques=CLIQUES, references=[], weights=[], penalties=[])
+
+
+def test_units_are_checked():
+    with pytest.raises(MechanismError):
+        PrivacyUnit(name="row", max_rows=0)
+    with pytest.raises(MechanismError, match="unit column"):
+        PrivacyUnit(name="row", max_rows=2)
+    assert Fraction(unit_with(3).l2_squared) == 9
