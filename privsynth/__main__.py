@@ -1,0 +1,19 @@
+"""`python -m privsynth` and the `privsynth` command: arguments in, exit code out.
+
+Must never print a traceback or an unknown error's text on private data: either may hold a value.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit with its documented code."""
+    from privsynth.cli import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

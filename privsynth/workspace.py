@@ -1,0 +1,159 @@
+"""A release's workspace: what must survive a crash, what may not leave, and the one rename that publishes.
+
+Must never leave a half-written file under a final name, and must never overwrite anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from privsynth.errors import OutputError
+from privsynth.measurement import Transcript, entry_from_json
+from privsynth.schema import Schema
+
+_STATE = "state.json"
+_MEASUREMENTS = "measurements.json"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeds:
+    """Secret keys of one release: which rows and units are drawn, and how the release is sampled. Never published."""
+
+    bound: bytes
+    holdout: bytes
+    sample: bytes
+
+    @classmethod
+    def from_hex(cls, value: Mapping[str, str]) -> Seeds:
+        """Read what `hex` wrote."""
+        return cls(**{name: bytes.fromhex(text) for name, text in value.items()})
+
+    def hex(self) -> dict[str, str]:
+        """As a JSON object, for the internal state file."""
+        return {"bound": self.bound.hex(), "holdout": self.holdout.hex(), "sample": self.sample.hex()}
+
+
+@final
+class Workspace:
+    """The folder `<out>.internal` (mode 0700) beside a release that is being made, and the release's final place.
+
+    It holds the state (release id, keys), the measurements as soon as they are drawn, the candidate's files until they are
+    published, and the audit's internal findings. It is not part of the release and may not leave.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out.with_name(out.name + ".internal")
+        self.candidate = self.folder / "candidate"
+
+    def require_free(self) -> None:
+        """Refuse an output folder that exists, or whose parent cannot be written; nothing is ever overwritten."""
+        if self.out.exists() or self.out.is_symlink():
+            raise OutputError(f"{self.out} exists; choose a new folder for --out, nothing is overwritten")
+        parent = self.out.resolve().parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise OutputError(f"{parent} is not a folder that can be written; create it or choose another --out")
+        if self.folder.is_symlink():
+            raise OutputError(f"{self.folder} is a link; remove it, private state is kept in real folders only")
+
+    def state(self) -> tuple[str, str, Seeds] | None:
+        """(release id, terms digest, keys) of an earlier attempt in this place, or None."""
+        path = self.folder / _STATE
+        if not path.exists():
+            return None
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            return value["releaseId"], value["terms"], Seeds.from_hex(value["keys"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise OutputError(f"{path} is damaged; move {self.folder} away and start again in a new --out") from None
+
+    def start(self, release_id: str, terms: str, seeds: Seeds) -> None:
+        """Make the folder and record the state durably, before anything is begun."""
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self.folder.chmod(0o700)
+        except OSError as failure:
+            raise OutputError(f"{self.folder} cannot be made ({failure.strerror}); choose another --out") from None
+        self.write(_STATE, json.dumps({"releaseId": release_id, "terms": terms, "keys": seeds.hex()}).encode())
+
+    def save_measurements(self, schema: Schema, transcript: Transcript) -> None:
+        """Make the noisy answers durable: from here on a crash costs nothing."""
+        document = {"schema": schema.to_json(), "transcript": [entry.to_json() for entry in transcript]}
+        self.write(_MEASUREMENTS, json.dumps(document).encode())
+
+    def measurements(self) -> tuple[Schema, Transcript] | None:
+        """The completed schema and transcript of an earlier attempt, or None."""
+        path = self.folder / _MEASUREMENTS
+        if not path.exists():
+            return None
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            transcript = tuple(entry_from_json(entry) for entry in document["transcript"])
+            return Schema.from_json(document["schema"]), transcript
+        except (OSError, ValueError, KeyError, TypeError):
+            raise OutputError(f"{path} is damaged; its budget is spent: run again in a new --out") from None
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file of the workspace so that it is whole under its name, or absent. Mode 0600."""
+        return write_durably(self.folder / name, content)
+
+    def write_candidate(self, name: str, content: bytes) -> Path:
+        """Write a file of the release that is being made."""
+        self.candidate.mkdir(mode=0o700, exist_ok=True)
+        return write_durably(self.candidate / name, content)
+
+    def clear_candidate(self) -> None:
+        """Remove the files of an unfinished candidate."""
+        if self.candidate.exists():
+            for path in self.candidate.iterdir():
+                path.unlink()
+
+    def publish(self) -> None:
+        """Give the finished candidate its final name, in one rename."""
+        self.candidate.chmod(0o755)
+        for path in self.candidate.iterdir():
+            path.chmod(0o755 if path.suffix == ".sh" else 0o644)
+        self.candidate.rename(self.out)
+        _sync_folder(self.out.resolve().parent)
+
+
+def write_durably(path: Path, content: bytes) -> Path:
+    """Write, flush to disk, then rename into place.
+
+    Raises: OutputError when the disk is full or the folder cannot be written; nothing is left under `path`.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as failure:
+        reason = "the disk is full" if failure.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else failure.strerror
+        raise OutputError(
+            f"{path.name} could not be written to {path.parent}: {reason}; free space or permissions and run the same "
+            "command again: what was measured is kept, and nothing is spent twice"
+        ) from None
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
