@@ -133,7 +133,8 @@ class Checkpoint:
     def _write(self, head: LedgerHead) -> None:
         text = json.dumps({"format": FORMAT, "sequence": head.sequence, "digest": head.digest}) + "\n"
         draft = self.path.with_name(self.path.name + ".new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(text.encode("ascii"))
             stream.flush()

@@ -282,7 +282,7 @@ class SqliteLedger(AbstractLedger):
             yield
         except sqlite3.ProgrammingError:
             raise LedgerError(f'ledger "{self.path}" is closed; open it again') from None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
             raise LedgerError(f'ledger "{self.path}" {_REASONS.get(code, _CORRUPT)}') from None
         except OSError as error:
