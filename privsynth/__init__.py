@@ -1,1 +1,64 @@
-"""privsynth: differentially private synthetic tables, attacked before they leave and certified."""
+"""privsynth: differentially private synthetic tables, attacked before they leave and certified.
+
+Must never import anything heavy at import time: names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from privsynth.api import audit, draft, fit, quote, release, verify
+    from privsynth.auditing import AuditPlan
+    from privsynth.findings import Findings
+    from privsynth.model import Model
+    from privsynth.policy import Policy
+    from privsynth.privacy.ledgers.memory import MemoryLedger
+    from privsynth.privacy.ledgers.sqlite import SqliteLedger
+    from privsynth.schema import Schema
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AuditPlan": "privsynth.auditing",
+    "Findings": "privsynth.findings",
+    "MemoryLedger": "privsynth.privacy.ledgers.memory",
+    "Model": "privsynth.model",
+    "Policy": "privsynth.policy",
+    "Schema": "privsynth.schema",
+    "SqliteLedger": "privsynth.privacy.ledgers.sqlite",
+    "audit": "privsynth.api",
+    "draft": "privsynth.api",
+    "fit": "privsynth.api",
+    "quote": "privsynth.api",
+    "release": "privsynth.api",
+    "verify": "privsynth.api",
+}
+
+__all__ = [
+    "AuditPlan",
+    "Findings",
+    "MemoryLedger",
+    "Model",
+    "Policy",
+    "Schema",
+    "SqliteLedger",
+    "audit",
+    "draft",
+    "fit",
+    "quote",
+    "release",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'privsynth' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

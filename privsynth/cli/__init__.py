@@ -1,0 +1,36 @@
+"""The command line: one file a verb; each reads arguments, calls the verb, prints, returns.
+
+Must never hold logic: a command longer than fifteen lines belongs in a module below.
+
+Exit codes: 0 done; 1 an unexpected failure; 2 bad input; 3 refused by policy or budget; 4 failed audit;
+5 failed verification.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code."""
+    import click
+
+    from privsynth.cli.app import app
+    from privsynth.cli.console import explain
+
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        return int(code or 0)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as usage:
+        usage.show()
+        return usage.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("stopped\n")
+        return 1
+    except Exception as failure:  # noqa: BLE001 - the last door: whatever arrives here must not show its text
+        text, code = explain(failure)
+        sys.stderr.write(text + "\n")
+        return code

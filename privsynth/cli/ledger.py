@@ -1,0 +1,41 @@
+"""`privsynth ledger show | verify`.
+
+Must never change the ledger.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from privsynth.cli.app import ledger_app
+from privsynth.cli.console import Console
+
+Where = Annotated[Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")]
+
+
+@ledger_app.command()
+def show(context: typer.Context, ledger: Where = None) -> None:
+    """Show what each population has spent and what it may spend."""
+    from privsynth import api, ledger_view
+
+    console: Console = context.obj
+    with api.open_ledger(ledger) as book:
+        console.result(ledger_view.to_json(book), ledger_view.lines(book))
+
+
+@ledger_app.command("verify")
+def verify_ledger(context: typer.Context, ledger: Where = None) -> None:
+    """Replay every entry: hash chain, rules, caps, and the checkpoint."""
+    from privsynth import api
+
+    console: Console = context.obj
+    with api.open_ledger(ledger) as book:
+        book.verify()
+        head = book.head()
+    console.result(
+        {"verified": True, "sequence": head.sequence, "head": head.digest},
+        [f"the ledger is whole: {head.sequence} entries, head {head.digest[:16]}"],
+    )

@@ -1,0 +1,43 @@
+"""`privsynth policy check | diff`.
+
+Must never touch a table or a ledger.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from privsynth.cli.app import policy_app
+from privsynth.cli.console import Console
+
+
+@policy_app.command()
+def check(
+    context: typer.Context,
+    policy: Annotated[str, typer.Argument(help="A policy file, or the name of a shipped one.")],
+    schema: Annotated[Path | None, typer.Option(help="A schema to check against the policy.")] = None,
+) -> None:
+    """Read a policy, say in plain words what it allows, and check a schema against it."""
+    from privsynth import policy_view
+
+    console: Console = context.obj
+    found = policy_view.checked(policy, schema)
+    console.result(found.to_json(), found.lines())
+    found.require()
+
+
+@policy_app.command()
+def diff(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="A policy file or name.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+) -> None:
+    """Say what the second policy tightens, loosens or changes against the first."""
+    from privsynth.policy import Policy
+
+    console: Console = context.obj
+    lines = Policy.load(first).diff(Policy.load(second))
+    console.result({"differences": lines}, lines or ["the two policies say the same"])
