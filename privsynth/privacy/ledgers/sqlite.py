@@ -127,7 +127,7 @@ class SqliteLedger(AbstractLedger):
             raise
 
     def _prepare(self, noted: LedgerHead | None) -> None:
-        """Set the connection up, and write the schema into a database that is still blank."""
+        """Set the connection up; write the schema into a database that is still blank, prove that any other is writable."""
         connection = self._connection
         for setting in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "recursive_triggers=ON"):
             connection.execute(f"PRAGMA {setting}")
@@ -138,13 +138,14 @@ class SqliteLedger(AbstractLedger):
             raise LedgerError(forked(self._checkpoint.path))
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise LedgerError(f'ledger "{self.path}" cannot use a write-ahead log here; use a local disk')
-        if blank:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in (*_SCHEMA, f"PRAGMA user_version={VERSION}", "COMMIT"):
-                connection.execute(statement)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA if blank else ():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")  # refused here when the file is read-only
+        connection.execute("COMMIT" if blank else "ROLLBACK")
 
     def _start(self, reservation_ttl: timedelta) -> None:
-        """Replay the ledger, hold it against its checkpoint, prove that both can be written, void what is too old."""
+        """Replay the ledger, hold it against its checkpoint, prove that this can be written, void what is too old."""
         noted = self._checkpoint.read()
         self._catch_up()
         if noted is None and self._book.head.sequence > 0:
