@@ -7,14 +7,15 @@ with the probability that was paid for.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
-from typing import final
+from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.columns import CategoryColumn, IntegerColumn, NumberColumn
 from privsynth.errors import BudgetExceeded, MechanismError
 from privsynth.measurement import Event, Purchase
 from privsynth.privacy import mechanism
@@ -23,9 +24,12 @@ from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import MISSING, Records
 
-_MAGNITUDES = 62
+_MAGNITUDES = 50  # the schema admits at most 2^50 steps from zero
 _FINE_CELLS = 512
 _FALSE_CELL = 0.01
+_DEFAULT_BINS = 20
+
+NumericColumn: TypeAlias = IntegerColumn | NumberColumn
 
 
 @final
@@ -56,7 +60,7 @@ def stability_threshold(variance: Fraction, max_rows: int, delta: Fraction) -> i
 
 
 def categories(
-    records: Private[Records], column: str, *, unit: PrivacyUnit, price: Price, noise: AbstractNoiseSource
+    records: Private[Records], column: CategoryColumn, *, unit: PrivacyUnit, price: Price, noise: AbstractNoiseSource
 ) -> Purchase:
     """Learn which labels a column has: labels whose noisy number of units reaches a threshold (partition selection).
 
@@ -66,8 +70,8 @@ def categories(
     Source: Korolova et al. 2009 for the threshold; Gaussian variant as in Swanberg et al. 2023.
     """
     opened = records.open()
-    labels = opened.labels[column]
-    ticks = opened.ticks[column]
+    labels = opened.labels[column.name]
+    ticks = opened.ticks[column.name]
     owner = np.arange(opened.rows, dtype=np.int64) if opened.units is None else opened.units
     present = ticks != MISSING
     pairs = np.unique(np.stack([ticks[present], owner[present]]), axis=1)
@@ -78,7 +82,7 @@ def categories(
         [counts[occupied]],
         sensitivity_squared=distinct_bound,
         rho=price.rho,
-        stage=f"categories of {column}",
+        stage=f"categories of {column.name}",
         noise=noise,
     )
     assert event.sigma_squared is not None
@@ -94,13 +98,13 @@ def categories(
         sensitivity_squared=distinct_bound,
         sigma_squared=event.sigma_squared,
     )
-    return Purchase(column=column, fact="categories", found=tuple(found), event=charged)
+    return Purchase(column=column.name, fact="categories", found=tuple(found), event=charged)
 
 
 def bounds(
-    records: Private[Records], column: str, *, unit: PrivacyUnit, price: Price, noise: AbstractNoiseSource
+    records: Private[Records], column: NumericColumn, *, unit: PrivacyUnit, price: Price, noise: AbstractNoiseSource
 ) -> Purchase:
-    """Learn a number's bounds, in ticks: the outermost powers of two whose noisy count stands out.
+    """Learn a number's bounds: the outermost powers of two, in steps, whose noisy count stands out.
 
     Privacy: rho-zCDP: one histogram over a public grid (sign and bit length of the tick), squared L2 sensitivity
         unit.l2_squared. `price.delta` is not used.
@@ -109,54 +113,52 @@ def bounds(
     ticks = _present(records, column)
     length = np.ceil(np.log2(np.abs(ticks.astype(np.float64)) + 1)).astype(np.int64).clip(0, _MAGNITUDES)
     cell = np.where(ticks < 0, -length, length) + _MAGNITUDES
-    noisy, event = _histogram(cell, 2 * _MAGNITUDES + 1, unit, price, noise, f"bounds of {column}")
+    noisy, event = _histogram(cell, 2 * _MAGNITUDES + 1, unit, price, noise, f"bounds of {column.name}")
     kept = np.flatnonzero(noisy >= _stands_out(event, len(noisy)))
     if not kept.size:
         raise BudgetExceeded(
-            f'column "{column}": its bounds could not be told from the noise; declare lower and upper in the schema, '
-            "or give the purchase a larger share"
+            f'column "{column.name}": its bounds could not be told from the noise; declare lower and upper in the '
+            "schema, or give the purchase a larger share"
         )
     low, high = int(kept[0]) - _MAGNITUDES, int(kept[-1]) - _MAGNITUDES
-    found = (str(_outer_end(low, lower=True)), str(_outer_end(high, lower=False)))
-    return Purchase(column=column, fact="bounds", found=found, event=event)
+    found = (_outer_end(low, lower=True), _outer_end(high, lower=False))
+    return Purchase(column=column.name, fact="bounds", found=_values(found, column), event=event)
 
 
 def edges(
-    records: Private[Records],
-    column: str,
-    *,
-    limits: tuple[int, int],
-    bins: int,
-    unit: PrivacyUnit,
-    price: Price,
-    noise: AbstractNoiseSource,
+    records: Private[Records], column: NumericColumn, *, unit: PrivacyUnit, price: Price, noise: AbstractNoiseSource
 ) -> Purchase:
-    """Learn bin edges, in ticks, that hold about equally many records: quantiles of one noisy histogram.
+    """Learn bin edges between the declared bounds that hold about equally many records: quantiles of a noisy histogram.
 
-    `limits` are the public first and last tick; `found` are the first ticks of bins 2, 3, ... (fewer where they coincide).
+    `found` are the first values of bins 2, 3, ... (fewer where they coincide).
     Privacy: rho-zCDP: one histogram of at most 512 equal cells of the public range, squared L2 sensitivity
         unit.l2_squared. `price.delta` is not used.
     """
-    first, last = limits
+    assert column.lower is not None
+    assert column.upper is not None
+    first, last = int(Decimal(column.lower) / column.unit), int(Decimal(column.upper) / column.unit)
+    bins = _DEFAULT_BINS if column.bins is None or column.bins.method == "edges" else column.bins.count
     span = last - first + 1
     cells = min(_FINE_CELLS, span)
     starts = np.array([first + span * cell // cells for cell in range(cells)], dtype=np.int64)
-    ticks = np.clip(_present(records, column), first, last)
-    noisy, event = _histogram(
-        np.searchsorted(starts, ticks, side="right") - 1, cells, unit, price, noise, f"edges of {column}"
-    )
+    cell = np.searchsorted(starts, np.clip(_present(records, column), first, last), side="right") - 1
+    noisy, event = _histogram(cell, cells, unit, price, noise, f"edges of {column.name}")
     mass = np.maximum(noisy, 0).astype(np.float64)
     if mass.sum() == 0:
         mass[:] = 1.0
     cumulative = np.cumsum(mass) / mass.sum()
     cuts = np.searchsorted(cumulative, np.arange(1, bins) / bins, side="left") + 1
-    found = sorted({int(starts[cut]) for cut in cuts.tolist() if cut < cells})
-    return Purchase(column=column, fact="edges", found=tuple(str(edge) for edge in found), event=event)
+    found = tuple(sorted({int(starts[cut]) for cut in cuts.tolist() if cut < cells}))
+    return Purchase(column=column.name, fact="edges", found=_values(found, column), event=event)
 
 
-def _present(records: Private[Records], column: str) -> npt.NDArray[np.int64]:
-    ticks: Mapping[str, npt.NDArray[np.int64]] = records.open().ticks
-    return ticks[column][ticks[column] != MISSING]
+def _present(records: Private[Records], column: NumericColumn) -> npt.NDArray[np.int64]:
+    ticks = records.open().ticks[column.name]
+    return ticks[ticks != MISSING]
+
+
+def _values(ticks: tuple[int, ...], column: NumericColumn) -> tuple[str, ...]:
+    return tuple(format(tick * column.unit, "f") for tick in ticks)
 
 
 def _histogram(

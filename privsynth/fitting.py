@@ -1,0 +1,100 @@
+"""From private records to a transcript: bound, buy, encode, measure. The one place where a fit touches private data.
+
+Must never return anything but a completed schema and the transcript of what was paid for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import final
+
+from privsynth import progress
+from privsynth.columns import CategoryColumn, IntegerColumn, NumberColumn
+from privsynth.encoding import encode
+from privsynth.errors import SchemaError
+from privsynth.generator import AbstractGenerator
+from privsynth.measurement import Purchase, Transcript
+from privsynth.privacy import purchase
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import PrivacyUnit, bound_contributions, hold_out
+from privsynth.private import Private
+from privsynth.records import Records
+from privsynth.schema import Schema
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitPlan:
+    """Everything public that decides how a fit spends."""
+
+    generator: AbstractGenerator
+    unit: PrivacyUnit
+    budget: Budget
+
+
+def split(
+    records: Private[Records], unit: PrivacyUnit, share: float, *, bound_key: bytes, holdout_key: bytes
+) -> tuple[Private[Records], Private[Records]]:
+    """Bound every unit's contribution, then hold out a keyed share of the units: (for fitting, held out).
+
+    Privacy: spends nothing; neighbours at the unit stay neighbours (see `bound_contributions` and `hold_out`).
+    """
+    bounded = bound_contributions(records.open(), unit, bound_key)
+    fitted, held = hold_out(bounded, share, holdout_key)
+    return Private(fitted), Private(held)
+
+
+def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource) -> tuple[Schema, Transcript]:
+    """Buy what the schema leaves open, encode, and let the generator measure.
+
+    Privacy: what is returned is the outcome of mechanisms that together spend at most `plan.budget`, for neighbours that
+        differ in one unit of a table that `split` has bounded.
+    Returns: the completed schema and the transcript, purchases first.
+    """
+    schema, bought = _buy(records, plan, noise)
+    progress.report("encode", 0, 1)
+    encoded = encode(Private(records.open().with_schema(schema)))
+    progress.report("encode", 1, 1)
+    rho = plan.budget.rho - sum((entry.event.rho for entry in bought), Fraction(0))
+    curator = Curator(encoded, unit=plan.unit, rho=rho, noise=noise)
+    plan.generator.measure(curator)
+    return schema, bought + curator.transcript
+
+
+def _buy(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource) -> tuple[Schema, tuple[Purchase, ...]]:
+    schema = records.open().schema
+    wanted = schema.unresolved
+    bought: list[Purchase] = []
+    labelled = sum(isinstance(column, CategoryColumn) for column in wanted)
+    for column in wanted:
+        progress.report("buy what the schema leaves open", len(bought), len(wanted))
+        price = purchase.Price(
+            rho=plan.budget.purchase_rho / len(wanted), delta=plan.budget.purchase_delta / max(1, labelled)
+        )
+        found = _buy_one(records, column.name, schema, plan.unit, price, noise)
+        schema = schema.resolve(found.column, found.fact, found.found)
+        bought.append(found)
+    return schema, tuple(bought)
+
+
+def _buy_one(
+    records: Private[Records],
+    name: str,
+    schema: Schema,
+    unit: PrivacyUnit,
+    price: purchase.Price,
+    noise: AbstractNoiseSource,
+) -> Purchase:
+    column = schema.column(name)
+    match column:
+        case CategoryColumn():
+            return purchase.categories(records, column, unit=unit, price=price, noise=noise)
+        case IntegerColumn() | NumberColumn() if column.buy == "bounds":
+            return purchase.bounds(records, column, unit=unit, price=price, noise=noise)
+        case IntegerColumn() | NumberColumn():
+            return purchase.edges(records, column, unit=unit, price=price, noise=noise)
+        case _:
+            raise SchemaError(f'[columns.{name}]: a column of kind "{column.kind}" has nothing to buy; declare it')
