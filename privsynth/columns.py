@@ -282,6 +282,8 @@ def _check_format(text: str, directives: str) -> None:
     if sorted(found) != sorted(set(found)) or not set(found) <= set(directives) or not set("Ymd") <= set(found):
         allowed = ", ".join(f"%{directive}" for directive in directives)
         raise ValueError(f"format {text!r}: use each of %Y, %m, %d once, and nothing but {allowed}")
+    if text.startswith("%Y-%d-%m"):
+        raise ValueError(f"format {text!r} looks like ISO 8601 with another meaning; convert the column to ISO 8601")
 
 
 @final

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from privsynth.binning import EdgeBins, counted_starts, edge_starts
 from privsynth.columns import (
+    MAX_STEPS,
     BooleanColumn,
     CategoryColumn,
     DateColumn,
@@ -121,6 +122,18 @@ def levels(column: ModelledColumn) -> Levels:
         raise SchemaError(f"[columns.{column.name}]: {error}") from None
 
 
+def granule_bounds(column: ModelledColumn) -> tuple[int, int]:
+    """First and last granule of a column: of labels their positions, after another column the offsets in its own ticks.
+
+    Bounds that are still to be bought are as wide as any bought ones can be.
+    """
+    if isinstance(column, CategoryColumn | OrderedColumn | BooleanColumn):
+        return 0, len(column.labels) - 1
+    if column.lower is None or column.upper is None:
+        return -MAX_STEPS, MAX_STEPS
+    return _grid(column, column.lower), _grid(column, column.upper)
+
+
 def column_is_open(column: ModelledColumn) -> bool:
     """Whether something of the column is still to be bought."""
     return isinstance(column, CategoryColumn | IntegerColumn | NumberColumn) and bool(column.buy)
@@ -137,7 +150,7 @@ def layout(column: ModelledColumn) -> Levels:
             atoms=np.zeros(0, dtype=np.int64),
             missing=column.nullable,
         )
-    lower, upper = _grid(column, column.lower), _grid(column, column.upper)
+    lower, upper = granule_bounds(column)
     atoms = frozenset(_grid(column, atom) for atom in column.atoms)
     if len(atoms) < len(column.atoms):
         raise ValueError("atoms: a value is declared twice; remove one")

@@ -28,6 +28,7 @@ from privsynth.columns import (
     ModelledColumn,
     NumberColumn,
     OrderedColumn,
+    TemporalColumn,
     TextColumn,
 )
 from privsynth.domain import Domain
@@ -220,6 +221,23 @@ class Schema(BaseModel):
             for column in self.columns
             if isinstance(column, CategoryColumn | IntegerColumn | NumberColumn) and column_is_open(column)
         )
+
+    @property
+    def following(self) -> tuple[tuple[TemporalColumn, TemporalColumn], ...]:
+        """The columns counted in days after another, each with that other, in an order in which bases come first."""
+        found: list[tuple[TemporalColumn, TemporalColumn]] = []
+        waiting = [
+            column for column in self.modelled if isinstance(column, TemporalColumn) and column.after is not None
+        ]
+        done = {column.name: column for column in self.modelled if isinstance(column, TemporalColumn)}
+        for column in waiting:
+            done.pop(column.name)
+        while waiting:
+            ready = [column for column in waiting if column.after in done]
+            found += [(column, done[column.after]) for column in ready if column.after is not None]
+            done.update((column.name, column) for column in ready)
+            waiting = [column for column in waiting if column.name not in done]
+        return tuple(found)
 
     def levels(self, name: str) -> Levels:
         """The layout of one modelled column's levels."""

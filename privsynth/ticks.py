@@ -60,6 +60,17 @@ def ticks_per_day(column: DateColumn | DatetimeColumn) -> int:
     return 1 if isinstance(column, DateColumn) else 86400 // SECONDS[column.granularity]
 
 
+def rebased(
+    column: DateColumn | DatetimeColumn, base: DateColumn | DatetimeColumn, ticks: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Turn ticks of the column that `column` is counted after into ticks of `column`; missing ticks stay missing."""
+    seconds = [SECONDS["day" if isinstance(one, DateColumn) else one.granularity] for one in (base, column)]
+    if seconds[0] == seconds[1]:
+        return ticks
+    absent = ticks == MISSING
+    return np.where(absent, MISSING, np.where(absent, 0, ticks) * seconds[0] // seconds[1])
+
+
 def _number(column: IntegerColumn | NumberColumn, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(f"expected a number, found {value!r}")

@@ -1,0 +1,291 @@
+"""Frames: any source of a table as Arrow columns, and an Arrow table as any kind of frame or file.
+
+Must never infer what a text means, and never let an exception of another library, which may quote a cell, get out.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from privsynth.errors import InputError, OutputError, RecordsError
+from privsynth.labels import FORMULA_SIGNS
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+Source: TypeAlias = object
+"""A path (.csv, .csv.gz, .tsv, .tsv.gz, .parquet), a pandas, polars or Arrow table, or a dict of lists."""
+
+ARROW: Final = "arrow"
+PANDAS: Final = "pandas"
+POLARS: Final = "polars"
+
+T = TypeVar("T")
+_BLOCK_BYTES = 1 << 24
+_WRITE_ROWS = 1 << 16
+_READ_ERRORS = (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error, ValueError, TypeError, OverflowError)
+_NOT_UTF8 = "is not UTF-8 text; save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
+_DAMAGED = "cannot be read as a table: it is damaged, or its lines do not all have the same number of fields"
+
+
+def _attempt(action: Callable[[], T], name: str, problem: str) -> T:
+    """Run a reading step of another library; whatever it says is replaced by `problem`, outside of its handler.
+
+    Raises: RecordsError, with neither cause nor context, because theirs may quote a cell.
+    """
+    try:
+        return action()
+    except UnicodeDecodeError:
+        problem = _NOT_UTF8
+    except _READ_ERRORS as error:
+        if "UTF8" in str(error):
+            problem = _NOT_UTF8
+    raise RecordsError(f"{name} {problem}")
+
+
+def _is_path(source: Source) -> bool:
+    return isinstance(source, str | os.PathLike)
+
+
+def _path(source: Source) -> Path:
+    assert isinstance(source, str | os.PathLike)
+    path = Path(os.fspath(source))
+    if not path.is_file():
+        raise RecordsError(f"there is no file {path}; check the path")
+    if not path.name.lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")):
+        raise RecordsError(f"{path.name}: expected a file .csv, .csv.gz, .tsv, .tsv.gz or .parquet")
+    if path.stat().st_size == 0:
+        raise RecordsError(f"{path.name} is empty; expected a first line with the names of the columns")
+    return path
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.name.lower().endswith((".parquet", ".pq"))
+
+
+def kind_of(source: Source) -> str:
+    """Which kind of frame a source is: PANDAS, POLARS, or ARROW (also for files and dicts).
+
+    Raises: RecordsError when it is none that can be read.
+    """
+    if _is_path(source) or isinstance(source, Mapping | pa.Table | pa.RecordBatch):
+        return ARROW
+    implementation = str(_frame(source).implementation).rpartition(".")[2].lower()
+    return implementation if implementation in (PANDAS, POLARS) else ARROW
+
+
+def _frame(source: Source) -> nw.DataFrame[pa.Table]:
+    """Wrap a pandas, polars or other eager frame."""
+    import narwhals
+
+    kind = type(source).__name__
+    return _attempt(
+        lambda: narwhals.from_native(source, eager_only=True),
+        f"a source of type {kind}",
+        "cannot be read: expected a path, a pandas, polars or Arrow table, or a dict of lists; collect lazy frames first, "
+        "and name each column once",
+    )
+
+
+def column_names(source: Source) -> tuple[str, ...]:
+    """The names of a source's columns, as often as they occur; cells are not looked at.
+
+    Raises: RecordsError when the source is missing, empty or not of a kind that can be read.
+    """
+    if isinstance(source, pa.Table | pa.RecordBatch):
+        return tuple(source.schema.names)
+    if isinstance(source, Mapping):
+        return tuple(str(name) for name in source)
+    if not _is_path(source):
+        return tuple(str(name) for name in _frame(source).columns)
+    path = _path(source)
+    if _is_parquet(path):
+        return tuple(_attempt(lambda: _parquet_names(path), path.name, _DAMAGED))
+    return tuple(_attempt(lambda: _header(path), path.name, _DAMAGED))
+
+
+def _parquet_names(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    names: list[str] = pq.read_schema(path).names
+    return names
+
+
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in path.name.lower() else ","
+
+
+def _header(path: Path) -> list[str]:
+    """The first record of a CSV file; a byte order mark is skipped."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        return next(csv.reader(lines, delimiter=_separator(path), strict=True), [])
+
+
+def read(source: Source, columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Read these columns, each as one Arrow array: text for CSV, the source's own types otherwise.
+
+    Raises: RecordsError when a column is absent or cannot be read; see `column_names` for the rest.
+    """
+    names = column_names(source)
+    for column in columns:
+        if names.count(column) != 1:
+            raise RecordsError(f'column "{column}" must be in the table exactly once; add it, or rename its double')
+    if isinstance(source, pa.RecordBatch):
+        source = pa.Table.from_batches([source])
+    if isinstance(source, pa.Table):
+        return {name: _joined(source.column(name)) for name in columns}
+    if isinstance(source, Mapping):
+        by_name = {str(name): values for name, values in source.items()}
+        return {name: _column(pa.array, by_name[name], name) for name in columns}
+    if not _is_path(source):
+        frame = _frame(source)
+        keys = dict(zip(names, frame.columns, strict=True))
+        return {name: _column(lambda key: frame[key].to_arrow(), keys[name], name) for name in columns}
+    path = _path(source)
+    reader = _read_parquet if _is_parquet(path) else _read_csv
+    table = _attempt(lambda: reader(path, names, list(columns)), path.name, _DAMAGED)
+    return {name: _joined(table.column(name)) for name in columns}
+
+
+def _column(convert: Callable[[T], pa.Array], values: T, name: str) -> pa.Array:
+    problem = "cannot be read: it mixes types; give it one type, or convert it to text"
+    return _joined(_attempt(lambda: convert(values), f'column "{name}"', problem))
+
+
+def _joined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    joined = column.combine_chunks()
+    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+
+
+def _read_parquet(path: Path, _: Sequence[str], columns: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path, columns=columns, use_threads=False)
+
+
+def _read_csv(path: Path, names: Sequence[str], columns: list[str]) -> pa.Table:
+    """Every cell as text, exactly as written; no text stands for null."""
+    from pyarrow import csv as arrow_csv
+
+    return arrow_csv.read_csv(
+        pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None),
+        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=_separator(path), newlines_in_values=True, ignore_empty_lines=len(names) > 1
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types={name: pa.string() for name in columns},
+            include_columns=columns,
+            strings_can_be_null=False,
+            null_values=[],
+        ),
+    )
+
+
+def to_kind(table: pa.Table, kind: str) -> object:
+    """Turn an Arrow table into the kind of frame that `kind_of` named.
+
+    Raises: InputError when the library of that kind is not installed.
+    """
+    if kind == PANDAS:
+        _needed(PANDAS)
+        return table.to_pandas(date_as_object=False)
+    if kind == POLARS:
+        _needed(POLARS)
+        import polars
+
+        return polars.from_arrow(table)
+    return table
+
+
+def _needed(library: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(library) is None:
+        raise InputError(f'{library} is not installed; install it with: pip install "privsynth[{library}]"')
+
+
+def _check_cells(table: pa.Table) -> None:
+    """No text may be a formula to a spreadsheet."""
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            starts = pc.utf8_slice_codeunits(pc.utf8_ltrim_whitespace(column), 0, 1)
+            if pc.any(pc.is_in(starts, value_set=pa.array(list(FORMULA_SIGNS)))).as_py():
+                raise OutputError(
+                    f'column "{name}": a text starts with a sign that spreadsheets run as a formula (= + - @); '
+                    "change how its values are made"
+                )
+
+
+def _csv_column(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Cells as text, quoted where CSV needs it; null is an empty cell."""
+    text = pc.fill_null(pc.cast(column, pa.large_string()), "")
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return text
+    quote, nothing = pa.scalar('"', pa.large_string()), pa.scalar("", pa.large_string())
+    quoted = pc.binary_join_element_wise(quote, pc.replace_substring(text, '"', '""'), quote, nothing)
+    return pc.if_else(pc.match_substring_regex(text, '[",\r\n]'), quoted, text)
+
+
+def csv_bytes(table: pa.Table) -> bytes:
+    """A table as CSV: UTF-8, LF, quotes only where needed, null as an empty cell; the same table, the same bytes.
+
+    Raises: OutputError when a text is a formula to a spreadsheet.
+    """
+    _check_cells(table)
+    header = pa.Table.from_arrays([pa.array([name]) for name in table.schema.names], names=table.schema.names)
+    return _csv_lines(header) + b"".join(
+        _csv_lines(table.slice(start, _WRITE_ROWS)) for start in range(0, table.num_rows, _WRITE_ROWS)
+    )
+
+
+def _csv_lines(table: pa.Table) -> bytes:
+    cells = [_joined(_csv_column(column)) for column in table.columns]
+    lines = cells[0] if len(cells) == 1 else pc.binary_join_element_wise(*cells, pa.scalar(",", pa.large_string()))
+    return ("\n".join(lines.to_pylist()) + "\n").encode()
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as Parquet; the same table, the same bytes for one version of Arrow.
+
+    Raises: OutputError when a text is a formula to a spreadsheet.
+    """
+    import pyarrow.parquet as pq
+
+    _check_cells(table)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def write_csv(table: pa.Table, path: str | Path) -> None:
+    """Write `csv_bytes` to a file that only its owner may read. Raises: OutputError when it cannot be written."""
+    _write(csv_bytes(table), path)
+
+
+def write_parquet(table: pa.Table, path: str | Path) -> None:
+    """Write `parquet_bytes` to a file that only its owner may read. Raises: OutputError when it cannot be written."""
+    _write(parquet_bytes(table), path)
+
+
+def _write(content: bytes, path: str | Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as sink:
+            os.fchmod(descriptor, 0o600)
+            sink.write(content)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}); free space or choose another folder") from None
