@@ -122,6 +122,7 @@ def chi_squared_lower(x: float, degrees: int) -> float:
 # ---- one proportion --------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def proportion_lower(successes: int, attempts: int, alpha: float) -> float:
     """Exact one-sided lower bound of a proportion at confidence 1 - alpha. Source: Clopper, Pearson 1934."""
     if successes == 0:

@@ -1,0 +1,166 @@
+"""The contract of an attack on a release; instances live in `attacks/`, one file each.
+
+Must never let an attack know who is a member: it sees members and controls shuffled together, and is scored afterwards.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from privsynth.errors import AuditError
+from privsynth.private import Private
+from privsynth.records import Records
+from privsynth.schema import Schema
+from privsynth.statistics import Comparison
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Tier: TypeAlias = Literal["release only", "release and auxiliary data", "algorithm", "transcript", "worst-case data"]
+"""What the attacker has: the release; also facts about people; also the code; also the noisy answers; also all other rows."""
+
+_MOST_FAILED = 0.01
+_CRASHES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """What an attacker sees: the release, and records of people of whom some were in the training data.
+
+    Shapes: `targets` holds members and controls, one row a person, in random order.
+    """
+
+    schema: Schema
+    synthetic: Records
+    targets: Records
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What an attack achieved, target by target.
+
+    Args: `label` names what was attacked; `success` and `attempted` are (targets,); `baseline` is the rate at which a guess
+        that ignores the release (or all but one column of it) succeeds.
+    """
+
+    label: str
+    success: Flags
+    attempted: Flags
+    baseline: float
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackResult:
+    """How often an attack succeeded on members and on controls, in `attempts` attempts each; `failed` counts both arms.
+
+    Privacy: private: computed on real people. Internal to an audit, never published.
+    """
+
+    label: str
+    attempts: int
+    members: int
+    controls: int
+    failed: int
+    baseline: float
+
+    @property
+    def comparison(self) -> Comparison:
+        """The counts, for the tests of `statistics`."""
+        return Comparison(
+            members=self.members,
+            member_attempts=self.attempts,
+            controls=self.controls,
+            control_attempts=self.attempts,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Target:
+    """A release under attack, with equally many members of its training data and people who were not in it.
+
+    Raises: AuditError when the release or an arm is empty, or the arms differ in size.
+    """
+
+    schema: Schema
+    synthetic: Records
+    members: Private[Records]
+    controls: Private[Records]
+
+    def __post_init__(self) -> None:
+        members, controls = self.members.open().rows, self.controls.open().rows
+        if not self.synthetic.rows or not members:
+            raise AuditError("an attack needs a release and targets with at least one row each")
+        if members != controls:
+            raise AuditError("an attack needs as many controls as members; draw both with `one_row_a_unit`")
+
+
+def one_row_a_unit(records: Records, rng: np.random.Generator) -> Records:
+    """One row of each privacy unit, in random order; each row of a unit has the same chance to be the one."""
+    order = rng.permutation(records.rows)
+    if records.units is not None:
+        order = order[np.sort(np.unique(records.units[order], return_index=True)[1])]
+    return records.take(order)
+
+
+def together(first: Records, second: Records) -> Records:
+    """The rows of two tables of one schema, one table after the other; whose they are is forgotten."""
+    ticks = {name: np.concatenate([column, second.ticks[name]]) for name, column in first.ticks.items()}
+    return Records(schema=first.schema, ticks=ticks, labels=first.labels)
+
+
+class AbstractAttack(BaseModel, ABC):
+    """One way to learn about people from a release; its fields are its settings, as an audit plan gives them.
+
+    `name` is the file's name in `attacks/`; `threat` says in plain words what an attacker would gain.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str]
+    threat: ClassVar[str]
+    tier: ClassVar[Tier]
+
+    @abstractmethod
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+        """Attack every target once, and tell for which of them it worked; one outcome for each thing attacked."""
+
+    @final
+    def run(self, target: Target, *, rng: np.random.Generator) -> tuple[AttackResult, ...]:
+        """Attack members and controls alike, and count.
+
+        Raises: AuditError when the attack breaks off, or more than 1 % of its attempts could not be carried out.
+        """
+        members, controls = target.members.open(), target.controls.open()
+        order = rng.permutation(2 * members.rows)
+        view = View(schema=target.schema, synthetic=target.synthetic, targets=together(members, controls).take(order))
+        try:
+            outcomes = self.attack(view, rng=rng)
+        except _CRASHES as crash:
+            # The message of a crash may quote a value of a record; its kind cannot.
+            raise AuditError(f'attack "{self.name}" broke off ({type(crash).__name__}); this is no finding') from None
+        return tuple(_count(self.name, outcome, order < members.rows) for outcome in outcomes)
+
+
+def _count(name: str, outcome: Outcome, is_member: Flags) -> AttackResult:
+    if outcome.success.shape != is_member.shape or outcome.attempted.shape != is_member.shape:
+        raise AuditError(f'attack "{name}" did not answer for every target; this is no finding')
+    failed = int((~outcome.attempted).sum())
+    if failed > _MOST_FAILED * len(is_member):
+        raise AuditError(f'attack "{outcome.label}" could not make more than 1 % of its attempts; this is no finding')
+    success = outcome.success & outcome.attempted
+    return AttackResult(
+        label=outcome.label,
+        attempts=len(is_member) // 2,
+        members=int((success & is_member).sum()),
+        controls=int((success & ~is_member).sum()),
+        failed=failed,
+        baseline=outcome.baseline,
+    )

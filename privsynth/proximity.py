@@ -1,0 +1,135 @@
+"""How near records lie to each other: Gower's distance in whole numbers, for tables with kinds of columns mixed.
+
+Must never learn its scale from the records that are attacked: ranks come from the table that distances are measured to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.columns import BooleanColumn, CategoryColumn
+from privsynth.errors import AuditError
+from privsynth.records import MISSING, Records
+
+Int16s = npt.NDArray[np.int16]
+Int64s = npt.NDArray[np.int64]
+Points: TypeAlias = Mapping[str, npt.NDArray[np.integer]]
+"""Records coded for one `Gower`: column -> codes, one a record."""
+
+_FINEST = 1000
+_NOMINAL_BLOCK = 255
+
+
+def is_nominal(records: Records, name: str) -> bool:
+    """Whether a column's values have no order: equal or not is all that counts."""
+    return isinstance(records.schema.column(name), CategoryColumn | BooleanColumn)
+
+
+def rank_codes(ticks: Int64s, reference: Int64s, steps: int) -> Int64s:
+    """Where each tick lies among the reference's: 0 (below all) to `steps` (above all); 2 * steps where it is missing.
+
+    Ranks, not ranges: one extreme value in a declared range must not make all others look alike. Equal ticks get equal codes.
+    """
+    values, counts = np.unique(reference[reference != MISSING], return_counts=True)
+    below = np.concatenate([[0], np.cumsum(counts)])
+    place = np.searchsorted(values, ticks)
+    present = ticks != MISSING
+    known = present & (np.append(values, MISSING)[place] == ticks)
+    codes = ((below[place] + below[place + known]) * steps + below[-1]) // max(1, 2 * int(below[-1]))
+    return np.where(present, codes, 2 * steps)
+
+
+@final
+class Gower:
+    """Distances from one record to every record of a table.
+
+    A distance is a sum over columns, each between 0 and `step`: for nominal columns 0 or `step`, for others the difference
+    of ranks among the table's values; missing is at distance `step` from every value and 0 from missing.
+    Source: Gower 1971; ranks in place of ranges as in Podani 1999.
+    """
+
+    def __init__(self, table: Records, names: Sequence[str]) -> None:
+        if len(names) > np.iinfo(np.int16).max // 2:
+            raise AuditError(f"distances over {len(names)} columns do not fit; attack fewer columns at a time")
+        self._table = table
+        self.step = min(_FINEST, np.iinfo(np.int16).max // max(1, len(names)))
+        self.nominal = tuple(name for name in names if is_nominal(table, name))
+        self.ordinal = tuple(name for name in names if not is_nominal(table, name))
+        self._unseen = {name: int(self._labels(table, name).max(initial=0)) + 1 for name in self.nominal}
+        self._codes = self.points(table)
+        self._gaps = {name: bool((self._codes[name] > self.step).any()) for name in self.ordinal}
+        rows = table.rows
+        self._differs, self._differing = np.empty(rows, dtype=bool), np.empty(rows, dtype=np.uint8)
+        self._part, self._total = np.empty(rows, dtype=np.int16), np.empty(rows, dtype=np.int16)
+
+    @staticmethod
+    def _labels(records: Records, name: str) -> Int64s:
+        ticks = records.ticks[name]
+        return np.where(ticks == MISSING, 0, ticks + 1)
+
+    def points(self, records: Records) -> Points:
+        """Code records for `distances`: ranks, or labels from 1 in the narrowest type (0 is missing).
+
+        A label that the table lacks gets one code that no row of the table has.
+        """
+        codes: dict[str, npt.NDArray[np.integer]] = {}
+        for name, unseen in self._unseen.items():
+            labels = np.minimum(self._labels(records, name), unseen)
+            codes[name] = labels.astype(np.min_scalar_type(unseen))
+        for name in self.ordinal:
+            codes[name] = rank_codes(records.ticks[name], self._table.ticks[name], self.step).astype(np.int16)
+        return codes
+
+    def distances(self, points: Points, index: int) -> Int16s:
+        """Distances from one point to every row of the table.
+
+        Returns: an array of shape (rows,) that the next call overwrites.
+        """
+        self._total[:] = 0
+        for start in range(0, len(self.nominal), _NOMINAL_BLOCK):
+            self._differing[:] = 0
+            for name in self.nominal[start : start + _NOMINAL_BLOCK]:
+                np.not_equal(self._codes[name], points[name][index], out=self._differs)
+                np.add(self._differing, self._differs.view(np.uint8), out=self._differing)
+            np.multiply(self._differing, np.int16(self.step), out=self._part)
+            np.add(self._total, self._part, out=self._total)
+        for name in self.ordinal:
+            np.add(self._total, self.part(name, points, index), out=self._total)
+        return self._total
+
+    def part(self, name: str, points: Points, index: int) -> Int16s:
+        """What one column adds to the distances. Returns: an array of shape (rows,) that the next call overwrites."""
+        if name in self._unseen:
+            np.not_equal(self._codes[name], points[name][index], out=self._differs)
+            return np.multiply(self._differs, np.int16(self.step), out=self._part)
+        code = points[name][index]
+        np.subtract(self._codes[name], code, out=self._part)
+        np.abs(self._part, out=self._part)
+        if self._gaps[name] or code > self.step:
+            np.minimum(self._part, np.int16(self.step), out=self._part)
+        return self._part
+
+    def codes(self, name: str) -> npt.NDArray[np.integer]:
+        """The table's own codes of one column."""
+        return self._codes[name]
+
+
+def kth_smallest(distances: Int16s, k: int) -> int:
+    """The k-th smallest distance, the smallest for k = 1, the largest where there are fewer than k."""
+    k = min(k, len(distances))
+    return int(distances.min() if k == 1 else np.partition(distances, k - 1)[k - 1])
+
+
+def isolation(records: Records, names: Sequence[str], neighbours: int) -> Int64s:
+    """How far each record is from its k-th nearest neighbour among the records themselves: large for the unusual ones.
+
+    Source: Meeus et al. 2023 ("Achilles' heels"): attacks succeed first on the most isolated records.
+    """
+    gower = Gower(records, names)
+    points = gower.points(records)
+    others = (kth_smallest(gower.distances(points, index), neighbours + 1) for index in range(records.rows))
+    return np.fromiter(others, dtype=np.int64, count=records.rows)
