@@ -1,0 +1,187 @@
+"""The release report: one self-contained HTML page, made from the release's public contents alone.
+
+Must never read private data or anything outside its arguments: the same arguments give the same page, byte for byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import jinja2
+
+from privsynth import encoding, report_gallery, report_sections, rules
+from privsynth.levels import level_names
+from privsynth.measurement import Transcript
+from privsynth.records import Records
+from privsynth.report_claims import Claims
+from privsynth.report_numbers import Bought, column_numbers, pair_matrix, table_numbers
+from privsynth.report_sections import Facts, Section
+from privsynth.report_words import count, percent, plural, points
+from privsynth.schema import Schema
+
+SECTIONS = (
+    ("guarantee", "Guarantee"),
+    ("impossible", "Impossible rows"),
+    ("trust", "Trust"),
+    ("rare", "Rare categories"),
+    ("attacks", "Attacks"),
+    ("pictures", "Pictures"),
+    ("policy", "Policy"),
+    ("reproduce", "Verify"),
+    ("ledger", "Ledger"),
+)
+"""The sections after the verdict: their anchors and short names, in the order of the page."""
+
+_TEMPLATES = files("privsynth").joinpath("report_templates")
+
+
+def render(*, predicate: Mapping[str, object], schema: Schema, transcript: Transcript, released: Records) -> str:
+    """Write the report of a release.
+
+    Args: predicate, what the certificate states; schema, complete; transcript, the noisy answers; released, the table.
+    Privacy: post-processing of public contents; spends nothing.
+    Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
+    """
+    facts = gather(predicate, schema, transcript, released)
+    context: dict[str, object] = {
+        "g": report_sections.guarantee(facts),
+        "rules": report_sections.impossible(facts),
+        "trust": report_sections.trust(facts),
+        "rare": report_sections.rare(facts),
+        "attacks": report_sections.attacks(facts),
+        "pictures": report_gallery.picture_section(facts),
+        "policy": report_sections.policy(facts.claims),
+        "reproduce": report_sections.reproduce(facts),
+        "ledger": report_sections.ledger(facts.claims),
+    }
+    return _fill("report.html", {**context, "page": _page(facts, context)})
+
+
+def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, object]], what: str) -> str:
+    """Write the page of a refused release: why, and what was checked; no data and no certificate.
+
+    Args: reasons, public sentences; findings, the public rows of the audit, possibly none; what, the table's name.
+    """
+    css = _css()
+    context: dict[str, object] = {
+        "page": {"css": css, "csp": _csp(css), "title": what, "footer": _REFUSAL_FOOTER},
+        "reasons": list(reasons),
+        "rows": [report_sections.attack_row(Claims(row, "findings")) for row in findings],
+    }
+    return _fill("refusal.html", context)
+
+
+def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcript, released: Records) -> Facts:
+    """Compute everything that the sections draw on, once."""
+    table = encoding.encode_public(released)
+    bought = Bought(transcript, table.domain)
+    labels = [level_names(column) for column in schema.modelled]
+    broken = {text: int(mask.sum()) for text, mask in rules.check(schema.rules, released).items()}
+    return Facts(
+        claims=Claims(predicate),
+        schema=schema,
+        released=table,
+        bought=bought,
+        columns=column_numbers(bought, table, labels),
+        tables=table_numbers(bought, table),
+        pairs=pair_matrix(bought, table),
+        broken=broken,
+    )
+
+
+_FOOTER = (
+    "This page was made from the public contents of the release alone: the signed statement, the noisy answers and the "
+    "released table. It loads nothing and runs no program."
+)
+
+
+_REFUSAL_FOOTER = "This page holds no data and no number computed on real people. It loads nothing and runs no program."
+
+
+def _page(facts: Facts, sections: Mapping[str, object]) -> Section:
+    """The head of the page: verdict, summary and cards."""
+    claims, css = facts.claims, _css()
+    decision = claims.text("decision")
+    title = facts.schema.table.title or facts.schema.table.name
+    recipients = claims.text("recipients.class")
+    rows = count(facts.released.rows)
+    return {
+        "css": css,
+        "csp": _csp(css),
+        "title": title,
+        "decision": decision,
+        "passed": decision == "PASSED",
+        "summary": f"{rows} synthetic rows in {plural(len(facts.schema.released), 'column', 'columns')}, released under policy "
+        f"“{claims.text('policy.name')}” to {recipients} recipients on {claims.text('issuedAt')[:10]}, valid until "
+        f"{claims.text('expiresAt')[:10]}.",
+        "cards": _cards(facts, sections),
+        "sections": SECTIONS,
+        "footer": _FOOTER,
+    }
+
+
+def _cards(facts: Facts, sections: Mapping[str, object]) -> list[Section]:
+    claims = facts.claims
+    rules_section, ledger = sections["rules"], sections["ledger"]
+    attacks = facts.claims.rows("audit.rows")
+    assert isinstance(rules_section, dict)
+    assert isinstance(ledger, dict)
+    inside, of = report_gallery.inside_intervals(facts)
+    halves = sorted(column.half for column in facts.columns if column.share is not None)
+    return [
+        _card(
+            "Guarantee",
+            f"ε = {claims.text('guarantee.epsilon')}",
+            f"per {facts.unit}, delta {claims.text('guarantee.delta')}",
+        ),
+        _card(
+            "Attacks passed",
+            f"{sum(row.text('verdict') == 'PASS' for row in attacks)} of {len(attacks)}",
+            f"verdict {claims.text('audit.verdict')}; power beside each",
+        ),
+        _card(
+            "Impossible rows",
+            count(float(str(rules_section["broken"]))),
+            f"of {count(facts.released.rows)} rows; {plural(int(str(rules_section['mended'])), 'repair', 'repairs')} made",
+        ),
+        _card(
+            "Precision of one share",
+            points(halves[len(halves) // 2]) if halves else "unknown",
+            f"in the middle column; {facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured",
+        ),
+        _card(
+            "Shares inside their interval",
+            percent(inside / of) if of else "unknown",
+            "95 % would be as good as the noise allows",
+        ),
+        _card(
+            "Lifetime budget spent",
+            claims.text("budget.spentEpsilon"),
+            f"of ε {claims.text('budget.capEpsilon')} for “{claims.text('budget.population')}”",
+        ),
+    ]
+
+
+def _card(title: str, value: str, note: str) -> Section:
+    return {"title": title, "value": value, "note": note}
+
+
+def _css() -> str:
+    return _TEMPLATES.joinpath("style.css").read_text(encoding="utf-8")
+
+
+def _csp(css: str) -> str:
+    """A content security policy that lets in this style sheet and nothing else: no script, no image, no font, no request."""
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _fill(name: str, context: Mapping[str, object]) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_TEMPLATES.joinpath(name).read_text(encoding="utf-8"))
+    return template.render(context)

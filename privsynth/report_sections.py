@@ -1,0 +1,360 @@
+"""What each section of the report says, as plain words and pictures for the template.
+
+Must never know anything but the predicate, the schema, the transcript and the released table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import numpy as np
+
+from privsynth import report_pictures as pictures
+from privsynth.columns import BooleanColumn, CategoryColumn, OrderedColumn
+from privsynth.dataset import Dataset
+from privsynth.report_claims import Claims
+from privsynth.report_numbers import (
+    Bought,
+    ColumnNumbers,
+    PairMatrix,
+    RareNumbers,
+    TableNumbers,
+    rare_numbers,
+)
+from privsynth.report_words import count, number, odds_factor, one_in, percent, plural, points, short_digest
+from privsynth.schema import Schema
+
+Section: TypeAlias = dict[str, object]
+
+SHOWN_TABLES = 40
+"""Measured tables in the report; the rest are in measurements.json."""
+
+_LISTED = 8
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Facts:
+    """Everything the sections draw on, computed once."""
+
+    claims: Claims
+    schema: Schema
+    released: Dataset
+    bought: Bought
+    columns: list[ColumnNumbers]
+    tables: list[TableNumbers]
+    pairs: PairMatrix
+    broken: dict[str, int]
+
+    @property
+    def unit(self) -> str:
+        """What one privacy unit is called."""
+        return self.claims.text("guarantee.unit.name")
+
+
+def guarantee(facts: Facts) -> Section:
+    """The guarantee in plain words, its assumptions, and the stages it was spent on."""
+    claims, unit = facts.claims, facts.unit
+    epsilon = claims.number("guarantee.epsilon")
+    rho = claims.number("guarantee.rho")
+    rows = int(claims.number("guarantee.unit.maxRows"))
+    kept = "one row was" if rows == 1 else f"at most {rows} rows were"
+    return {
+        "unit": unit,
+        "epsilon": claims.text("guarantee.epsilon"),
+        "delta": claims.text("guarantee.delta"),
+        "delta_words": one_in(claims.text("guarantee.delta")),
+        "factor": odds_factor(epsilon),
+        "odds": pictures.odds(epsilon),
+        "contribution": f"To make it hold, {kept} taken of each {unit}, chosen by a keyed random draw."
+        if claims.has("guarantee.unit.column")
+        else f"Each row of the table is one {unit}.",
+        "assumptions": claims.texts("guarantee.assumptions"),
+        "not_covered": claims.texts("guarantee.notCovered"),
+        "stages": [_stage(stage, rho) for stage in claims.rows("guarantee.stages")],
+        "rho": claims.text("guarantee.rho"),
+        "definition": claims.text("guarantee.definition"),
+        "relation": {"add-remove": "adding or removing the rows"}.get(
+            claims.text("guarantee.relation"), "replacing the rows"
+        ),
+        "conversion": claims.text("guarantee.conversion"),
+        "noise": claims.text("guarantee.noise"),
+        "randomness": claims.text("guarantee.randomness"),
+    }
+
+
+def _stage(stage: Claims, rho: float) -> Section:
+    share = stage.number("rho") / rho if rho > 0 else 0.0
+    return {
+        "name": stage.text("stage"),
+        "mechanism": stage.text("mechanism"),
+        "rho": f"{stage.number('rho'):.3g}",
+        "share": percent(share),
+    }
+
+
+def impossible(facts: Facts) -> Section:
+    """Business rules: how many released rows break one, and how many were repaired."""
+    repaired = {rule: int(str(rows)) for rule, rows in facts.claims.pairs("repairs").items()}
+    rows = facts.released.rows
+    texts = list(dict.fromkeys([*facts.broken, *repaired]))
+    lines = [
+        {
+            "text": text,
+            "repaired": count(repaired.get(text, 0)),
+            "share": percent(repaired.get(text, 0) / max(1, rows)),
+            "broken": count(facts.broken.get(text, 0)),
+            "order": -repaired.get(text, 0),
+        }
+        for text in texts
+    ]
+    touched = [line for line in lines if line["order"] or line["broken"] != "0"]
+    clean = [str(line["text"]) for line in lines if line not in touched]
+    broken = sum(facts.broken.values())
+    mended = sum(repaired.values())
+    return {
+        "count": len(texts),
+        "broken": broken,
+        "mended": mended,
+        "broken_words": f"No released row breaks any of the {plural(len(texts), 'business rule', 'business rules')}."
+        if broken == 0
+        else f"{count(broken)} times a released row breaks a business rule.",
+        "repaired_words": f"{plural(mended, 'repair was', 'repairs were')} needed in {count(rows)} rows to make it so.",
+        "repaired": sorted(touched, key=lambda line: (int(str(line["order"])), str(line["text"]))),
+        "clean": clean,
+        "clean_words": _first_rules(clean),
+        "clean_title": f"{plural(len(clean), 'rule', 'rules')} held by themselves",
+    }
+
+
+def _first_rules(texts: list[str]) -> str:
+    more = len(texts) - _LISTED
+    return "; ".join(texts[:_LISTED]) + (f"; and {more} more, all in the schema." if more > 0 else ".")
+
+
+def trust(facts: Facts) -> Section:
+    """How far each kind of statistic can be trusted, and every measured table of several columns."""
+    known = [column for column in facts.columns if column.share is not None]
+    halves = [column.half for column in known]
+    more = len(facts.tables) - SHOWN_TABLES
+    measured = sum(len(table.clique) for table in facts.tables) > 0
+    lead = (
+        f"{plural(len(facts.bought.tables), 'table was', 'tables were')} bought from the data with noise of known size; "
+        "everything else in the release follows from them through a model. Trust a statistic as far as the tables behind it."
+    )
+    advice = [
+        _advice(
+            "Share of one value of one column",
+            f"{len(known)} of {len(facts.columns)} columns measured",
+            f"{points(float(np.median(halves)))} (at most {points(max(halves))})" if halves else "unknown",
+            "Use it, with the interval drawn in section 6.",
+        ),
+        _pair_advice(facts),
+        _advice(
+            "Any pair of columns that was not measured",
+            f"{facts.pairs.all_pairs - facts.pairs.measured_pairs:,} pairs, from the model only",
+            "unknown",
+            "A hint at best: do not quote it.",
+        ),
+        _advice(
+            "Three columns and more",
+            _wide_words(facts),
+            "unknown unless listed",
+            "Use only where the table is listed below.",
+        ),
+        _advice(
+            "Numbers inside one bin",
+            "declared bins, spread evenly",
+            "up to the width of the bin",
+            "Means and quantiles are good to about one bin; look for no spikes inside.",
+        ),
+        _advice("A single row", "drawn from the model", "–", f"No row stands for a {facts.unit}."),
+    ]
+    return {
+        "lead": lead,
+        "advice": advice,
+        "tables": [_table_line(table) for table in facts.tables[:SHOWN_TABLES]] if measured else [],
+        "tables_more": f" (the {SHOWN_TABLES} best known; {more} more are in measurements.json)" if more > 0 else "",
+    }
+
+
+def _advice(what: str, source: str, error: str, advice: str) -> Section:
+    return {"what": what, "source": source, "error": error, "advice": advice}
+
+
+def _pair_advice(facts: Facts) -> Section:
+    wide = [table for table in facts.tables if len(table.clique) == 2]
+    error = f"{points(float(np.median([table.share_half for table in wide])))} for a cell" if wide else "none measured"
+    source = f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured"
+    return _advice(
+        "A pair of columns that was measured", source, error, "Use it; the map in section 6 shows which pairs."
+    )
+
+
+def _wide_words(facts: Facts) -> str:
+    wide = sum(len(table.clique) > 2 for table in facts.tables)
+    return f"{plural(wide, 'table', 'tables')} measured, else the model only" if wide else "from the model only"
+
+
+def _table_line(table: TableNumbers) -> Section:
+    return {
+        "name": " × ".join(table.clique),
+        "cells": count(table.cells),
+        "half": points(table.share_half),
+        "error": percent(table.expected_error) if table.expected_error < 1 else "all of it",
+        "fit": f"{table.fit:.2f}",
+    }
+
+
+def rare(facts: Facts) -> Section:
+    """The fate of rare categories, judged by noisy counts that were paid for."""
+    labelled = {
+        column.name
+        for column in facts.schema.modelled
+        if isinstance(column, CategoryColumn | OrderedColumn | BooleanColumn)
+    }
+    found = [rare_numbers(column, facts.bought.total) for column in facts.columns if column.name in labelled]
+    known = [numbers for numbers in found if numbers is not None]
+    shown = [numbers for numbers in known if numbers.below or numbers.lost]
+    kept, below = sum(numbers.kept for numbers in known), sum(len(numbers.below) for numbers in known)
+    lost = sum(len(numbers.lost) for numbers in known)
+    limits = [numbers.smallest_seen for numbers in known]
+    lead = f"Of {plural(kept + below + lost, 'category', 'categories')} in {plural(len(known), 'column', 'columns')}, "
+    lead += f"{count(kept)} were seen above the noise and are in the release, {count(below)} were not"
+    lead += f", and {count(lost)} were seen but have no released row." if lost else "."
+    limit = f"{count(min(limits))} to {count(max(limits))} rows, depending on the column" if limits else "unknown"
+    return {"lead": lead, "columns": _rare_lines(shown), "limit": limit, "lost": lost, "below": below}
+
+
+def _rare_lines(found: Sequence[RareNumbers]) -> list[Section]:
+    """One line for all columns with the same fate, in order of first appearance."""
+    groups: dict[tuple[int, tuple[str, ...], tuple[str, ...]], list[RareNumbers]] = {}
+    for numbers in found:
+        groups.setdefault((numbers.kept, numbers.below, numbers.lost), []).append(numbers)
+    lines: list[Section] = []
+    for (kept, below, lost), members in groups.items():
+        shares = [numbers.below_rows for numbers in members]
+        lines.append(
+            {
+                "name": ", ".join(numbers.column for numbers in members),
+                "kept": count(kept),
+                "below": _listed(below),
+                "rows": percent(shares[0]) if len(shares) == 1 else f"up to {percent(max(shares))}",
+                "lost": _listed(lost),
+            }
+        )
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_LISTED]) or "–"
+    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
+
+
+def attacks(facts: Facts) -> Section:
+    """The public rows of the audit."""
+    claims = facts.claims
+    rows = claims.rows("audit.rows")
+    passed = sum(row.text("verdict") == "PASS" for row in rows)
+    plan = f"plan “{claims.text('audit.plan.name')}”, digest {short_digest(claims.text('audit.plan.digest.sha256'))}"
+    return {
+        "passed": passed,
+        "lead": f"{passed} of {plural(len(rows), 'check', 'checks')} passed; verdict {claims.text('audit.verdict')} ({plan}).",
+        "rows": [attack_row(row) for row in rows],
+        "attempts": f"{claims.text('attempts.used')} of {claims.text('attempts.allowed')}",
+    }
+
+
+def _rate(row: Claims, key: str) -> float | None:
+    value = row.value(key) if row.has(key) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _rate_words(row: Claims, key: str) -> str:
+    rate = _rate(row, key)
+    if rate is None:
+        return number(row.value(key) if row.has(key) else None)
+    return percent(rate) if 0 <= rate <= 1 else f"{rate:.3g}"
+
+
+def attack_row(row: Claims) -> Section:
+    """One public row of the audit, with its picture where limit and power are on one scale."""
+    threshold, detectable = _rate(row, "threshold"), _rate(row, "detectable")
+    verdict = row.text("verdict")
+    drawn = threshold is not None and detectable is not None and row.text("family") == "release"
+    return {
+        "check": row.text("check"),
+        "threat": row.text("threat"),
+        "verdict": verdict,
+        "style": "pass" if verdict == "PASS" else "fail",
+        "threshold": _rate_words(row, "threshold"),
+        "detectable": _rate_words(row, "detectable"),
+        "ceiling": _rate_words(row, "ceiling"),
+        "meaning": row.text("meaning"),
+        "picture": pictures.power(threshold, detectable, _rate(row, "ceiling"))
+        if drawn and threshold is not None
+        else "",
+    }
+
+
+def policy(claims: Claims) -> Section:
+    """The policy's checks as the certificate states them."""
+    checks = claims.rows("checks")
+    failed = sum(check.text("result") == "fail" for check in checks)
+    name, version = claims.text("policy.name"), claims.text("policy.version")
+    lead = f"Policy “{name}”, version {version}: {plural(len(checks), 'rule', 'rules')} checked, {failed or 'none'} failed."
+    style = {"pass": "pass", "fail": "fail"}
+    return {
+        "lead": lead,
+        "checks": [
+            {
+                "rule": check.text("rule"),
+                "citation": check.text("citation"),
+                "result": check.text("result"),
+                "method": check.text("method"),
+                "style": style.get(check.text("result"), "idle"),
+            }
+            for check in checks
+        ],
+        "limitations": claims.texts("limitations"),
+    }
+
+
+def reproduce(facts: Facts) -> list[tuple[str, str]]:
+    """Names, versions and digests that fix what was done."""
+    claims = facts.claims
+    settings = ", ".join(f"{key} = {number(value)}" for key, value in claims.pairs("generator.settings").items())
+    return [
+        ("Release", claims.text("releaseId")),
+        ("Issued, valid until", f"{claims.text('issuedAt')}, {claims.text('expiresAt')}"),
+        ("Program", f"{claims.text('tool.name')} {claims.text('tool.version')}"),
+        (
+            "Generator",
+            f"{claims.text('generator.name')} {claims.text('generator.version')} ({settings or 'no settings'})",
+        ),
+        ("Rows, and how many", f"{claims.text('schema.rows')}: {claims.text('schema.rowsBasis')}"),
+        ("Schema, SHA-256", claims.text("schema.digest.sha256")),
+        ("Policy, SHA-256", claims.text("policy.digest.sha256")),
+        ("Audit plan, SHA-256", claims.text("audit.plan.digest.sha256")),
+    ]
+
+
+def ledger(claims: Claims) -> Section:
+    """The ledger's line for this release."""
+    spent, cap = claims.number("budget.spentEpsilon"), claims.number("budget.capEpsilon")
+    population = claims.text("budget.population")
+    share = percent(spent / cap) if cap > 0 and math.isfinite(spent) else "all"
+    words = (
+        f"With this release, the population “{population}” has spent epsilon {claims.text('budget.spentEpsilon')} of the "
+        f"{claims.text('budget.capEpsilon')} that its people may ever lose ({share}), at delta "
+        f"{claims.text('budget.capDelta')}. Every earlier release of this population is counted, whoever received it."
+    )
+    facts = [
+        ("Population", population),
+        ("Entry", claims.text("budget.ledgerSequence")),
+        ("Head of the chain", claims.text("budget.ledgerHead")),
+    ]
+    return {"words": words, "meter": pictures.budget(spent, cap), "facts": facts}
