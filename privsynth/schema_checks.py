@@ -110,10 +110,9 @@ def _check_rules(rules: Sequence[Rule], modelled: dict[str, ModelledColumn], sou
                 raise SchemaError(
                     f'{where}: names "{name}", which is no modelled column of the schema; correct the name'
                 )
-        text = repr(rule) if isinstance(rule, CombinationRule) else rule.text
-        if text in seen:
-            raise SchemaError(f'{where}: "{rule.text}" is declared twice; remove one')
-        seen.add(text)
+        if rule.text in seen:
+            raise SchemaError(f'{where}: "{rule.text}" is declared twice; remove one, or merge the two lists')
+        seen.add(rule.text)
         try:
             _check_rule(rule, modelled)
         except ValueError as error:
