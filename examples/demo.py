@@ -36,7 +36,7 @@ def bad_candidate() -> tuple[Path, Path, Path]:
 
     Returns: the candidate, the real rows it may have copied from, and real rows that it never saw.
     """
-    with gzip.open(STAYS / "stays.csv.gz", "rt", newline="") as file:
+    with gzip.open(STAYS / "encounters.csv.gz", "rt", newline="") as file:
         header, *real = csv.reader(file)
     with (BUILD / "release" / "data.csv").open(newline="") as file:
         released_header, *released = csv.reader(file)
@@ -68,7 +68,7 @@ def main() -> None:
     started = time.monotonic()
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
-    table, schema, policy = STAYS / "stays.csv.gz", STAYS / "schema.toml", STAYS / "policy.toml"
+    table, schema, policy = STAYS / "encounters.csv.gz", STAYS / "schema.toml", STAYS / "policy.toml"
     ledger, key, trust = BUILD / "ledger" / "ledger.sqlite3", BUILD / "machine.pem", BUILD / "trust.toml"
 
     print("1. A signing key, and a trust store with its public half.")

@@ -21,12 +21,18 @@ def check(
     schema: Annotated[Path | None, typer.Option(help="A schema to check against the policy.")] = None,
 ) -> None:
     """Read a policy, say in plain words what it allows, and check a schema against it."""
-    from privsynth import policy_view
+    from privsynth.errors import PolicyRefusal
+    from privsynth.policy import Policy
+    from privsynth.schema import Schema
 
     console: Console = context.obj
-    found = policy_view.checked(policy, schema)
-    console.result(found.to_json(), found.lines())
-    found.require()
+    read = Policy.load(policy)
+    checks = read.check_schema(Schema.load(schema)) if schema is not None else ()
+    rows = [{"rule": c.rule, "citation": c.citation, "result": c.result, "detail": c.detail} for c in checks]
+    lines = [read.describe(), *(f"{row['result']:<15} {row['rule']} ({row['citation']}): {row['detail']}" for row in rows)]
+    console.result({"policy": read.name, "digest": read.digest, "checks": rows}, lines)
+    if any(check.result == "fail" for check in checks):
+        raise PolicyRefusal("the schema does not meet the policy; see the rows marked fail")
 
 
 @policy_app.command()

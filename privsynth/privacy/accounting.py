@@ -183,8 +183,12 @@ class Cap:
         return cost.nano_rdp[self.order_index] <= self.nano_rdp and cost.pico_delta <= self.pico_delta
 
     def epsilon_spent(self, cost: Cost) -> float:
-        """Epsilon, at this cap's delta, of all that was spent, rounded up; 0 when nothing was."""
+        """Epsilon, at this cap's delta, of all that was spent, at the order that shows it smallest; 0 when nothing was.
+
+        For reading: what holds a population to its cap is `admits`, at the one fixed order.
+        """
         if cost == Cost.of(0):
             return 0.0
-        order, rdp = float(ORDERS[self.order_index]), cost.nano_rdp[self.order_index] / NANO
-        return max(0.0, _epsilon_at_order(rdp, order, float(self.delta / 2))) * (1 + 1e-12)
+        each = zip(cost.nano_rdp, ORDERS, strict=True)
+        failure = float(self.delta / 2)
+        return max(0.0, min(_epsilon_at_order(rdp / NANO, float(order), failure) for rdp, order in each)) * (1 + 1e-12)

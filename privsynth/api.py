@@ -1,0 +1,175 @@
+"""The public verbs: fit, release, audit, verify, quote, draft. Thin: each reads its inputs and calls the module that does it.
+
+Must never decide anything about privacy: budgets, units and checks are the called modules' business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from privsynth import auditing, drafting, frames, generators, quoting, records, releasing
+from privsynth.auditing import AuditPlan
+from privsynth.certificate.keys import Signer, TrustStore
+from privsynth.certificate.verify import Verified, verify_release
+from privsynth.errors import AuditError
+from privsynth.findings import Findings
+from privsynth.fitting import FitPlan, measure, split
+from privsynth.model import Model
+from privsynth.policy import Policy
+from privsynth.privacy.accounting import Exact
+from privsynth.privacy.guarantee import Budget, Guarantee
+from privsynth.privacy.ledger import AbstractLedger
+from privsynth.privacy.ledgers.sqlite import SqliteLedger
+from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.unit import PrivacyUnit
+from privsynth.releasing import Release
+from privsynth.schema import Schema
+
+LEDGER_VARIABLE = "PRIVSYNTH_LEDGER"
+
+
+def fit(
+    source: object,
+    schema: Schema,
+    *,
+    epsilon: Exact,
+    delta: Exact,
+    generator: str = "mst",
+    settings: Mapping[str, object] | None = None,
+    max_rows: int = 1,
+    out_of_domain: records.OutOfDomain = "refuse",
+) -> Model:
+    """Fit a generator to a private table, for exploring and for benchmarks; the model is uncertified.
+
+    Privacy: (epsilon, delta)-DP for adding or removing one unit: a row, or with `schema.unit` a person, of whom at most
+        `max_rows` rows are used, chosen at random. No ledger is charged, which is why nothing made with it can be signed.
+    Args: `source` is a CSV or Parquet file, or a pandas, polars or Arrow table.
+    Raises: RecordsError, SchemaError or MechanismError before anything is spent.
+    """
+    chosen = dict(settings or {})
+    unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
+    plan = FitPlan(
+        generator=generators.get(generator, chosen),
+        unit=unit,
+        budget=Budget.of(epsilon, delta, buys=bool(schema.unresolved)),
+    )
+    noise = SystemNoise()
+    table = records.read(source, schema, out_of_domain=out_of_domain)
+    bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
+    completed, transcript = measure(bounded, plan, noise)
+    return Model(
+        schema=completed,
+        distribution=plan.generator.estimate(completed.domain(), transcript),
+        transcript=transcript,
+        guarantee=Guarantee.for_budget(plan.budget, unit, transcript),
+        generator=generator,
+        settings=chosen,
+        kind=frames.kind_of(source),
+    )
+
+
+def release(
+    source: object,
+    *,
+    schema: Schema | str | Path,
+    policy: Policy | str | Path,
+    key: Signer | str | Path,
+    out: str | Path,
+    ledger: AbstractLedger | str | Path | None = None,
+    generator: str | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Release:
+    """Turn a private table into a signed release, or refuse with reasons; see `releasing.release`.
+
+    Args: `ledger` is an open ledger or a path; by default the one that PRIVSYNTH_LEDGER names, or the user's own.
+    """
+    signer = key if isinstance(key, Signer) else Signer.load(Path(key))
+    agreed_schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    agreed_policy = policy if isinstance(policy, Policy) else Policy.load(policy)
+    held = ledger if isinstance(ledger, AbstractLedger) else open_ledger(ledger)
+    try:
+        return releasing.release(
+            source,
+            schema=agreed_schema,
+            policy=agreed_policy,
+            signer=signer,
+            out=out,
+            ledger=held,
+            generator=generator,
+            settings=settings,
+        )
+    finally:
+        if held is not ledger:
+            held.close()
+
+
+def open_ledger(path: str | Path | None = None) -> SqliteLedger:
+    """Open the durable ledger at a path, at PRIVSYNTH_LEDGER, or in the user's state folder; made when it is not there."""
+    chosen = path or os.environ.get(LEDGER_VARIABLE) or _default_ledger()
+    return SqliteLedger(Path(chosen))
+
+
+def _default_ledger() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "privsynth" / "ledger.sqlite3"
+
+
+def audit(
+    *,
+    synthetic: object,
+    training: object,
+    holdout: object,
+    schema: Schema | str | Path,
+    plan: AuditPlan | str | Path = "standard",
+    rng: np.random.Generator,
+) -> Findings:
+    """Attack a synthetic table, anybody's, as an adversary would: members are `training`, the control group `holdout`.
+
+    Privacy: reads real records and spends nothing; what it finds about them is internal. `Findings.public()` may leave.
+    Raises: AuditError when an attack could not be carried out, which is never a pass; RecordsError for unreadable tables.
+    """
+    described = schema if isinstance(schema, Schema) else Schema.load(schema)
+    chosen = plan if isinstance(plan, AuditPlan) else AuditPlan.load(plan)
+    if described.unresolved:
+        raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
+    return auditing.run(
+        chosen,
+        schema=described,
+        synthetic=records.read_public(synthetic, described, out_of_domain="clamp"),
+        members=records.read(training, described, out_of_domain="clamp"),
+        controls=records.read(holdout, described, out_of_domain="clamp"),
+        claim=None,
+        rng=rng,
+    )
+
+
+def verify(folder: str | Path, *, trust: TrustStore | str | Path) -> Verified:
+    """Verify a release folder offline: signature, keys, every file, dates.
+
+    Raises: CertificateError, in its kinds.
+    """
+    store = trust if isinstance(trust, TrustStore) else TrustStore.load(Path(trust))
+    return verify_release(Path(folder), store)
+
+
+def quote(
+    source: object | None,
+    *,
+    schema: Schema | str | Path,
+    policy: Policy | str | Path,
+    ledger: AbstractLedger | None = None,
+    generator: str | None = None,
+) -> quoting.Quote:
+    """Say what a release would cost and how good it would be, before anything is spent; see `quoting.quote`."""
+    agreed_schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    agreed_policy = policy if isinstance(policy, Policy) else Policy.load(policy)
+    return quoting.quote(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
+
+
+def draft(source: str | Path) -> str:
+    """A schema to fill in: column names and kinds, every private fact left as a question; see `drafting.draft`."""
+    return drafting.draft(source)

@@ -1,0 +1,255 @@
+"""Model: a fitted distribution with its schema and transcript; sampling, conditions, expected errors, saving.
+
+Must never hold or need a private record: everything here is post-processing of a transcript.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth import frames, generators, identifiers, rules
+from privsynth.columns import IdentifierColumn
+from privsynth.domain import Clique
+from privsynth.encoding import decode, evidence
+from privsynth.errors import FitError, InputError, OutputError
+from privsynth.generator import AbstractDistribution
+from privsynth.measurement import Transcript, entry_from_json, measurements
+from privsynth.privacy.guarantee import Guarantee, decimal_up
+from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.records import Records, to_arrow
+from privsynth.schema import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = "privsynth-model/1"
+_REDRAWS = 20
+_NORMAL_90 = 1.6448536269514722
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedError:
+    """How far a table of the model is expected to be from the truth, from the noise that is known.
+
+    Units: `l1` is the expected L1 distance of the normalised tables (twice the total variation distance), from noise alone;
+        `count_interval_90` is the half-width, in records, that a single measured cell's noise stays within 90 % of the time.
+        Both are None when no measured table covers the clique: the model's answer then rests on its assumption that
+        unmeasured columns are independent given measured ones, and no error can be stated from the noise.
+    """
+
+    clique: Clique
+    l1: float | None
+    count_interval_90: float | None
+
+
+@final
+class Sample:
+    """Released records, the table made of them, and how many rows each business rule had to mend."""
+
+    __slots__ = ("records", "repaired", "table")
+
+    def __init__(self, records: Records, table: pa.Table, repaired: Mapping[str, int]) -> None:
+        self.records, self.table, self.repaired = records, table, repaired
+
+
+@final
+class Model:
+    """A distribution over records of a schema, with what it cost and what was learned.
+
+    Privacy: sampling, conditioning, saving and reading it spend nothing. `guarantee` is what the fit spent. A model from
+        `fit` is uncertified: exploring counts against nobody's ledger, so nothing made with it can be signed.
+    """
+
+    def __init__(
+        self,
+        *,
+        schema: Schema,
+        distribution: AbstractDistribution,
+        transcript: Transcript,
+        guarantee: Guarantee,
+        generator: str,
+        settings: Mapping[str, object],
+        kind: str = frames.ARROW,
+    ) -> None:
+        self.schema = schema
+        self.distribution = distribution
+        self.transcript = transcript
+        self.guarantee = guarantee
+        self.generator = generator
+        self.settings = dict(settings)
+        self._kind = kind
+
+    def __repr__(self) -> str:
+        epsilon, delta = decimal_up(Fraction(self.guarantee.epsilon), 4), decimal_up(self.guarantee.delta, 15)
+        return (
+            f"Model({self.generator} of {self.schema.table.name}, epsilon={epsilon}, delta={delta}, "
+            f"unit={self.guarantee.unit.name}, uncertified)"
+        )
+
+    def sample(self, n: int, *, rng: np.random.Generator, given: Mapping[str, object] | None = None) -> Any:
+        """Draw n records as the kind of frame that the model was fitted on (pandas, polars or Arrow; Arrow for a file).
+
+        Args: `given` holds conditions: {"readmitted": "<30"} for one value, a list for several, a pair (lower, upper) for a
+            range. They hold in every row.
+        Raises: SchemaError for a condition the schema does not admit; FitError for one of probability zero.
+        """
+        return frames.to_kind(self.draw(n, rng=rng, given=given).table, self._kind)
+
+    def draw(self, n: int, *, rng: np.random.Generator, given: Mapping[str, object] | None = None) -> Sample:
+        """Draw n records that obey every business rule, with counts of the rows that needed repair."""
+        if n < 1:
+            raise InputError(f"n must be at least 1; found {n}")
+        conditions = evidence(self.schema, given) if given else None
+        codes = self.distribution.draw(n, rng, conditions)
+        records, repaired = rules.repair(self.schema, decode(codes, self.schema, rng=rng, given=given), rng=rng)
+        for _ in range(_REDRAWS):
+            broken = self._breaks(records, given)
+            if not broken.size:
+                break
+            codes = self.distribution.draw(len(broken), rng, conditions)
+            mended, more = rules.repair(self.schema, decode(codes, self.schema, rng=rng, given=given), rng=rng)
+            records = _replace(records, broken, mended)
+            repaired = {rule: count + more.get(rule, 0) for rule, count in repaired.items()}
+        else:
+            raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
+        made = {
+            column.name: identifiers.regenerate(column, n, rng=rng)
+            for column in self.schema.released
+            if isinstance(column, IdentifierColumn)
+        }
+        return Sample(records, to_arrow(records, made), repaired)
+
+    def _breaks(self, records: Records, given: Mapping[str, object] | None) -> npt.NDArray[np.int64]:
+        """Rows whose conditioned columns a repair has changed: those that no longer meet the conditions."""
+        if not given:
+            return np.zeros(0, dtype=np.int64)
+        met = rules.meets(self.schema, records, given)
+        return np.flatnonzero(~met)
+
+    def project(self, clique: Clique) -> npt.NDArray[np.float64]:
+        """Expected counts of a table of encoded levels. Shapes: `schema.domain().shape(clique)`."""
+        return self.distribution.project(tuple(clique))
+
+    def error(self, clique: Clique) -> ExpectedError:
+        """Expected error of this table from public numbers; see `ExpectedError`."""
+        wanted = tuple(clique)
+        domain = self.schema.domain()
+        domain.shape(wanted)
+        best: float | None = None
+        for found in measurements(self.transcript):
+            if set(wanted) <= set(found.clique):
+                summed = domain.cells(found.clique) / domain.cells(wanted)
+                variance = found.sigma**2 * summed
+                best = variance if best is None else 1 / (1 / best + 1 / variance)
+        if best is None:
+            return ExpectedError(clique=wanted, l1=None, count_interval_90=None)
+        sigma = math.sqrt(best)
+        per_cell = sigma * math.sqrt(2 / math.pi)
+        return ExpectedError(
+            clique=wanted,
+            l1=min(2.0, per_cell * domain.cells(wanted) / self.distribution.total),
+            count_interval_90=_NORMAL_90 * sigma,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as `model.json` and `model.npz` (no pickle) into a new folder.
+
+        Raises: OutputError when the folder exists or cannot be written.
+        """
+        target = Path(folder)
+        document = {
+            "format": FORMAT,
+            "schema": self.schema.to_json(),
+            "generator": self.generator,
+            "settings": self.settings,
+            "kind": self._kind,
+            "transcript": [entry.to_json() for entry in self.transcript],
+            "guarantee": _guarantee_to_json(self.guarantee),
+        }
+        try:
+            target.mkdir(parents=True)
+            (target / "model.json").write_text(json.dumps(document), encoding="utf-8")
+            np.savez_compressed(target / "model.npz", allow_pickle=False, **self.distribution.arrays())  # type: ignore[arg-type]
+        except FileExistsError:
+            raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
+        except OSError as failure:
+            raise OutputError(f"{target} cannot be written ({failure.strerror}); choose another folder") from None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Model:
+        """Read what `save` wrote.
+
+        Raises: InputError when a file is missing, damaged or from a newer version.
+        """
+        source = Path(folder)
+        try:
+            document = json.loads((source / "model.json").read_text(encoding="utf-8"))
+            with np.load(source / "model.npz", allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            if document["format"] != FORMAT:
+                raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
+            schema = Schema.from_json(document["schema"])
+            transcript = tuple(entry_from_json(entry) for entry in document["transcript"])
+            generator = generators.get(document["generator"], document["settings"])
+            return cls(
+                schema=schema,
+                distribution=generator.restore(schema.domain(), transcript, arrays),
+                transcript=transcript,
+                guarantee=_guarantee_from_json(document["guarantee"]),
+                generator=document["generator"],
+                settings=document["settings"],
+                kind=document["kind"],
+            )
+        except FileNotFoundError:
+            raise InputError(f"{source} holds no model (model.json and model.npz); check the path") from None
+        except (ValueError, KeyError, TypeError, OSError, EOFError):
+            raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
+
+
+def _replace(records: Records, rows: npt.NDArray[np.int64], fresh: Records) -> Records:
+    ticks = {}
+    for name, column in records.ticks.items():
+        mended = column.copy()
+        mended[rows] = fresh.ticks[name]
+        ticks[name] = mended
+    return records.with_ticks(ticks)
+
+
+def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
+    unit = guarantee.unit
+    return {
+        "rho": str(guarantee.rho),
+        "delta": str(guarantee.delta),
+        "purchaseDelta": str(guarantee.purchase_delta),
+        "unit": {
+            "name": unit.name,
+            "column": unit.column,
+            "maxRows": unit.max_rows,
+            "relation": unit.relation.value,
+        },
+    }
+
+
+def _guarantee_from_json(value: Mapping[str, Any]) -> Guarantee:
+    unit = value["unit"]
+    return Guarantee(
+        rho=Fraction(value["rho"]),
+        delta=Fraction(value["delta"]),
+        purchase_delta=Fraction(value["purchaseDelta"]),
+        unit=PrivacyUnit(
+            name=unit["name"],
+            column=unit["column"],
+            max_rows=unit["maxRows"],
+            relation=NeighboringRelation(unit["relation"]),
+        ),
+    )

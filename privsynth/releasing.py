@@ -1,0 +1,404 @@
+"""The path, one step a line: read, encode, measure, fit, sample, decode, audit, certify.
+
+Must never spend before everything public has been checked, never sign what did not pass, and never publish in pieces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, TypeVar, final
+
+import numpy as np
+
+from privsynth import auditing, dictionary, frames, generators, progress, records, report
+from privsynth.auditing import AuditPlan
+from privsynth.certificate import envelope, statement, verify_script
+from privsynth.certificate.keys import Signer
+from privsynth.errors import AuditFailed, PolicyRefusal, RefusedError
+from privsynth.findings import Claim, Findings
+from privsynth.fitting import FitPlan, measure, split
+from privsynth.measurement import Transcript
+from privsynth.model import Model, Sample
+from privsynth.policy import CheckResult, Policy
+from privsynth.privacy.accounting import Cap, Cost
+from privsynth.privacy.guarantee import Budget, Guarantee
+from privsynth.privacy.ledger import AbstractLedger, LedgerHead, Reservation
+from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import PrivacyUnit
+from privsynth.private import Private
+from privsynth.records import Records
+from privsynth.release_statement import ReleaseFacts, predicate
+from privsynth.schema import Schema
+from privsynth.workspace import Seeds, Workspace, write_durably
+
+CERTIFICATE: Final = "certificate.json"
+_T = TypeVar("_T")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A published release: its folder and what its certificate says."""
+
+    folder: Path
+    predicate: Mapping[str, object]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Everything public that a release rests on; two attempts with the same digest are the same release."""
+
+    schema: Schema
+    policy: Policy
+    plan: AuditPlan
+    fit: FitPlan
+    generator: str
+    settings: Mapping[str, object]
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the policy, the schema, the audit plan and the generator's settings."""
+        parts = (self.policy.digest, self.schema.digest(), self.plan.digest, self.generator, json.dumps(self.settings))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def cost(self) -> Cost:
+        """What the ledger is charged: the whole budget, whether or not the generator uses it up."""
+        return Cost.of(self.fit.budget.rho, self.fit.budget.purchase_delta)
+
+
+def terms(
+    schema: Schema, policy: Policy, *, generator: str | None = None, settings: Mapping[str, object] | None = None
+) -> Terms:
+    """Check everything that can be checked without the table, and say what a release would rest on.
+
+    Raises: PolicyError, PolicyRefusal, SchemaError or MechanismError; nothing is spent and no record is read.
+    """
+    policy.require_current(datetime.now(UTC).date())
+    policy.require_population()
+    checks = policy.check_schema(schema)
+    failed = [check for check in checks if check.result == "fail"]
+    if failed:
+        reasons = "; ".join(f"{check.rule}: {check.detail}" for check in failed)
+        raise PolicyRefusal(f"the schema does not meet the policy: {reasons}")
+    name = generator or policy.generators.default
+    if name not in policy.generators.allow:
+        raise PolicyRefusal(
+            f'the policy does not allow the generator "{name}"; it allows {", ".join(policy.generators.allow)}'
+        )
+    unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
+    budget = Budget.of(policy.budget.release_epsilon, policy.budget.release_delta, buys=bool(schema.unresolved))
+    chosen = dict(settings or {})
+    return Terms(
+        schema=schema,
+        policy=policy,
+        plan=AuditPlan.load(policy.audit.plan),
+        fit=FitPlan(generator=generators.get(name, chosen), unit=unit, budget=budget),
+        generator=name,
+        settings=chosen,
+        checks=checks,
+    )
+
+
+def release(
+    source: object,
+    *,
+    schema: Schema,
+    policy: Policy,
+    signer: Signer,
+    out: str | Path,
+    ledger: AbstractLedger,
+    generator: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    noise: AbstractNoiseSource | None = None,
+) -> Release:
+    """Turn a private table into a signed release, or refuse with reasons.
+
+    Privacy: spends the policy's release budget from the population's account, in full, from the moment noise may be drawn;
+        run again with the same `out` after a crash, it goes on from the measurements at no further cost.
+    Raises: InputError before anything is spent; RefusedError when the policy or ledger refuses; AuditFailed when the
+        attacks succeed or cannot tell: the budget is forfeited, and `<out>.refused/` holds the reasons and no data.
+    """
+    source_of_noise = noise or SystemNoise()
+    if not source_of_noise.signable:
+        raise PolicyRefusal(
+            f'noise from the source "{source_of_noise.name}" can be replayed; such a release is never signed'
+        )
+    agreed = terms(schema, policy, generator=generator, settings=settings)
+    workspace = Workspace(Path(out))
+    workspace.require_free()
+    table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))
+    seeds, reservation = _reserve(agreed, workspace, ledger, source_of_noise)
+    if reservation.state == "committed":
+        workspace.publish()
+        return Release(folder=workspace.out, predicate=_signed_predicate(workspace.out / CERTIFICATE))
+    fitted_on, held_out = split(
+        table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
+    )
+    completed, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
+    model = _step("fit", lambda: _model(agreed, completed, transcript))
+    sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
+    checks = agreed.checks + policy.check_release(completed, sample.table)
+    findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, source_of_noise)
+    facts = _facts(agreed, model, sample, reservation, ledger, checks, source_of_noise.name)
+    workspace.write("findings.json", json.dumps(findings.internal()).encode())
+    _require_passed(findings, checks, facts, workspace, ledger, reservation)
+    signed = _step("certify", lambda: _write_candidate(facts, findings, sample, workspace, signer))
+    ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
+    workspace.publish()
+    return Release(folder=workspace.out, predicate=_signed_predicate(workspace.out / CERTIFICATE))
+
+
+def _step(name: str, work: Callable[[], _T]) -> _T:
+    progress.report(name, 0, 1)
+    done = work()
+    progress.report(name, 1, 1)
+    return done
+
+
+def _generator(seed: bytes) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(seed, "big"))
+
+
+def _reserve(
+    agreed: Terms, workspace: Workspace, ledger: AbstractLedger, noise: AbstractNoiseSource
+) -> tuple[Seeds, Reservation]:
+    """Open the account, set the cost aside, and record keys and release id; or pick up an earlier attempt in this place.
+
+    Raises: BudgetExceeded or PolicyRefusal from the ledger; RefusedError when the earlier attempt cannot go on.
+    """
+    population, budget = agreed.policy.require_population(), agreed.policy.budget
+    unit = f"{agreed.fit.unit.name} ({agreed.fit.unit.relation.value})"
+    earlier = workspace.state()
+    if earlier is None:
+        release_id, seeds = noise.key()[:16].hex(), Seeds(bound=noise.key(), holdout=noise.key(), sample=noise.key())
+    else:
+        release_id, digest, seeds = earlier
+        if digest != agreed.digest:
+            raise RefusedError(
+                f"{workspace.folder} belongs to a release with another policy, schema, plan or generator; choose a new --out"
+            )
+    ledger.open_account(population.id, unit=unit, cap=Cap.of(budget.lifetime_epsilon, budget.lifetime_delta))
+    reservation = ledger.reserve(
+        population.id,
+        cost=agreed.cost,
+        release_id=release_id,
+        plan_digest=agreed.digest,
+        attempts_allowed=agreed.policy.audit.attempts,
+    )
+    if reservation.state in {"forfeited", "voided"}:
+        raise RefusedError(f"the release in {workspace.folder} was ended ({reservation.reason}); choose a new --out")
+    if earlier is None:
+        workspace.start(release_id, agreed.digest, seeds)
+    return seeds, reservation
+
+
+def _measured(
+    fitted_on: Private[Records],
+    agreed: Terms,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    reservation: Reservation,
+    noise: AbstractNoiseSource,
+) -> tuple[Schema, Transcript]:
+    """Charge, then draw, then make the answers durable; after a crash, go on from them or forfeit.
+
+    Privacy: `begin` is durable before the first draw. Answers that were lost in a crash are never drawn again under the
+        same charge: the attempt is forfeited.
+    """
+    if reservation.state == "begun":
+        kept = workspace.measurements()
+        if kept is None:
+            ledger.forfeit(reservation, reason="cut off before its measurements were safe")
+            raise RefusedError(
+                "an earlier attempt was cut off while it measured: its budget is spent and its answers are lost. Choose a "
+                "new --out to try again with fresh budget"
+            )
+        return kept
+    ledger.begin(reservation)
+    found = _step("measure", lambda: measure(fitted_on, agreed.fit, noise))
+    workspace.save_measurements(*found)
+    return found
+
+
+def _model(agreed: Terms, schema: Schema, transcript: Transcript) -> Model:
+    return Model(
+        schema=schema,
+        distribution=agreed.fit.generator.estimate(schema.domain(), transcript),
+        transcript=transcript,
+        guarantee=Guarantee.for_budget(agreed.fit.budget, agreed.fit.unit, transcript),
+        generator=agreed.generator,
+        settings=agreed.settings,
+    )
+
+
+def _rows(agreed: Terms, model: Model) -> int:
+    """The declared number of rows, or the noisy estimate for the whole table, held-out units included."""
+    declared = agreed.policy.records.rows
+    if isinstance(declared, int):
+        return declared
+    return max(1, round(model.distribution.total / (1 - float(agreed.policy.audit.holdout))))
+
+
+def _audited(
+    agreed: Terms,
+    model: Model,
+    sample: Sample,
+    fitted_on: Private[Records],
+    held_out: Private[Records],
+    seeds: Seeds,
+    noise: AbstractNoiseSource,
+) -> Findings:
+    """Check the generator's conformance on public tables and attack the release with the held-out units as control.
+
+    Where the policy leaves no units to spare (`control = "half-copy"`), a copy fitted on one half is attacked instead.
+    """
+    rng = _generator(seeds.sample + b"audit")
+    budget, unit = agreed.fit.budget, agreed.fit.unit
+    rho = budget.rho - budget.purchase_rho
+    conformance = auditing.conformance(
+        agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, rng=rng
+    )
+    attacked = sample
+    if agreed.policy.audit.control == "half-copy":
+        fitted_on, held_out = split(fitted_on, unit, 0.5, bound_key=seeds.bound, holdout_key=seeds.sample)
+        copy = _model(agreed, *measure(fitted_on, agreed.fit, noise))
+        attacked = copy.draw(sample.records.rows, rng=rng)
+    claim = Claim(
+        epsilon=model.guarantee.epsilon,
+        delta=float(model.guarantee.delta),
+        rho=float(model.guarantee.rho),
+        unit=unit.name,
+    )
+    risk = auditing.run(
+        agreed.plan,
+        schema=model.schema,
+        synthetic=attacked.records,
+        members=fitted_on,
+        controls=held_out,
+        claim=claim,
+        rng=rng,
+    )
+    return conformance.together_with(risk)
+
+
+def _begun(ledger: AbstractLedger, reservation: Reservation) -> tuple[LedgerHead, int]:
+    """Where the ledger stood when this release was begun, and which attempt at its terms it is."""
+    known = ledger.find(reservation.release_id)
+    if known is None or known.begun is None:
+        raise RefusedError("the ledger does not know that this release was begun; was the ledger exchanged meanwhile?")
+    return known.begun, known.attempt
+
+
+def _facts(
+    agreed: Terms,
+    model: Model,
+    sample: Sample,
+    reservation: Reservation,
+    ledger: AbstractLedger,
+    checks: tuple[CheckResult, ...],
+    noise: str,
+) -> ReleaseFacts:
+    head, attempt = _begun(ledger, reservation)
+    return ReleaseFacts(
+        release_id=reservation.release_id,
+        policy=agreed.policy,
+        schema=model.schema,
+        guarantee=model.guarantee,
+        noise=noise,
+        transcript=model.transcript,
+        generator=agreed.generator,
+        settings=agreed.settings,
+        rows=sample.records.rows,
+        balance=ledger.balance(reservation.population),
+        head=head,
+        checks=checks,
+        plan_name=agreed.plan.name,
+        plan_digest=agreed.plan.digest,
+        repaired=sample.repaired,
+        attempts_used=attempt,
+    )
+
+
+def _require_passed(
+    findings: Findings,
+    checks: tuple[CheckResult, ...],
+    facts: ReleaseFacts,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    reservation: Reservation,
+) -> None:
+    """Refuse, with reasons and without data, unless every check passed and the audit's verdict is PASS."""
+    why = [f"{check.rule}: {check.detail}" for check in checks if check.result == "fail"] + reasons(findings)
+    if not why and findings.verdict == "PASS":
+        return
+    ledger.forfeit(
+        reservation, reason="the audit's verdict was not PASS" if findings.verdict != "PASS" else "a check failed"
+    )
+    write_refusal(workspace.out.with_name(workspace.out.name + ".refused"), why, findings, facts.schema.table.name)
+    raise AuditFailed(
+        f"refused: {findings.verdict}. The budget of this attempt is spent. Reasons are in {workspace.out}.refused/"
+    )
+
+
+def reasons(findings: Findings) -> list[str]:
+    """Why the findings do not let a table go, from their public part."""
+    return [f"{row.check}: {row.verdict}. {row.meaning}" for row in findings.rows if row.verdict != "PASS"]
+
+
+def write_refusal(folder: Path, why: list[str], findings: Findings, what: str) -> None:
+    """Write `refusal.json` and `refusal.html`: the reasons and the public part of the findings, no data, no certificate."""
+    workspace = Workspace(folder)
+    workspace.require_free()
+    folder.mkdir(mode=0o755)
+    document = {"decision": "REFUSED", "what": what, "reasons": why, "audit": findings.public()}
+    write_durably(folder / "refusal.json", json.dumps(document, indent=2).encode())
+    page = report.render_refusal(reasons=why, findings=findings.public(), what=what)
+    write_durably(folder / "refusal.html", page.encode())
+
+
+def _write_candidate(
+    facts: ReleaseFacts, findings: Findings, sample: Sample, workspace: Workspace, signer: Signer
+) -> bytes:
+    """Write every file of the release, then sign their digests; an unfinished candidate is cleared first.
+
+    Returns: the certificate's bytes. A certificate that an earlier attempt finished is kept, so that there is never a second.
+    """
+    finished = workspace.candidate / CERTIFICATE
+    if finished.exists():
+        return finished.read_bytes()
+    workspace.clear_candidate()
+    says = predicate(facts, findings, datetime.now(UTC))
+    files = {
+        "data.csv": frames.csv_bytes(sample.table),
+        "data.parquet": frames.parquet_bytes(sample.table),
+        "measurements.json": json.dumps([entry.to_json() for entry in facts.transcript]).encode(),
+        "schema.json": json.dumps(facts.schema.to_json(), indent=2, ensure_ascii=False).encode(),
+        "report.html": report.render(
+            predicate=says, schema=facts.schema, transcript=facts.transcript, released=sample.records
+        ).encode(),
+        "verify.sh": verify_script.TEXT.encode(),
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files["dictionary.json"] = json.dumps(
+        dictionary.describe(facts.schema, digests, says), indent=2, ensure_ascii=False
+    ).encode()
+    digests["dictionary.json"] = hashlib.sha256(files["dictionary.json"]).hexdigest()
+    for name, content in files.items():
+        workspace.write_candidate(name, content)
+    signed = envelope.sign(statement.Statement(subjects=digests, predicate=says).to_bytes(), signer)
+    workspace.write_candidate(CERTIFICATE, signed)
+    return signed
+
+
+def _signed_predicate(certificate: Path) -> Mapping[str, object]:
+    return statement.Statement.from_bytes(envelope.payload(certificate.read_bytes())).predicate
