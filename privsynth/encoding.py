@@ -15,7 +15,6 @@ from privsynth.conditions import Allowed
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import RecordsError, SchemaError
-from privsynth.generator import Evidence
 from privsynth.levels import Levels, levels
 from privsynth.private import Private
 from privsynth.records import Records
@@ -135,7 +134,7 @@ def _not_drawn_so(name: str) -> SchemaError:
     return SchemaError(f'the rows were not drawn under the condition on "{name}"; draw them with its evidence')
 
 
-def evidence(schema: Schema, given: Mapping[str, object]) -> Evidence:
+def evidence(schema: Schema, given: Mapping[str, object]) -> dict[str, npt.NDArray[np.int64]]:
     """The codes that conditions allow, for drawing from a model.
 
     A value, None for a missing value, a list of these, or a pair (lower, upper) for an ordered column; a column counted in
