@@ -6,14 +6,16 @@ Must never be left out: an attack that cannot see a leak passes everything, and 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, final
 
 import numpy as np
 
 from privsynth import progress, statistics
 from privsynth.attack import AbstractAttack, AttackResult, Target, together
 from privsynth.audit_people import People
-from privsynth.audit_plan import AuditPlan
+from privsynth.audit_plan import AuditPlan, ReleaseTerms
 from privsynth.findings import Finding
 from privsynth.private import Private
 
@@ -21,30 +23,17 @@ from privsynth.private import Private
 def planted_leak(plan: AuditPlan, people: People, *, rng: np.random.Generator) -> Finding:
     """Copy a share of the members into the release: every attack has to notice.
 
-    An attack that does not notice is excused when copying every one of them would not exceed its limit either: then no leak
-    of this kind matters in this table (its records are so few and so common that a copy tells nothing).
+    Where one does not, all members that it tries are copied. An attack that does not notice that either is excused when it
+    could not exceed its limit even so: then a leak of this kind tells nothing in this table.
     """
     terms = plan.release
-    size = people.size_for(terms.control_attempts)
-    target = people.target(size)
-    blind: list[str] = []
-    excused: list[str] = []
-    figures: dict[str, float] = {}
-    for entry, attack in plan.attacks():
-        progress.report("audit: planted leak", len(figures), len(terms.attacks))
-        planted = _planted(target, math.ceil(terms.planted_share * size))
-        results = attack.run(planted, rng=rng)
-        figures[attack.name] = _smallest(results)
-        if figures[attack.name] <= terms.alpha_control:
-            continue
+    target = people.target(people.size_for(terms.control_attempts))
+    found = []
+    for step, (entry, attack) in enumerate(plan.attacks()):
+        progress.report("audit: planted leak", step, len(terms.attacks))
         limit = entry.tau or terms.tau
-        harmless = _harmless(attack, _planted(target, size), limit, terms.alpha_pass, rng)
-        (excused if harmless else blind).append(attack.name)
-    meaning = "Every attack noticed records that were copied into the release on purpose."
-    if excused:
-        meaning += f" Or could not exceed its limit on this table even if all were copied: {', '.join(excused)}."
-    if blind:
-        meaning = f"With so few people, these attacks cannot see a leak planted on purpose: {', '.join(blind)}."
+        found.append(_planted(attack, target, terms, limit=limit, rng=rng))
+    blind = [sight.attack for sight in found if sight.seen == "nothing"]
     return Finding(
         check="control: planted leak",
         family="release",
@@ -53,9 +42,50 @@ def planted_leak(plan: AuditPlan, people: People, *, rng: np.random.Generator) -
         threshold=None,
         detectable=None,
         ceiling=None,
-        meaning=meaning,
-        figures={f"p-value of no leak, {name}": value for name, value in figures.items()},
+        meaning=_planted_meaning(found, terms.planted_share),
+        figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found},
     )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What an attack made of a planted leak: the p-value of there being none, and how much had to be planted."""
+
+    attack: str
+    p_value: float
+    seen: Literal["a share", "all", "harmless", "nothing"]
+
+
+def _planted(
+    attack: AbstractAttack, target: Target, terms: ReleaseTerms, *, limit: float, rng: np.random.Generator
+) -> Sight:
+    size = target.members.open().rows
+    p_value = _smallest(attack.run(_with_copies(target, math.ceil(terms.planted_share * size)), rng=rng))
+    if p_value <= terms.alpha_control:
+        return Sight(attack=attack.name, p_value=p_value, seen="a share")
+    results = attack.run(_with_copies(target, size), rng=rng)
+    p_value = _smallest(results)
+    if p_value <= terms.alpha_control:
+        return Sight(attack=attack.name, p_value=p_value, seen="all")
+    harmless = all(statistics.excess_upper(result.comparison, terms.alpha_pass) < limit for result in results)
+    return Sight(attack=attack.name, p_value=p_value, seen="harmless" if harmless else "nothing")
+
+
+def _planted_meaning(found: Sequence[Sight], share: float) -> str:
+    def named(seen: str) -> str:
+        return ", ".join(sight.attack for sight in found if sight.seen == seen)
+
+    if named("nothing"):
+        return f"With so few people, these attacks cannot see a leak planted on purpose: {named('nothing')}."
+    parts = {
+        f"noticed when the records of {100 * share:g} % of the people tried were copied into the release": named(
+            "a share"
+        ),
+        "noticed when all of them were": named("all"),
+        "could not exceed its limit on this table even then": named("harmless"),
+    }
+    return "; ".join(f"{who}: {what}" for what, who in parts.items() if who) + "."
 
 
 def holdout_as_release(plan: AuditPlan, people: People, *, rng: np.random.Generator) -> Finding:
@@ -93,18 +123,13 @@ def holdout_as_release(plan: AuditPlan, people: People, *, rng: np.random.Genera
     )
 
 
-def _planted(target: Target, copies: int) -> Target:
+def _with_copies(target: Target, copies: int) -> Target:
     copied = target.members.open().take(np.arange(copies))
     return replace(target, synthetic=together(target.synthetic, copied))
 
 
 def _smallest(results: tuple[AttackResult, ...]) -> float:
     return min(statistics.holm([statistics.fisher_p_value(result.comparison) for result in results]))
-
-
-def _harmless(attack: AbstractAttack, target: Target, limit: float, alpha: float, rng: np.random.Generator) -> bool:
-    uppers = [statistics.excess_upper(result.comparison, alpha) for result in attack.run(target, rng=rng)]
-    return max(uppers) < limit
 
 
 def _two_sided(result: AttackResult) -> float:

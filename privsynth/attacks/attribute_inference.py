@@ -36,7 +36,7 @@ class AttributeInference(AbstractAttack):
     tolerance: float = Field(default=0.05, ge=0, lt=0.5)
     undeclared: int = Field(default=3, ge=1)
 
-    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Guess every secret of every target."""
         names = tuple(view.targets.ticks)
         gower = Gower(view.synthetic, names)

@@ -1,10 +1,11 @@
-"""Exact match: does a person's very record stand in the release?
+"""Exact match: does a person's own record stand in the release?
 
-Must never count a match as a leak by itself: how often controls match is what chance and common records explain.
+Must never count a match as a leak by itself: how often controls match is what chance explains.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, final
 
@@ -22,19 +23,23 @@ def _rows(records: Records, names: Sequence[str]) -> list[bytes]:
 
 
 def _matches(view: View, names: Sequence[str]) -> Flags:
-    released = set(_rows(view.synthetic, names))
-    return np.array([row in released for row in _rows(view.targets, names)], dtype=bool)
+    released, targets = set(_rows(view.synthetic, names)), _rows(view.targets, names)
+    owners = Counter(targets)
+    return np.array([row in released and owners[row] == 1 for row in targets], dtype=bool)
 
 
 @final
 class ExactMatch(AbstractAttack):
-    """The attacker knows a whole record, or its quasi-identifying and sensitive part, and looks it up."""
+    """The attacker knows a whole record, or its quasi-identifying and sensitive part, and looks it up.
+
+    A match counts for a target whose record no other target shares: to find a common record tells of nobody.
+    """
 
     name: ClassVar[str] = "exact_match"
     threat: ClassVar[str] = "that a person's own record was copied into the release"
     tier: ClassVar[Tier] = "release and auxiliary data"
 
-    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Look every target up: all columns, and where roles are declared, the quasi-identifying and sensitive ones."""
         every = [column.name for column in view.schema.modelled]
         declared = [column.name for column in view.schema.modelled if column.role in ("quasi", "sensitive")]

@@ -29,7 +29,7 @@ class NearMatch(AbstractAttack):
 
     share: float = Field(default=0.1, gt=0, le=0.5)
 
-    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Measure every target's distance to its nearest released record, exactly."""
         gower = Gower(view.synthetic, tuple(view.targets.ticks))
         points = gower.points(view.targets)

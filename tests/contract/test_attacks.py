@@ -39,7 +39,10 @@ def make_schema(names: tuple[str, ...] = NAMES, *, ordinal: str = "integer", mis
         f'kind = "category"\nvalues = {labels(12)}\nrole = "sensitive"',
     )
     gap = '\nmissing = ["?"]' if missing else ""
-    columns = "\n".join(f"[columns.{json.dumps(name, ensure_ascii=False)}]\n{body}{gap}" for name, body in zip(names, bodies, strict=True))
+    columns = "\n".join(
+        f"[columns.{json.dumps(name, ensure_ascii=False)}]\n{body}{gap}"
+        for name, body in zip(names, bodies, strict=True)
+    )
     return Schema.loads(f'[table]\nname = "stays"\n{columns}\n')
 
 
@@ -73,9 +76,7 @@ def smallest_p_value(results: tuple[AttackResult, ...]) -> float:
     return min(statistics.holm([statistics.fisher_p_value(result.comparison) for result in results]))
 
 
-def world(
-    schema: Schema, seed: int, *, rows: int = 300, copies: int = 0, shift: int = 0, gaps: float = 0.0
-) -> Target:
+def world(schema: Schema, seed: int, *, rows: int = 300, copies: int = 0, shift: int = 0, gaps: float = 0.0) -> Target:
     """As many members as controls, and an independent release in which `copies` rows are members'."""
     rng = np.random.default_rng(seed)
     members, controls, release = (people(schema, count, rng, shift=shift, gaps=gaps) for count in (rows, rows, 900))
@@ -96,7 +97,9 @@ def test_a_copy_of_the_training_data_is_caught(name: str, gaps: float) -> None:
 @pytest.mark.parametrize("gaps", [0.0, 0.15])
 def test_an_independent_release_gives_an_interval_that_holds_zero(name: str, gaps: float) -> None:
     for result in attacked(name, world(make_schema(missing=True), 2, gaps=gaps)):
-        assert statistics.excess_lower(result.comparison, 0.005) <= 0 <= statistics.excess_upper(result.comparison, 0.005)
+        assert (
+            statistics.excess_lower(result.comparison, 0.005) <= 0 <= statistics.excess_upper(result.comparison, 0.005)
+        )
 
 
 @pytest.mark.parametrize("name", attacks.NAMES)
