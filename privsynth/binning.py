@@ -68,22 +68,23 @@ def counted_starts(bins: CountedBins | None, lower: int, upper: int, atoms: froz
 
     Raises: ValueError when more bins are asked for than there are values.
     """
-    values = upper - lower + 1
-    free = values - len(atoms)
+    free = upper - lower + 1 - len(atoms)
     if bins is None:
         bins = CountedBins(
             method="quantiles" if free <= DEFAULT_BINS else "uniform", count=max(1, min(free, DEFAULT_BINS))
         )
     if bins.method != "log" and bins.count > max(1, free):
         raise ValueError(f"bins: {bins.count} bins were asked for, but only {free} values are admissible; lower count")
+    if not free:
+        return ()
+    first, last = _unrank(0, lower, atoms), _unrank(free - 1, lower, atoms)
     match bins.method:
-        case "uniform":
-            starts = [lower + index * values // bins.count for index in range(bins.count)]
-        case "quantiles":
-            starts = [_unrank(index * free // bins.count, lower, atoms) for index in range(bins.count)]
-            starts[0] = lower
+        case "uniform" if bins.count < free:
+            starts = [first + index * (last - first + 1) // bins.count for index in range(bins.count)]
         case "log":
-            starts = [min(start, upper) for start in _logarithmic(lower, upper, bins.count)]
+            starts = [min(start, last) for start in _logarithmic(first, last, bins.count)]
+        case _:
+            starts = [_unrank(index * free // bins.count, lower, atoms) for index in range(bins.count)]
     return _dropping_empty(starts, upper, atoms)
 
 

@@ -260,7 +260,9 @@ def _check_span(column: DateColumn | DatetimeColumn, point: type, example: str) 
     wanted: type = point if column.after is None else int
     for value in (column.lower, column.upper, *column.atoms, *edges):
         if not isinstance(value, wanted):
-            hint = "whole days after the other column" if column.after is not None else f"such as {example}"
+            hint = (
+                "whole days after the other column" if column.after is not None else f"points in time such as {example}"
+            )
             raise ValueError(f"expected {hint}, found {value}; correct the bounds, atoms and edges")
         if isinstance(value, int) and abs(value) > MAX_DAYS:
             raise ValueError(f"{value} days is more than {MAX_DAYS}; correct it")

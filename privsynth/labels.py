@@ -21,7 +21,7 @@ def problem(label: str) -> str | None:
     Returns: a clause that can follow the quoted label, with what to do.
     """
     if not label:
-        return 'is empty; an empty cell is a missing value: write missing = [""]'
+        return 'is empty; give it a text (an empty cell is a missing value: missing = [""])'
     if len(label) > MAX_LABEL_LENGTH:
         return f"is longer than {MAX_LABEL_LENGTH} characters; shorten it, or declare the column as text"
     if any(unicodedata.category(character) == "Cc" for character in label):

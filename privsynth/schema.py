@@ -122,7 +122,8 @@ class Schema(BaseModel):
     def _checked(cls, value: object, source: str, names: Sequence[str]) -> Schema:
         def place(location: tuple[int | str, ...]) -> tuple[str, tuple[int | str, ...]]:
             if location[:1] == ("columns",) and len(location) > 1:
-                return f"[columns.{names[int(location[1])]}] in {source}", location[3:]
+                name = names[int(location[1])]
+                return f"[columns.{name if name.isprintable() else ascii(name)}] in {source}", location[3:]
             if location[:1] == ("rules",) and len(location) > 1:
                 return f"[[rules]] number {int(location[1]) + 1} in {source}", location[3:]
             return f"[table] in {source}", location[1:]

@@ -1,13 +1,19 @@
-"""Validation: turns what pydantic says of a public TOML file into one message a person can act on.
+"""Validation: turns what pydantic says of a public TOML file into messages a person can act on.
 
 Must never be used on records: it quotes what it found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TypeAlias
 
 from pydantic import ValidationError
+
+Location: TypeAlias = tuple[int | str, ...]
+"""The keys that lead to a value, as pydantic gives them."""
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -23,29 +29,41 @@ _EXPECTED = {
     "is_instance_of": "a number",
     "decimal_type": 'a decimal number such as "0.01"',
     "finite_number": "a finite number",
-    "decimal_parsing": 'a decimal number such as "0.01"',
 }
+_BRANCHES = ("date", "datetime", "int")
+"""Names that pydantic adds for the members of a union of types."""
 
 
-def _one(kind: str, key: str, message: str, found: object) -> str:
+def _quoted(value: object) -> str:
+    if isinstance(value, Decimal | dt.date):
+        return str(value)
+    return repr(value)
+
+
+def _one(kind: str, key: str, message: str, found: object, context: Mapping[str, object]) -> str:
     """Word one problem at one key."""
     if kind == "extra_forbidden":
         return f'unknown key "{key}"; correct its spelling or remove it'
     if kind == "missing":
         return f'key "{key}" is missing; add it'
-    if kind in ("union_tag_not_found", "union_tag_invalid"):
-        return f"{key + ': ' if key else ''}{message[0].lower()}{message[1:]}"
-    if kind in _EXPECTED:
-        return f"{key}: expected {_EXPECTED[kind]}, found {found!r}"
-    if kind in ("value_error", "assertion_error"):
-        text = message.partition(", ")[2] or message
-        return f"{key}: {text}" if key and not text.startswith(key) else text
-    return f"{key}: {message[0].lower()}{message[1:]}, found {found!r}"
+    match kind:
+        case "union_tag_not_found":
+            said = f"key {context['discriminator']} is missing; add it"
+        case "union_tag_invalid":
+            tag = str(context["discriminator"]).strip("'")
+            said = f"{tag} {context['tag']!r} is unknown; expected one of {context['expected_tags']}"
+        case "value_error":
+            said = message.partition(", ")[2]
+        case "too_short":
+            said = f"expected at least {context['min_length']} in the list, found {context['actual_length']}"
+        case _ if kind in _EXPECTED:
+            said = f"expected {_EXPECTED[kind]}, found {_quoted(found)}"
+        case _:
+            said = f"{message.replace('Input should be', 'expected')}, found {_quoted(found)}"
+    return f"{key}: {said}" if key else said
 
 
-def describe(
-    error: ValidationError, place: Callable[[tuple[int | str, ...]], tuple[str, tuple[int | str, ...]]]
-) -> str:
+def describe(error: ValidationError, place: Callable[[Location], tuple[str, Location]]) -> str:
     """Describe every problem of a file, one line each.
 
     Args: `place` splits a location into the name of a part of the file, such as "[columns.age]", and the keys inside it.
@@ -53,6 +71,9 @@ def describe(
     lines: dict[str, None] = {}
     for problem in error.errors(include_url=False):
         where, keys = place(problem["loc"])
-        key = ".".join(str(part) for part in keys)
-        lines[f"{where}: {_one(problem['type'], key, problem['msg'], problem['input'])}"] = None
+        if keys[:1] == ("bins",):
+            keys = keys[:1] + keys[2:]
+        key = ".".join(str(part) for part in keys if part not in _BRANCHES)
+        said = _one(problem["type"], key, problem["msg"], problem["input"], problem.get("ctx", {}))
+        lines[f"{where}: {said}"] = None
     return "\n".join(lines)
