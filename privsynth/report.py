@@ -14,7 +14,7 @@ import jinja2
 
 from privsynth import encoding, report_gallery, report_sections, rules
 from privsynth.levels import level_names
-from privsynth.measurement import Transcript
+from privsynth.measurement import Purchase, Transcript
 from privsynth.records import Records
 from privsynth.report_claims import Claims
 from privsynth.report_numbers import Bought, column_numbers, pair_matrix, table_numbers
@@ -89,6 +89,7 @@ def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcri
         tables=table_numbers(bought, table),
         pairs=pair_matrix(bought, table),
         broken=broken,
+        purchases=tuple(entry for entry in transcript if isinstance(entry, Purchase)),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from privsynth import report_pictures as pictures
 from privsynth.columns import BooleanColumn, CategoryColumn, OrderedColumn
 from privsynth.dataset import Dataset
+from privsynth.measurement import Purchase
 from privsynth.report_claims import Claims
 from privsynth.report_numbers import (
     Bought,
@@ -48,6 +49,7 @@ class Facts:
     tables: list[TableNumbers]
     pairs: PairMatrix
     broken: dict[str, int]
+    purchases: tuple[Purchase, ...]
 
     @property
     def unit(self) -> str:
@@ -121,7 +123,7 @@ def impossible(facts: Facts) -> Section:
         "mended": mended,
         "broken_words": f"No released row breaks any of the {plural(len(texts), 'business rule', 'business rules')}."
         if broken == 0
-        else f"{count(broken)} times a released row breaks a business rule.",
+        else f"Released rows break a business rule {plural(broken, 'time', 'times')}.",
         "repaired_words": f"{plural(mended, 'repair was', 'repairs were')} needed in {count(rows)} rows to make it so.",
         "repaired": sorted(touched, key=lambda line: (int(str(line["order"])), str(line["text"]))),
         "clean": clean,
@@ -226,7 +228,26 @@ def rare(facts: Facts) -> Section:
     lead += f"{count(kept)} were seen above the noise and are in the release, {count(below)} were not"
     lead += f", and {count(lost)} were seen but have no released row." if lost else "."
     limit = f"{count(min(limits))} to {count(max(limits))} rows, depending on the column" if limits else "unknown"
-    return {"lead": lead, "columns": _rare_lines(shown), "limit": limit, "lost": lost, "below": below}
+    return {
+        "lead": lead,
+        "columns": _rare_lines(shown),
+        "limit": limit,
+        "bought": [_bought(one) for one in facts.purchases],
+    }
+
+
+def _bought(purchase: Purchase) -> str:
+    """A fact that the schema left open and the budget paid for."""
+    found = len(purchase.found)
+    match purchase.fact:
+        case "categories":
+            return (
+                f"{purchase.column}: {plural(found, 'category was', 'categories were')} found often enough to be named."
+            )
+        case "bounds":
+            return f"{purchase.column}: the bounds {' and '.join(purchase.found)}; what lies beyond was moved to them."
+        case "edges":
+            return f"{purchase.column}: {plural(found, 'bin edge', 'bin edges')}."
 
 
 def _rare_lines(found: Sequence[RareNumbers]) -> list[Section]:
