@@ -55,6 +55,7 @@ size=$(wc -c < "$tmp/payload" | tr -d ' ')
     printf 'DSSEv1 %d %s %d ' "${#type}" "$type" "$size"
     cat "$tmp/payload"
 } > "$tmp/signed"
+printf '\n' >> "$tmp/payload"
 
 # 3. One of the signatures must be by the given key.
 verified=no

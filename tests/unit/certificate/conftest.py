@@ -20,7 +20,7 @@ Certify: TypeAlias = Callable[..., bytes]
 
 PREDICATE: Json = {
     "releaseId": "0123456789abcdef0123456789abcdef",
-    "issuedAt": "2026-11-22T10:00:00Z",
+    "issuedAt": "2026-06-01T10:00:00Z",
     "expiresAt": "2099-11-22T10:00:00Z",
     "tool": {"name": "privsynth", "version": "0.1.0"},
     "policy": {"name": "public-release", "version": "1", "digest": {"sha256": "1" * 64}},

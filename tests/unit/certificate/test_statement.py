@@ -173,7 +173,7 @@ def test_what_is_no_statement_is_not_read(content: bytes) -> None:
         ("issuedAt", "2026-11-22T10:00:00.5Z"),
         ("issuedAt", "2026-13-22T10:00:00Z"),
         ("issuedAt", "2026-1-2T1:0:0Z"),
-        ("expiresAt", "2026-11-22T10:00:00Z"),
+        ("expiresAt", "2026-06-01T10:00:00Z"),
         ("expiresAt", ...),
         ("attempts.used", 3),
         ("attempts.used", 0),
