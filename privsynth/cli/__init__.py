@@ -14,23 +14,18 @@ from collections.abc import Sequence
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
-    import click
-
     from privsynth.cli.app import app
     from privsynth.cli.console import explain
 
     try:
-        code = app(list(arguments), standalone_mode=False)
-        return int(code or 0)
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as usage:
-        usage.show()
-        return usage.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        app(list(arguments))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 1
     except Exception as failure:  # noqa: BLE001 - the last door: whatever arrives here must not show its text
         text, code = explain(failure)
         sys.stderr.write(text + "\n")
         return code
+    return 0

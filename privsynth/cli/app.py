@@ -14,7 +14,11 @@ from privsynth.cli.console import Console
 
 app = typer.Typer(
     name="privsynth",
-    help="Differentially private synthetic tables: released under a policy, attacked before they leave, certified.",
+    help=(
+        "Differentially private synthetic tables: released under a policy, attacked before they leave, certified.\n\n"
+        "Exit codes: 0 done, 1 unexpected failure, 2 bad input, 3 refused by policy or budget, 4 failed audit, "
+        "5 failed verification."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,10 +45,7 @@ def shared(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """Differentially private synthetic tables: released under a policy, attacked before they leave, certified.
-
-    Exit codes: 0 done, 1 unexpected failure, 2 bad input, 3 refused by policy or budget, 4 failed audit, 5 failed verification.
-    """
+    """Read the options that all commands share."""
     context.obj = Console(quiet=quiet, as_json=as_json)
 
 

@@ -54,8 +54,7 @@ class Console:
 
     def _plain_line(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        finished = total > 0 and done >= total
-        if stage in self._said and not finished and now - self._said[stage] < 2:
+        if stage in self._said and (total <= 1 or now - self._said[stage] < 2):
             return
         self._said[stage] = now
         sys.stderr.write(f"  {stage}" + (f" {done}/{total}" if total > 1 else "") + "\n")

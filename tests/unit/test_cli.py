@@ -1,0 +1,164 @@
+"""The command line: every verb from end to end, its exit codes, and that no failure shows a private value."""
+
+import json
+import re
+
+import pytest
+
+from privsynth.cli import run
+from tests import clinic
+
+SECRET = "UNMISTAKABLE-4711"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    clinic.write(folder, table=clinic.rows(secret=SECRET))
+    assert run(["--quiet", "keys", "new", str(folder / "key.pem"), "--trust", str(folder / "trust.toml")]) == 0
+    return folder
+
+
+def words(place, verb, *more):
+    shared = [str(place / "clinic.csv"), "--schema", str(place / "schema.toml"), "--policy", str(place / "policy.toml")]
+    return [verb, *shared, "--ledger", str(place / "ledger" / "ledger.sqlite3"), *map(str, more)]
+
+
+@pytest.fixture(scope="module")
+def released(place):
+    assert run(["--quiet", *words(place, "release", "--key", place / "key.pem", "--out", place / "release")]) == 0
+    return place / "release"
+
+
+def test_version_and_help(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("privsynth ")
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for verb in ("draft", "quote", "release", "audit", "verify", "ledger", "policy", "keys"):
+        assert verb in shown
+    assert "0 done" in shown
+
+
+def test_release_then_verify_then_ledger(place, released, capsys):
+    assert run(["verify", str(released), "--trust", str(place / "trust.toml")]) == 0
+    assert "verified" in capsys.readouterr().out
+    assert run(["--json", "verify", str(released), "--trust", str(place / "trust.toml")]) == 0
+    assert json.loads(capsys.readouterr().out)["predicate"]["decision"] == "PASSED"
+    ledger = ["--ledger", str(place / "ledger" / "ledger.sqlite3")]
+    assert run(["ledger", "show", *ledger]) == 0
+    assert re.search(r"clinic: epsilon [\d.]+ of 10 spent", capsys.readouterr().out)
+    assert run(["ledger", "verify", *ledger]) == 0
+    assert "whole" in capsys.readouterr().out
+    assert run(["--json", "ledger", "show", *ledger]) == 0
+    assert json.loads(capsys.readouterr().out)["entries"][-1]["kind"] == "commit"
+
+
+def test_a_changed_file_fails_verification(place, released, capsys, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(released, copy)
+    (copy / "data.csv").write_text("changed")
+    assert run(["verify", str(copy), "--trust", str(place / "trust.toml")]) == 5
+    assert "data.csv" in capsys.readouterr().err
+
+
+def test_quote_spends_nothing_and_says_the_split(place, capsys, tmp_path):
+    arguments = words(place, "quote")
+    arguments[arguments.index("--ledger") + 1] = str(tmp_path / "fresh" / "ledger.sqlite3")
+    assert run(["--quiet", *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing was spent" in shown
+    assert "100% of the budget" in shown
+    assert run(["--json", "--quiet", *arguments]) == 0
+    quoted = json.loads(capsys.readouterr().out)
+    assert quoted["release"]["admitted"]
+    assert quoted["lifetime"]["spentEpsilon"] == "0"
+
+
+def test_draft_holds_names_and_no_values(place, capsys):
+    assert run(["draft", str(place / "clinic.csv")]) == 0
+    shown = capsys.readouterr().out
+    assert "[columns.ward]" in shown
+    for value in (SECRET, "Maternity", "5000"):
+        assert value not in shown
+
+
+def test_audit_of_an_honest_table_passes_and_of_a_copy_fails(place, released, capsys, tmp_path):
+    header, *lines = (place / "clinic.csv").read_text().splitlines()
+    patients = list(dict.fromkeys(line.split(",")[1] for line in lines))
+    half = set(patients[: len(patients) // 2])
+    files = {"training": [], "holdout": []}
+    for line in lines:
+        files["training" if line.split(",")[1] in half else "holdout"].append(line)
+    for name, kept in files.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *kept]) + "\n")
+    shared = ["--training", str(tmp_path / "training.csv"), "--holdout", str(tmp_path / "holdout.csv")]
+    shared += ["--schema", str(place / "schema.toml"), "--plan", "quick"]
+    out, internal = tmp_path / "refused", tmp_path / "figures.json"
+    copied = ["audit", "--synthetic", str(tmp_path / "training.csv"), *shared]
+    assert run(["--quiet", *copied, "--out", str(out), "--internal", str(internal)]) == 4
+    assert "FAIL" in capsys.readouterr().out
+    assert json.loads((out / "refusal.json").read_text())["decision"] == "REFUSED"
+    assert json.loads(internal.read_text())["verdict"] == "FAIL"
+    assert SECRET not in (out / "refusal.html").read_text()
+    assert run(["--quiet", "audit", "--synthetic", str(released / "data.csv"), *shared]) == 0
+    assert "PASS" in capsys.readouterr().out
+
+
+def test_policy_check_and_diff(place, capsys):
+    assert run(["policy", "check", str(place / "policy.toml"), "--schema", str(place / "schema.toml")]) == 0
+    assert "clinic" in capsys.readouterr().out
+    assert run(["policy", "diff", "internal-research", "public-release"]) == 0
+    assert "tightened" in capsys.readouterr().out.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["release"], 2),
+        (["nonsense"], 2),
+        (["verify", "nowhere", "--trust", "nowhere.toml"], 2),
+        (["policy", "check", "nowhere.toml"], 2),
+        (["draft", "nowhere.csv"], 2),
+    ],
+)
+def test_bad_arguments_have_their_exit_code_and_a_message(arguments, code, capsys):
+    assert run(arguments) == code
+    assert capsys.readouterr().err.strip()
+
+
+CELLS = {
+    "age": [SECRET, "987654321", "nan", "inf", "-1", "12.5"],
+    "charge": [SECRET, "987654321.99", "NaN", "1e999"],
+    "ward": [SECRET, "=cmd()", "\u202eevil"],
+    "readmitted": [SECRET, "maybe"],
+    "sex": [SECRET],
+}
+
+
+@pytest.mark.parametrize(("column", "cell"), [(column, cell) for column, cells in CELLS.items() for cell in cells])
+def test_a_bad_cell_is_refused_by_column_and_never_shown(place, tmp_path, capsys, column, cell):
+    table = clinic.rows(patients=40, secret=SECRET)
+    table[7][clinic.HEADER.index(column)] = cell
+    policy = clinic.POLICY.replace("[audit]", '[records]\nout_of_domain = "refuse"\n[audit]')
+    clinic.write(tmp_path, table=table, policy=policy)
+    arguments = words(tmp_path, "release", "--key", place / "key.pem", "--out", tmp_path / "out")
+    assert run(arguments) == 2
+    shown = capsys.readouterr()
+    assert f'"{column}"' in shown.err
+    for private in (SECRET, "987654321", "cmd()", "evil", "maybe"):
+        assert private not in shown.out + shown.err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.internal").exists()
+
+
+def test_an_unexpected_failure_shows_its_place_and_not_its_text(monkeypatch, capsys, place):
+    from privsynth import drafting
+
+    monkeypatch.setattr(drafting, "draft", lambda _: (_ for _ in ()).throw(KeyError(SECRET)))
+    assert run(["draft", str(place / "clinic.csv")]) == 1
+    shown = capsys.readouterr().err
+    assert "KeyError" in shown
+    assert SECRET not in shown
