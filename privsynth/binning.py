@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 MAX_BINS = 1 << 16
 DEFAULT_BINS = 32
-"""Where no bins are declared: one level a value up to this many values, and this many uniform bins beyond."""
+"""Where no bins are declared: one level a value up to this many values, and this many bins of equal size beyond."""
 
 FROZEN = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
 """How every model of the schema is read: no coercion, no unknown keys, no change afterwards."""
@@ -26,8 +26,8 @@ FROZEN = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=T
 class CountedBins(BaseModel):
     """A number of bins cut from the declared range.
 
-    `uniform`: equal widths. `quantiles`: equal numbers of admissible values (atoms not counted). `log`: equal widths of
-    sign(x) * log(1 + |x|) in steps, at most `count` bins.
+    `uniform`: equal widths (a bin that atoms fill is left out). `quantiles`: equal numbers of admissible values (atoms
+    not counted). `log`: equal widths of sign(x) * log(1 + |x|) in steps, at most `count` bins.
     """
 
     model_config = FROZEN
@@ -70,9 +70,7 @@ def counted_starts(bins: CountedBins | None, lower: int, upper: int, atoms: froz
     """
     free = upper - lower + 1 - len(atoms)
     if bins is None:
-        bins = CountedBins(
-            method="quantiles" if free <= DEFAULT_BINS else "uniform", count=max(1, min(free, DEFAULT_BINS))
-        )
+        bins = CountedBins(method="quantiles", count=max(1, min(free, DEFAULT_BINS)))
     if bins.method != "log" and bins.count > max(1, free):
         raise ValueError(f"bins: {bins.count} bins were asked for, but only {free} values are admissible; lower count")
     if not free:

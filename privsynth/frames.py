@@ -110,7 +110,10 @@ def column_names(source: Source) -> tuple[str, ...]:
     path = _path(source)
     if _is_parquet(path):
         return tuple(_attempt(lambda: _parquet_names(path), path.name, _DAMAGED))
-    return tuple(_attempt(lambda: _header(path), path.name, _DAMAGED))
+    names = tuple(_attempt(lambda: _header(path), path.name, _DAMAGED))
+    if any("\0" in name for name in names):
+        raise RecordsError(f"{path.name} {_NOT_UTF8}")
+    return names
 
 
 def _parquet_names(path: Path) -> list[str]:
@@ -148,9 +151,8 @@ def read(source: Source, columns: Sequence[str]) -> dict[str, pa.Array]:
         by_name = {str(name): values for name, values in source.items()}
         return {name: _column(pa.array, by_name[name], name) for name in columns}
     if not _is_path(source):
-        frame = _frame(source)
-        keys = dict(zip(names, frame.columns, strict=True))
-        return {name: _column(lambda key: frame[key].to_arrow(), keys[name], name) for name in columns}
+        series = dict(zip(names, _frame(source).iter_columns(), strict=True))
+        return {name: _column(lambda one: one.to_arrow(), series[name], name) for name in columns}
     path = _path(source)
     reader = _read_parquet if _is_parquet(path) else _read_csv
     table = _attempt(lambda: reader(path, names, list(columns)), path.name, _DAMAGED)

@@ -169,25 +169,19 @@ def layout(column: ModelledColumn) -> Levels:
     )
 
 
-def _granule_text(column: ModelledColumn, value: int) -> str:
-    if isinstance(column, DateColumn | DatetimeColumn):
-        if column.after is not None:
-            return f"{value / ticks_per_day(column):g} days"
-        if isinstance(column, DateColumn):
-            value = int(from_granules(column, np.array([value]))[0])
-    return text(column, value)
-
-
 def level_names(column: ModelledColumn) -> tuple[str, ...]:
-    """Name every level of a column for a reader: labels, "10 to 19", "0", "missing"."""
+    """Name every level of a column for a reader: labels, "10 to 19", "0", "1 to 7 days", "missing"."""
     layout = levels(column)
-    names: list[str] = []
     first, last = layout.span(np.arange(layout.size))
-    for low, high in zip(first.tolist(), last.tolist(), strict=True):
-        if low == MISSING:
-            names.append("missing")
-        elif low == high:
-            names.append(_granule_text(column, low))
-        else:
-            names.append(f"{_granule_text(column, low)} to {_granule_text(column, high)}")
-    return tuple(names)
+    return tuple(_name(column, low, high) for low, high in zip(first.tolist(), last.tolist(), strict=True))
+
+
+def _name(column: ModelledColumn, low: int, high: int) -> str:
+    if low == MISSING:
+        return "missing"
+    if isinstance(column, DateColumn | DatetimeColumn) and column.after is not None:
+        unit = column.granularity if low == high == 1 else f"{column.granularity}s"
+        return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+    ends = from_granules(column, np.array([low, high]))
+    texts = [text(column, end) for end in ends.tolist()]
+    return texts[0] if low == high else " to ".join(texts)
