@@ -7,20 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal, TypeAlias, final
 
 import numpy as np
 
 from privsynth import audit_controls, progress, statistics
+from privsynth import conformance as conformance_checks
 from privsynth.attack import AbstractAttack, AttackResult
 from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
+from privsynth.conformance_tables import Laboratory
+from privsynth.domain import Domain
 from privsynth.findings import Claim, Finding, Findings, Verdict
+from privsynth.generator import AbstractGenerator
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
 
-__all__ = ["AuditPlan", "run"]
+__all__ = ["AuditPlan", "conformance", "run"]
 
 Group: TypeAlias = Literal["everyone", "the most isolated people"]
 
@@ -68,6 +75,26 @@ def run(
     people = People.draw(schema=schema, synthetic=synthetic, members=members, controls=controls, rng=rng)
     rows = audit_controls.planted_leak(plan, people, rng=rng), audit_controls.holdout_as_release(plan, people, rng=rng)
     return Findings(rows=(*_attacked(plan, people, claim, rng), *rows))
+
+
+def conformance(
+    plan: AuditPlan,
+    generator: AbstractGenerator,
+    *,
+    domain: Domain,
+    unit: PrivacyUnit,
+    rho: Fraction,
+    noise: AbstractNoiseSource,
+    rng: np.random.Generator,
+) -> Findings:
+    """Check that a generator keeps its claim, on random public tables with columns of this domain; no private data.
+
+    Args: `noise` is the source that the release draws from, so that it is examined too.
+    """
+    terms = plan.conformance
+    laboratory = Laboratory(domain, unit, columns=terms.columns, levels=terms.levels)
+    fit = conformance_checks.fit_of(generator, unit, rho)
+    return Findings(rows=conformance_checks.check(terms, fit, laboratory, rho=rho, noise=noise, rng=rng))
 
 
 def _ceiling(claim: Claim | None) -> float | None:

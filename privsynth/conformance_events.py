@@ -1,0 +1,84 @@
+"""Which event pays for which use of noise: one each, with the same scale, and at the right price.
+
+Must never accept a use of noise without an event, or an event that costs less than its mechanism does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+
+from privsynth.measurement import Entry, Event, Measurement, Selection, Transcript
+from privsynth.replay import Call
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """An event, and the cells of the call that it pays for."""
+
+    event: Event
+    kind: Literal["gaussian", "exponential"]
+    call: int
+    cells: slice
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """What is paid for, and what is wrong."""
+
+    paid: tuple[Payment, ...]
+    problems: tuple[str, ...]
+
+
+def payments(calls: Sequence[Call], transcript: Transcript) -> Accounts:
+    """Match a transcript's entries with the uses of noise, in order.
+
+    One draw may answer several tables at once; their entries then follow each other and share it out without a rest.
+    """
+    paid: list[Payment] = []
+    turn, start = 0, 0
+    for entry in transcript:
+        if turn == len(calls):
+            return Accounts(paid=tuple(paid), problems=("an event without a use of noise",))
+        call = calls[turn]
+        size = entry.values.size if isinstance(entry, Measurement) else call.exact.size
+        cells = slice(start, start + size)
+        wrong = _mismatch(entry, call, cells) or _underpaid(entry.event)
+        if wrong:
+            return Accounts(paid=tuple(paid), problems=(f'stage "{entry.event.stage}": {wrong}',))
+        paid.append(Payment(event=entry.event, kind=call.kind, call=turn, cells=cells))
+        start += size
+        if start >= call.exact.size:
+            turn, start = turn + 1, 0
+    unpaid = turn < len(calls) or start > 0
+    return Accounts(paid=tuple(paid), problems=("a use of noise that no event pays for",) if unpaid else ())
+
+
+def _mismatch(entry: Entry, call: Call, cells: slice) -> str:
+    """How an entry differs from the use of noise whose turn it is; empty where it does not."""
+    if (call.kind == "exponential") != isinstance(entry, Selection):
+        return "the event is not of the use of noise that was made"
+    if isinstance(entry, Selection):
+        paid_for = entry.event.epsilon == call.parameter * 2 * math.isqrt(entry.event.sensitivity_squared)
+        same = paid_for and entry.candidates == call.exact.size
+        return "" if same else "the selection does not use the rate that its epsilon and sensitivity give"
+    if entry.event.sigma_squared != call.parameter:
+        return "the noise was drawn with another sigma than the event states"
+    if isinstance(entry, Measurement) and not np.array_equal(entry.values.reshape(-1), call.noisy[cells]):
+        return "what was published is not what the mechanism gave out"
+    return ""
+
+
+def _underpaid(event: Event) -> str:
+    """Whether an event costs less than its mechanism; the formulas are those of `measurement.Event`."""
+    if event.mechanism == "exponential":
+        enough = event.epsilon is not None and event.rho >= event.epsilon**2 / 8
+    else:
+        enough = bool(event.sigma_squared) and event.rho * 2 * (event.sigma_squared or 1) >= event.sensitivity_squared
+    return "" if enough else "the event costs less than its noise and sensitivity require"

@@ -1,0 +1,132 @@
+"""The public tables that a generator's conformance is checked on: made up from a domain, with neighbours chosen to do harm.
+
+Must never hold anything of a real table: sizes come from the public domain, values from a random generator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.domain import Domain
+from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.records import MISSING, Records
+from privsynth.schema import Schema
+
+Rows = npt.NDArray[np.int64]
+_UNIT = "unit of privacy"
+_OVER = 3
+"""A greedy unit has this many times the rows that it may contribute."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Neighbours:
+    """Two tables that differ in one unit, and in what way."""
+
+    what: str
+    table: Records
+    other: Records
+
+
+@final
+class Laboratory:
+    """A small schema with some of a domain's columns, random tables of it, and their neighbours.
+
+    Every column has a missing level and a last value that no random table contains, for a neighbour to bring in.
+    """
+
+    def __init__(self, domain: Domain, unit: PrivacyUnit, *, columns: int, levels: int) -> None:
+        by_size = sorted(domain.attributes, key=domain.size)
+        places = np.unique(np.linspace(0, len(by_size) - 1, min(columns, len(by_size))).round().astype(int))
+        chosen = {by_size[place] for place in places.tolist()}
+        self._sizes = {name: min(levels, max(3, domain.size(name))) - 1 for name in domain.attributes if name in chosen}
+        self._unit = unit
+        self.schema = _schema(self._sizes, unit)
+
+    def table(self, rows: int, rng: np.random.Generator) -> Records:
+        """Random records with structure (a hidden type moves every column), in units of up to twice the allowed rows."""
+        kind = rng.integers(0, 3, rows)
+        values = np.empty((rows, len(self._sizes)), dtype=np.int64)
+        for column, size in enumerate(self._sizes.values()):
+            typical, any_value = kind % max(1, size - 1), rng.integers(0, max(1, size - 1), rows)
+            values[:, column] = np.where(rng.random(rows) < 0.6, typical, any_value)
+            values[rng.random(rows) < 0.05, column] = MISSING
+        sizes = rng.integers(1, 2 * self._unit.max_rows, rows, endpoint=True)
+        return self._records(values, np.repeat(np.arange(rows), sizes)[:rows])
+
+    def neighbours(self, table: Records) -> Iterator[Neighbours]:
+        """Pairs of tables that differ in one unit: added to the table or, where the relation says so, replaced in it."""
+        for what, unit in self._adversaries(table).items():
+            yield Neighbours(what=what, table=self._without(table), other=self._with(table, unit))
+
+    def _without(self, table: Records) -> Records:
+        if self._unit.relation is NeighboringRelation.ADD_REMOVE:
+            return table
+        return self._with(table, np.repeat(self._constant(0), self._unit.max_rows, axis=0))
+
+    def _adversaries(self, table: Records) -> Mapping[str, Rows]:
+        """Rows of one unit each."""
+        allowed = self._unit.max_rows
+        last = np.array([[size - 1 for size in self._sizes.values()]])
+        every = np.array([[turn % size for size in self._sizes.values()] for turn in range(_OVER * allowed)])
+        known = self._values(table)[:1] if table.rows else self._constant(0)
+        greedy = _OVER * allowed if self._unit.column is not None else 1
+        return {
+            "values that nobody else has": np.repeat(last, allowed, axis=0),
+            "the smallest values": np.repeat(self._constant(0), allowed, axis=0),
+            "missing values": np.repeat(self._constant(MISSING), allowed, axis=0),
+            "a record that is there already": np.repeat(known, allowed, axis=0),
+            "different values in each row": every[:allowed],
+            "more rows than allowed, all alike": np.repeat(last, greedy, axis=0),
+            "more rows than allowed, all different": every[:greedy],
+        }
+
+    def _constant(self, tick: int) -> Rows:
+        return np.full((1, len(self._sizes)), tick, dtype=np.int64)
+
+    def _values(self, table: Records) -> Rows:
+        return np.stack([table.ticks[name] for name in self._sizes], axis=1)
+
+    def _with(self, table: Records, unit: Rows) -> Records:
+        """The table with one unit more, put first, so that every other unit's number changes."""
+        owner = np.arange(table.rows) if table.units is None else table.units
+        values = np.concatenate([unit, self._values(table)])
+        return self._records(values, np.concatenate([np.full(len(unit), -1), owner]))
+
+    def _records(self, values: Rows, owner: Rows) -> Records:
+        ticks = {name: values[:, column].copy() for column, name in enumerate(self._sizes)}
+        if self._unit.column is None:
+            return Records(schema=self.schema, ticks=ticks)
+        owners, first, codes = np.unique(owner, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        names = tuple(f"unit {owners[place]}".encode() for place in order.tolist())
+        return Records(schema=self.schema, ticks=ticks, units=rank[codes], unit_names=names)
+
+
+def _schema(sizes: Mapping[str, int], unit: PrivacyUnit) -> Schema:
+    lines = ["[table]", 'name = "conformance"']
+    name = _UNIT
+    while name in sizes:
+        name += " "
+    if unit.column is not None:
+        lines += [
+            f"unit = {json.dumps(name)}",
+            f"[columns.{json.dumps(name)}]",
+            'kind = "identifier"',
+            'make = "########"',
+        ]
+    for column, size in sizes.items():
+        lines += [
+            f"[columns.{json.dumps(column, ensure_ascii=False)}]",
+            f'kind = "integer"\nlower = 0\nupper = {size - 1}\nmissing = [""]',
+            f'bins = {{method = "quantiles", count = {size}}}',
+        ]
+    return Schema.loads("\n".join(lines), source="the conformance tables")

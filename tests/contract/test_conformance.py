@@ -1,0 +1,348 @@
+"""The kill matrix of conformance: each broken path is caught by the check that is named for it; correct ones pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from privsynth import auditing, conformance, fitting
+from privsynth.audit_plan import AuditPlan
+from privsynth.conformance_tables import Laboratory
+from privsynth.dataset import Dataset
+from privsynth.domain import Domain
+from privsynth.encoding import encode_public
+from privsynth.errors import SchemaError
+from privsynth.findings import Findings, Verdict
+from privsynth.generator import AbstractDistribution, AbstractGenerator
+from privsynth.measurement import Measurement, Transcript
+from privsynth.privacy import mechanism
+from privsynth.privacy.curator import Curator, make_curator
+from privsynth.privacy.noise import UnsafeSeededNoise
+from privsynth.privacy.query import MarginalErrors
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.private import Private
+from privsynth.records import Records
+
+DOMAIN = Domain(("age", "sex", "ward code", "stay"), (7, 2, 40, 5))
+ROW = PrivacyUnit(name="row")
+PATIENT = PrivacyUnit(name="patient", column="patient", max_rows=3)
+REPLACED = PrivacyUnit(name="patient", column="patient", max_rows=2, relation=NeighboringRelation.REPLACE_ONE)
+RHO = Fraction(1, 8)
+Int64s = npt.NDArray[np.int64]
+
+
+class Pairs(AbstractGenerator):
+    """Measures every column, then the two pairs that are most wrong."""
+
+    name: ClassVar[str] = "pairs"
+
+    def measure(self, curator: Curator) -> None:
+        names = curator.domain.attributes
+        share = curator.budget / 5
+        curator.measure([(name,) for name in names], rho=share, stage="columns")
+        for turn in range(2):
+            candidates = tuple((first, second) for first in names for second in names if first < second)
+            query = MarginalErrors(
+                cliques=candidates,
+                references=[
+                    np.full(curator.domain.shape(pair), 20 / curator.domain.cells(pair)) for pair in candidates
+                ],
+                weights=[1] * len(candidates),
+                penalties=[0.0] * len(candidates),
+            )
+            chosen = curator.select(query, rho=share, stage=f"select {turn}")
+            curator.measure([candidates[chosen]], rho=share, stage=f"pair {turn}")
+
+    def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        raise AssertionError("conformance does not estimate")
+
+    def restore(
+        self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
+    ) -> AbstractDistribution:
+        raise AssertionError("conformance does not restore")
+
+
+def checked(
+    generator: AbstractGenerator | None = None,
+    *,
+    unit: PrivacyUnit = PATIENT,
+    seed: int = 1,
+    noise: AbstractNoiseSource | None = None,
+    fit: conformance.Fit | None = None,
+) -> dict[str, Verdict]:
+    terms = AuditPlan.load("quick").conformance
+    laboratory = Laboratory(DOMAIN, unit, columns=terms.columns, levels=terms.levels)
+    rows = conformance.check(
+        terms,
+        fit or conformance.fit_of(generator or Pairs(), unit, RHO),
+        laboratory,
+        rho=RHO,
+        noise=noise or UnsafeSeededNoise(seed),
+        rng=np.random.default_rng(seed),
+    )
+    return {row.check: row.verdict for row in rows}
+
+
+def failing(verdicts: Mapping[str, Verdict]) -> set[str]:
+    return {check for check, verdict in verdicts.items() if verdict != "PASS"}
+
+
+@pytest.mark.parametrize("unit", [ROW, PATIENT, REPLACED], ids=["row", "patient", "replaced"])
+def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
+    verdicts = checked(unit=unit)
+    assert failing(verdicts) == set()
+    assert len(verdicts) == 8
+
+
+def test_the_audit_s_own_entry_runs_it_on_the_plan_s_sizes() -> None:
+    found = auditing.conformance(
+        AuditPlan.load("quick"),
+        Pairs(),
+        domain=DOMAIN,
+        unit=PATIENT,
+        rho=RHO,
+        noise=UnsafeSeededNoise(3),
+        rng=np.random.default_rng(3),
+    )
+    assert isinstance(found, Findings)
+    assert found.verdict == "PASS"
+    assert {row.family for row in found.rows} == {"conformance"}
+
+
+# ---- sensitivity and contribution ------------------------------------------------------------------------------------
+
+
+def test_a_halved_sensitivity_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrivacyUnit, "l2_squared", property(lambda unit: max(1, unit.max_rows**2 // 4)))
+    assert failing(checked()) == {"replay: sensitivity"}
+
+
+def test_a_halved_score_sensitivity_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MarginalErrors, "sensitivity", lambda query, unit: unit.l1 * query.GRID // 2)
+    assert failing(checked()) == {"replay: sensitivity"}
+
+
+def test_the_add_remove_sensitivity_for_replaced_units_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrivacyUnit, "l2_squared", property(lambda unit: unit.max_rows**2))
+    assert failing(checked(unit=REPLACED)) == {"replay: sensitivity"}
+
+
+def test_an_ignored_contribution_bound_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "bound_contributions", lambda records, unit, key: records)
+    assert failing(checked()) == {"replay: sensitivity"}
+
+
+# ---- what depends on the data ----------------------------------------------------------------------------------------
+
+
+class PeeksAtPresence(Pairs):
+    """Measures only the columns in which the last value occurs: the domain is taken from the data."""
+
+    def measure(self, curator: Curator) -> None:
+        data = curator._data.open()
+        seen = [
+            name
+            for name in data.domain.attributes
+            if data.rows and data.column(name).max() == data.domain.size(name) - 1
+        ]
+        curator.measure([(name,) for name in [*seen, data.domain.attributes[0]]], rho=curator.budget, stage="columns")
+
+
+class SpendsByRows(Pairs):
+    """Takes its budget's split from the number of rows."""
+
+    def measure(self, curator: Curator) -> None:
+        share = curator.budget * Fraction(1, 2 + curator._data.open().rows % 7)
+        curator.measure([(curator.domain.attributes[0],)], rho=share, stage="columns")
+
+
+class StopsWhenEmpty(Pairs):
+    """Breaks off on data that it does not like."""
+
+    def measure(self, curator: Curator) -> None:
+        if not curator._data.open().rows:
+            raise SchemaError("nothing to do")
+        super().measure(curator)
+
+
+class SaysHowMany(Pairs):
+    """Writes an exact count into the name of a stage."""
+
+    def measure(self, curator: Curator) -> None:
+        stage = f"columns of {curator._data.open().rows} rows"
+        curator.measure([(curator.domain.attributes[0],)], rho=curator.budget, stage=stage)
+
+
+@pytest.mark.parametrize("generator", [PeeksAtPresence, SpendsByRows, StopsWhenEmpty, SaysHowMany])
+def test_whatever_depends_on_the_data_is_caught(generator: type[AbstractGenerator]) -> None:
+    assert "replay: invariance" in failing(checked(generator()))
+
+
+def narrowed(records: Private[Records], noise: AbstractNoiseSource) -> Transcript:
+    """A path that takes the domain from the data."""
+    dataset = encode_public(records.open())
+    sizes = tuple(int(column.max(initial=0)) + 1 for column in dataset.columns)
+    smaller = Dataset(dataset.columns, Domain(dataset.domain.attributes, sizes))
+    curator = make_curator(smaller, unit=ROW, rho=RHO, noise=noise)
+    Pairs().measure(curator)
+    return curator.transcript
+
+
+def test_a_domain_taken_from_the_data_is_caught() -> None:
+    assert "replay: invariance" in failing(checked(unit=ROW, fit=narrowed))
+
+
+# ---- accounts --------------------------------------------------------------------------------------------------------
+
+
+class Unaccounted(Pairs):
+    """Looks at one table more than it pays for."""
+
+    def measure(self, curator: Curator) -> None:
+        super().measure(curator)
+        curator._noise.gaussian(curator._data.open().marginal((curator.domain.attributes[0],)), Fraction(4))
+
+
+class Overdrawn(Pairs):
+    """Spends twice."""
+
+    def measure(self, curator: Curator) -> None:
+        super().measure(curator)
+        curator._spent = Fraction(0)
+        super().measure(curator)
+
+
+class Retouched(Pairs):
+    """Publishes exact counts under the event of noisy ones."""
+
+    def measure(self, curator: Curator) -> None:
+        super().measure(curator)
+        first = curator._entries[0]
+        assert isinstance(first, Measurement)
+        curator._entries[0] = Measurement(clique=first.clique, values=first.values * 0, event=first.event)
+
+
+@pytest.mark.parametrize("generator", [Unaccounted, Overdrawn, Retouched])
+def test_what_is_learned_and_not_paid_for_is_caught(generator: type[AbstractGenerator]) -> None:
+    assert failing(checked(generator())) == {"ledger"}
+
+
+def test_a_selection_with_the_wrong_coefficient_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = mechanism.exponential
+
+    class Doubled:
+        def __init__(self, source: AbstractNoiseSource) -> None:
+            self.exponential = lambda scores, rate: source.exponential(scores, 2 * rate)
+
+    def wrong(scores: Int64s, **rest: object) -> object:
+        return right(scores, **{**rest, "noise": Doubled(rest["noise"])})
+
+    monkeypatch.setattr(mechanism, "exponential", wrong)
+    assert failing(checked()) == {"ledger"}
+
+
+def test_a_price_too_low_for_its_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = mechanism.gaussian_variance
+    monkeypatch.setattr(mechanism, "gaussian_variance", lambda sensitivity, rho: right(sensitivity, rho) / 2)
+    assert failing(checked()) == {"ledger"}
+
+
+def test_a_selection_priced_as_monotone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = mechanism.exponential_epsilon
+    monkeypatch.setattr(mechanism, "exponential_epsilon", lambda rho: 2 * right(rho))
+    assert failing(checked()) == {"ledger"}
+
+
+# ---- the noise itself ------------------------------------------------------------------------------------------------
+
+
+class Wrong(AbstractNoiseSource):
+    """A noise source with one defect."""
+
+    name: ClassVar[str] = "wrong"
+    signable: ClassVar[bool] = False
+
+    def __init__(self, seed: int, *, scale: float = 1.0, laplace: bool = False, boost: int = 1) -> None:
+        self._right, self._rng = UnsafeSeededNoise(seed), np.random.default_rng(seed)
+        self._scale, self._laplace, self._boost = scale, laplace, boost
+
+    def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
+        sigma = float(sigma_squared) ** 0.5 * self._scale
+        draw = (
+            self._rng.laplace(0, sigma / 2**0.5, exact.shape)
+            if self._laplace
+            else self._rng.normal(0, sigma, exact.shape)
+        )
+        return exact + np.rint(draw).astype(np.int64)
+
+    def exponential(self, scores: Int64s, rate: Fraction) -> int:
+        return self._right.exponential(scores, self._boost * rate)
+
+    def key(self) -> bytes:
+        return self._right.key()
+
+
+class Repeating(AbstractNoiseSource):
+    """Starts from the same seed again, for each draw or for each fit."""
+
+    name: ClassVar[str] = "repeating"
+    signable: ClassVar[bool] = False
+
+    def __init__(self, *, each: str) -> None:
+        self._each, self._source = each, UnsafeSeededNoise(5)
+
+    def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
+        if self._each == "draw":
+            self._source = UnsafeSeededNoise(5)
+        return self._source.gaussian(exact, sigma_squared)
+
+    def exponential(self, scores: Int64s, rate: Fraction) -> int:
+        return self._source.exponential(scores, rate)
+
+    def key(self) -> bytes:
+        if self._each == "fit":
+            self._source = UnsafeSeededNoise(5)
+        return self._source.key()
+
+
+def test_rounded_normal_noise_of_the_right_scale_passes() -> None:
+    assert failing(checked(noise=Wrong(7))) == set()
+
+
+@pytest.mark.parametrize("scale", [0.92, 1.08])
+def test_noise_too_small_or_too_large_is_caught(scale: float) -> None:
+    assert "noise: scale" in failing(checked(noise=Wrong(7, scale=scale)))
+
+
+def test_laplace_noise_of_the_same_variance_is_caught() -> None:
+    assert failing(checked(noise=Wrong(7, laplace=True))) >= {"noise: shape"}
+
+
+def test_a_seed_used_again_for_each_draw_is_caught() -> None:
+    assert failing(checked(noise=Repeating(each="draw"))) >= {"noise: independence of draws"}
+
+
+def test_a_seed_used_again_for_each_fit_is_caught() -> None:
+    assert failing(checked(noise=Repeating(each="fit"))) >= {"noise: independence of runs"}
+
+
+def test_a_source_that_follows_scores_too_closely_is_caught() -> None:
+    assert failing(checked(noise=Wrong(7, boost=2))) >= {"selection: distribution"}
+
+
+def test_too_few_noisy_answers_are_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conformance, "_MOST_RUNS", 2)
+
+    class OneNumber(Pairs):
+        def measure(self, curator: Curator) -> None:
+            curator.measure([()], rho=curator.budget, stage="rows")
+
+    verdicts = checked(OneNumber())
+    assert verdicts["noise: scale"] == "INCONCLUSIVE"
+    assert verdicts["replay: invariance"] == "PASS"
