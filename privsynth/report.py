@@ -116,7 +116,7 @@ def _page(facts: Facts, sections: Mapping[str, object]) -> Section:
         "decision": decision,
         "passed": decision == "PASSED",
         "summary": f"{rows} synthetic rows in {plural(len(facts.schema.released), 'column', 'columns')}, released under policy "
-        f"“{claims.text('policy.name')}” to {recipients} recipients on {claims.text('issuedAt')[:10]}, valid until "
+        f"“{claims.text('policy.name')}” to recipients of class “{recipients}” on {claims.text('issuedAt')[:10]}, valid until "
         f"{claims.text('expiresAt')[:10]}.",
         "cards": _cards(facts, sections),
         "sections": SECTIONS,
@@ -139,7 +139,7 @@ def _cards(facts: Facts, sections: Mapping[str, object]) -> list[Section]:
             f"per {facts.unit}, delta {claims.text('guarantee.delta')}",
         ),
         _card(
-            "Attacks passed",
+            "Attacks and checks passed",
             f"{sum(row.text('verdict') == 'PASS' for row in attacks)} of {len(attacks)}",
             f"verdict {claims.text('audit.verdict')}; power beside each",
         ),
@@ -149,14 +149,14 @@ def _cards(facts: Facts, sections: Mapping[str, object]) -> list[Section]:
             f"of {count(facts.released.rows)} rows; {plural(int(str(rules_section['mended'])), 'repair', 'repairs')} made",
         ),
         _card(
-            "Precision of one share",
+            "One share is known to",
             points(halves[len(halves) // 2]) if halves else "unknown",
-            f"in the middle column; {facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured",
+            f"95 % interval, middle column; {facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured",
         ),
         _card(
             "Shares inside their interval",
             percent(inside / of) if of else "unknown",
-            "95 % would be as good as the noise allows",
+            "95 % or more is as good as the noise allows",
         ),
         _card(
             "Lifetime budget spent",

@@ -252,7 +252,7 @@ def test_nothing_is_loaded_from_anywhere(page):
 @pytest.mark.parametrize(
     "planted",
     [
-        "1.2345",  # epsilon
+        "(epsilon 1.2345)",
         "factor of 3.44",  # e^1.2345 = 3.4367, rounded up
         "1 in 4,000,000",  # delta
         "0.00000025",
@@ -265,8 +265,9 @@ def test_nothing_is_loaded_from_anywhere(page):
         "2.3 %",  # detectable
         "27.2 %",  # ceiling
         "2 of 3",  # attempts
-        "1 of 2",  # attacks that passed, below
-        "2.4690",
+        "1 of 2 checks passed",
+        "spent epsilon 2.4690 of the 9 ",
+        "(27.4 %)",
         "8642",
         "cd" * 32,
         "release-4711",

@@ -111,7 +111,8 @@ def test_the_fit_is_the_distance_in_standard_deviations():
     exact = truth.marginal(("a", "b"))
     shift = np.array([[10, -10, 10], [-10, 10, -10]])
     bought = Bought((measured(("a", "b"), exact + shift, 5), measured(("a",), truth.marginal(("a",)), 1)), DOMAIN)
-    (found,) = table_numbers(bought, truth)
+    twice = Dataset.from_columns({name: np.tile(truth.column(name), 2) for name in DOMAIN.attributes}, DOMAIN)
+    (found,) = table_numbers(bought, twice)
     assert found.clique == ("a", "b")
     assert found.fit == pytest.approx(2, rel=0.01)
     assert found.share_half == pytest.approx(1.96 * 5 / bought.total)
@@ -146,6 +147,7 @@ def test_association_of_known_tables():
     assert cramers_v(np.diag([5, 9, 2])) == pytest.approx(1)
     assert cramers_v(np.outer([3, 6], [2, 4])) == pytest.approx(0, abs=1e-7)
     assert cramers_v(np.array([[30, 10], [10, 30]])) == pytest.approx(0.5)
+    assert cramers_v(np.array([[10, 0, 0], [0, 10, 10]])) == pytest.approx(1)
     assert cramers_v(np.array([[7, 9]])) == 0
     assert cramers_v(np.zeros((2, 2), dtype=int)) == 0
 
