@@ -26,6 +26,9 @@ FAKERS = ("name", "first_name", "last_name", "company")
 
 _ALPHABETS: Mapping[str, str] = {"#": "0123456789", "?": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _ROUNDS = 60
+"""Draws after which a column of different values counts as too small for its range."""
+_FEW = 8
+"""A pattern of which fewer than one in so many values belongs to nobody is refused."""
 
 
 @final
@@ -141,18 +144,19 @@ def _draw(
             f'column "{column.name}": make = "{column.make}" has nothing to fill in; write # for a digit, ? for a letter'
         )
     kept: list[str] = []
+    drawn = max(n + 16, 256)
     rounds = 0 if unique and n > capacity(source) else _ROUNDS
     for _ in range(rounds):
-        fresh = _issued_to_nobody([source.finish(text) for text in _fill(source, n + 16, rng)])
-        if 8 * len(fresh) < n:
+        fresh = _issued_to_nobody([source.finish(text) for text in _fill(source, drawn, rng)])
+        if _FEW * len(fresh) < drawn:
             break
         kept += fresh
         kept = list(dict.fromkeys(kept)) if unique else kept
         if len(kept) >= n:
             return kept[:n]
     raise SchemaError(
-        f'column "{column.name}": its pattern gives too few different identifiers that belong to nobody; lengthen it '
-        f"with more # (and a prefix of letters and a dash), or name a range: {', '.join(RANGES)}"
+        f'column "{column.name}": most of what it makes somebody may hold, or there are too few different ones; write more # '
+        f'behind a prefix of letters and a dash, as in "P-########", or name a range: {", ".join(RANGES)}'
     )
 
 

@@ -61,10 +61,20 @@ def check_release(schema: Schema, table: pa.Table, *, terms: Deidentification) -
     """The rules on the values that are to be released: one a detector, and that nothing undeclared is there."""
     found = {column: _found(table[column], terms) for column in table.column_names}
     return (
-        _columns(schema, table),
+        released_columns(schema, table),
         _labels(schema, table),
         *(_detected(detector, found, terms) for detector in detectors(terms)),
     )
+
+
+def released_columns(schema: Schema, table: pa.Table) -> CheckResult:
+    """The released columns are the declared ones, each once; a column that is there twice can be asked for by no name."""
+    declared, found = [column.name for column in schema.released], list(table.column_names)
+    problems = [f'column "{name}" is declared and not in the released table' for name in declared if name not in found]
+    problems += [f'column "{name}" is in the released table and not declared' for name in found if name not in declared]
+    if len(set(found)) != len(found):
+        problems.append("a column is in the released table twice")
+    return verdict("released-columns", _OWN, problems, "the released columns are the declared ones")
 
 
 def _unit(schema: Schema, unit: Unit) -> CheckResult:
@@ -147,15 +157,6 @@ def _known(schema: Schema, terms: Deidentification) -> CheckResult:
 def _clearance(name: str, reason: str) -> CheckResult:
     detail = f'column "{name}" is not what its name or labels suggest: {reason}'
     return CheckResult(rule="column-cleared", citation=_OWN, result="attested", method="attested", detail=detail)
-
-
-def _columns(schema: Schema, table: pa.Table) -> CheckResult:
-    declared, found = [column.name for column in schema.released], list(table.column_names)
-    problems = [f'column "{name}" is declared and not in the released table' for name in declared if name not in found]
-    problems += [f'column "{name}" is in the released table and not declared' for name in found if name not in declared]
-    if len(set(found)) != len(found):
-        problems.append("a column is in the released table twice")
-    return verdict("released-columns", _OWN, problems, "the released columns are the declared ones")
 
 
 def _labels(schema: Schema, table: pa.Table) -> CheckResult:

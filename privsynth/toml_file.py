@@ -217,6 +217,7 @@ class _Scanner:
         opening = self._text[self._at : self._at + 1]
         if opening == "[":
             for index, _ in enumerate(self._items("[", "]")):
+                self._lines[(*path, str(index))] = self._line(self._at)
                 self._value((*path, str(index)))
         elif opening == "{":
             for _ in self._items("{", "}"):
