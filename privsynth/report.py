@@ -66,10 +66,11 @@ def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, ob
     Args: reasons, public sentences; findings, the public rows of the audit, possibly none; what, the table's name.
     """
     css = _css()
+    rows = [report_sections.attack_row(Claims(row, "findings")) for row in findings]
     context: dict[str, object] = {
         "page": {"css": css, "csp": _csp(css), "title": what, "footer": _REFUSAL_FOOTER},
         "reasons": list(reasons),
-        "rows": [report_sections.attack_row(Claims(row, "findings")) for row in findings],
+        "rows": sorted(rows, key=lambda row: row["verdict"] == "PASS"),
     }
     return _fill("refusal.html", context)
 

@@ -98,10 +98,12 @@ def _pair_figures(facts: Facts) -> list[Section]:
     scale = facts.bought.total / max(1, facts.released.rows)
     figures: list[Section] = []
     for table in wanted[:SHOWN_PAIRS]:
-        first, second = (by_name[name] for name in table.clique)
-        counts = facts.released.marginal(table.clique).astype(np.float64) * scale
+        orders = [value_order(facts.schema, name) for name in table.clique]
+        cells = np.ix_(*orders)
+        first, second = (by_name[name].ordered(order) for name, order in zip(table.clique, orders, strict=True))
+        released = facts.released.marginal(table.clique)[cells].astype(np.float64) * scale
         svg = pictures.pair_triptych(
-            (first.name, second.name), (first.labels, second.labels), table.counts, counts, table.sigma
+            (first.name, second.name), (first.labels, second.labels), table.counts[cells], released, table.sigma
         )
         figures.append({"rows": first.name, "columns": second.name, "svg": svg})
     return figures

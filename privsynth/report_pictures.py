@@ -5,7 +5,6 @@ Must never read anything but the numbers it is handed, and must never write a la
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -112,15 +111,16 @@ def histogram(column: ColumnNumbers) -> Markup:
 
 
 def _axis_labels(labels: Sequence[str], step: float, width: float, y: float) -> list[Markup]:
-    """As many labels below the columns as fit, none of them cut by the edge."""
-    letters = max(len(short(label, 16)) for label in labels)
-    every = max(1, math.ceil((letters * 6.4 + 6) / step))
-    parts = []
-    for level in range(0, len(labels), every):
-        text = short(labels[level], 16)
+    """As many labels below the columns as fit: none cut by the edge, none over another."""
+    parts: list[Markup] = []
+    free_from = 0.0
+    for level, label in enumerate(labels):
+        text = short(label, 16)
         half = len(text) * 3.3
         x = min(max(level * step + step / 2, half), width - half)
-        parts.append(_text(x, y, text, "mid", labels[level]))
+        if x - half >= free_from:
+            parts.append(_text(x, y, text, "mid", label))
+            free_from = x + half + 6
     return parts
 
 

@@ -109,3 +109,15 @@ def test_the_strongest_pairs_are_drawn_first(facts):
 def test_shares_inside_their_intervals_are_counted(facts):
     assert inside_intervals(facts) == (33, 33)
     assert "100\u00a0% of the 33 released shares" in picture_section(facts)["lead"]
+
+
+def test_a_pair_is_drawn_in_the_order_of_values(facts):
+    """Rows of stay: -2 to -1 and 1 to 4 hold nothing, the atom 0 comes second, as by value and not as encoded."""
+    (svg,) = (
+        pair["svg"] for pair in picture_section(facts)["pairs"] if (pair["rows"], pair["columns"]) == ("stay", "long")
+    )
+    assert labels(svg) == ["-2 to -1", "0", "1 to 4", "5 to 9", "missing"]
+    dark = {
+        y for path in re.findall(r'class="c[4-7]" d="([^"]*)"', svg) for y in re.findall(r"M[\d.]+ ([\d.]+)h", path)
+    }
+    assert {(float(y) - 22) / 18 for y in dark} == {1, 3, 4}

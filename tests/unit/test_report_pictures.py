@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,6 +67,15 @@ def test_a_histogram_has_a_bar_and_a_whisker_a_level():
     assert svg.count('class="bar"') == svg.count('class="whisker"') == 20
     assert texts(svg)[0] == "level 0"
     assert all(0 <= float(x) <= 340 for x in re.findall(r'class="mid" x="([\d.]+)"', svg))
+
+
+def test_labels_below_a_histogram_do_not_overlap():
+    names = tuple(f"{level} to {'9' * (level % 7)}" for level in range(20))
+    svg = pictures.histogram(column([1] * 20, labels=names))
+    placed = re.findall(r'class="mid" x="([\d.]+)" y="[\d.]+">([^<]*)<', svg)
+    assert len(placed) >= 4
+    for (left, first), (right, second) in pairwise(placed):
+        assert float(right) - float(left) >= 3.3 * (len(first) + len(second))
 
 
 def test_labels_are_cut_and_escaped():
