@@ -266,7 +266,7 @@ def _audited(
     budget, unit = agreed.fit.budget, agreed.fit.unit
     rho = budget.rho - budget.purchase_rho
     conformance = auditing.conformance(
-        agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, rng=rng
+        agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, noise=noise, rng=rng
     )
     attacked = sample
     if agreed.policy.audit.control == "half-copy":
