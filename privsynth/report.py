@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import jinja2
+import numpy as np
 
 from privsynth import encoding, report_gallery, report_sections, rules
 from privsynth.levels import level_names
@@ -46,9 +47,11 @@ def render(*, predicate: Mapping[str, object], schema: Schema, transcript: Trans
     Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
     """
     facts = gather(predicate, schema, transcript, released)
+    impossible = report_sections.impossible(facts)
     context: dict[str, object] = {
+        "page": _page(facts, impossible),
         "g": report_sections.guarantee(facts),
-        "rules": report_sections.impossible(facts),
+        "rules": impossible,
         "trust": report_sections.trust(facts),
         "rare": report_sections.rare(facts),
         "attacks": report_sections.attacks(facts),
@@ -57,7 +60,7 @@ def render(*, predicate: Mapping[str, object], schema: Schema, transcript: Trans
         "reproduce": report_sections.reproduce(facts),
         "ledger": report_sections.ledger(facts.claims),
     }
-    return _fill("report.html", {**context, "page": _page(facts, context)})
+    return _fill("report.html", context)
 
 
 def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, object]], what: str) -> str:
@@ -80,7 +83,7 @@ def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcri
     table = encoding.encode_public(released)
     bought = Bought(transcript, table.domain)
     labels = [level_names(column) for column in schema.modelled]
-    broken = {text: int(mask.sum()) for text, mask in rules.check(schema.rules, released).items()}
+    broken = rules.check(schema.rules, released)
     return Facts(
         claims=Claims(predicate),
         schema=schema,
@@ -89,7 +92,8 @@ def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcri
         columns=column_numbers(bought, table, labels),
         tables=table_numbers(bought, table),
         pairs=pair_matrix(bought, table),
-        broken=broken,
+        broken={text: int(mask.sum()) for text, mask in broken.items()},
+        broken_rows=int(np.any(list(broken.values()), axis=0).sum()),
         purchases=tuple(entry for entry in transcript if isinstance(entry, Purchase)),
     )
 
@@ -98,12 +102,10 @@ _FOOTER = (
     "This page was made from the public contents of the release alone: the signed statement, the noisy answers and the "
     "released table. It loads nothing and runs no program."
 )
-
-
 _REFUSAL_FOOTER = "This page holds no data and no number computed on real people. It loads nothing and runs no program."
 
 
-def _page(facts: Facts, sections: Mapping[str, object]) -> Section:
+def _page(facts: Facts, impossible: Section) -> Section:
     """The head of the page: verdict, summary and cards."""
     claims, css = facts.claims, _css()
     decision = claims.text("decision")
@@ -119,18 +121,15 @@ def _page(facts: Facts, sections: Mapping[str, object]) -> Section:
         "summary": f"{rows} synthetic rows in {plural(len(facts.schema.released), 'column', 'columns')}, released under policy "
         f"“{claims.text('policy.name')}” to recipients of class “{recipients}” on {claims.text('issuedAt')[:10]}, valid until "
         f"{claims.text('expiresAt')[:10]}.",
-        "cards": _cards(facts, sections),
+        "cards": _cards(facts, impossible),
         "sections": SECTIONS,
         "footer": _FOOTER,
     }
 
 
-def _cards(facts: Facts, sections: Mapping[str, object]) -> list[Section]:
+def _cards(facts: Facts, impossible: Section) -> list[Section]:
     claims = facts.claims
-    rules_section, ledger = sections["rules"], sections["ledger"]
-    attacks = facts.claims.rows("audit.rows")
-    assert isinstance(rules_section, dict)
-    assert isinstance(ledger, dict)
+    attacks = claims.rows("audit.rows")
     inside, of = report_gallery.inside_intervals(facts)
     halves = sorted(column.half for column in facts.columns if column.share is not None)
     return [
@@ -146,8 +145,8 @@ def _cards(facts: Facts, sections: Mapping[str, object]) -> list[Section]:
         ),
         _card(
             "Impossible rows",
-            count(float(str(rules_section["broken"]))),
-            f"of {count(facts.released.rows)} rows; {plural(int(str(rules_section['mended'])), 'repair', 'repairs')} made",
+            count(facts.broken_rows),
+            str(impossible["card"]),
         ),
         _card(
             "One share is known to",

@@ -5,6 +5,8 @@ Must never know anything but the schema, the noisy answers and the released tabl
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,15 +38,14 @@ def picture_section(facts: Facts) -> Section:
         else "No single column was measured."
     )
     limits = [percent(limit) for limit in pictures.ERROR_LEVELS]
-    bounds = zip(["0 %", *limits[:-1]], limits, strict=True)
+    between = [f"{low} to {high}" for low, high in pairwise(limits)]
     return {
         "lead": lead,
         "columns": [_column_figure(facts, column) for column in drawn],
         "constant": [_constant_line(column) for column in flat],
         "pairs": _pair_figures(facts),
         "map": pictures.pair_map([column.name for column in facts.columns], facts.pairs),
-        "error_legend": [f"up to {high}" if low == "0 %" else f"{low} to {high}" for low, high in bounds]
-        + [f"above {limits[-1]}"],
+        "error_legend": [f"up to {limits[0]}", *between, f"above {limits[-1]}"],
         "map_words": f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs of columns are held by a measured "
         "table. The expected error is the share of rows that would have to move to turn the noisy table of the pair into the "
         "true one. Association is Cramér's V. What was not measured follows from the model, and its error is unknown.",
@@ -60,12 +61,11 @@ def inside_intervals(facts: Facts) -> tuple[int, int]:
 def _column_figure(facts: Facts, column: ColumnNumbers) -> Section:
     declared = facts.schema.column(column.name)
     labelled = isinstance(declared, CategoryColumn | OrderedColumn | BooleanColumn)
+    by_value = column.ordered(value_order(facts.schema, column.name))
     if labelled or len(column.labels) <= _HISTOGRAM_LEVELS:
-        svg = pictures.marginal(
-            column.ordered(value_order(facts.schema, column.name)), sort=isinstance(declared, CategoryColumn)
-        )
+        svg = pictures.marginal(by_value, sort=isinstance(declared, CategoryColumn))
     else:
-        svg = pictures.histogram(column.ordered(value_order(facts.schema, column.name)))
+        svg = pictures.histogram(by_value)
     note = "not measured: from the model only" if column.share is None else f"{points(column.half)} for each share"
     return {"name": column.name, "note": note, "svg": svg}
 

@@ -180,8 +180,8 @@ def pair_triptych(
 def _ends(labels: Sequence[str], x: float, width: float, y: float) -> list[Markup]:
     """The first and the last label below a panel."""
     return [
-        _text(x, y, short(labels[0], 15), "soft", labels[0]),
-        _text(x + width, y, short(labels[-1], 15), "end soft", labels[-1]),
+        _text(x, y, short(labels[0], 12), "soft", labels[0]),
+        _text(x + width, y, short(labels[-1], 12), "end soft", labels[-1]),
     ]
 
 

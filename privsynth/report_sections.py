@@ -49,6 +49,7 @@ class Facts:
     tables: list[TableNumbers]
     pairs: PairMatrix
     broken: dict[str, int]
+    broken_rows: int
     purchases: tuple[Purchase, ...]
 
     @property
@@ -100,32 +101,28 @@ def _stage(stage: Claims, rho: float) -> Section:
 
 def impossible(facts: Facts) -> Section:
     """Business rules: how many released rows break one, and how many were repaired."""
-    repaired = {rule: int(str(rows)) for rule, rows in facts.claims.pairs("repairs").items()}
-    rows = facts.released.rows
-    texts = list(dict.fromkeys([*facts.broken, *repaired]))
+    repaired = {text: int(str(rows)) for text, rows in facts.claims.pairs("repairs").items()}
+    texts = sorted(dict.fromkeys([*facts.broken, *repaired]), key=lambda text: -repaired.get(text, 0))
+    touched = [text for text in texts if repaired.get(text) or facts.broken.get(text)]
+    clean = [text for text in texts if text not in touched]
+    rows, mended = facts.released.rows, sum(repaired.values())
     lines = [
         {
             "text": text,
             "repaired": count(repaired.get(text, 0)),
             "share": percent(repaired.get(text, 0) / max(1, rows)),
             "broken": count(facts.broken.get(text, 0)),
-            "order": -repaired.get(text, 0),
         }
-        for text in texts
+        for text in touched
     ]
-    touched = [line for line in lines if line["order"] or line["broken"] != "0"]
-    clean = [str(line["text"]) for line in lines if line not in touched]
-    broken = sum(facts.broken.values())
-    mended = sum(repaired.values())
     return {
         "count": len(texts),
-        "broken": broken,
-        "mended": mended,
+        "card": f"of {count(rows)} rows; {plural(mended, 'repair', 'repairs')} made",
         "broken_words": f"No released row breaks any of the {plural(len(texts), 'business rule', 'business rules')}."
-        if broken == 0
-        else f"Released rows break a business rule {plural(broken, 'time', 'times')}.",
+        if facts.broken_rows == 0
+        else f"{plural(facts.broken_rows, 'released row breaks', 'released rows break')} a business rule.",
         "repaired_words": f"{plural(mended, 'repair was', 'repairs were')} needed in {count(rows)} rows to make it so.",
-        "repaired": sorted(touched, key=lambda line: (int(str(line["order"])), str(line["text"]))),
+        "repaired": lines,
         "clean": clean,
         "clean_words": _first_rules(clean),
         "clean_title": f"{plural(len(clean), 'rule', 'rules')} held by themselves",
@@ -142,7 +139,6 @@ def trust(facts: Facts) -> Section:
     known = [column for column in facts.columns if column.share is not None]
     halves = [column.half for column in known]
     more = len(facts.tables) - SHOWN_TABLES
-    measured = sum(len(table.clique) for table in facts.tables) > 0
     lead = (
         f"{plural(len(facts.bought.tables), 'table was', 'tables were')} bought from the data with noise of known size; "
         "everything else in the release follows from them through a model. Trust a statistic as far as the tables behind it."
@@ -178,7 +174,7 @@ def trust(facts: Facts) -> Section:
     return {
         "lead": lead,
         "advice": advice,
-        "tables": [_table_line(table) for table in facts.tables[:SHOWN_TABLES]] if measured else [],
+        "tables": [_table_line(table) for table in facts.tables[:SHOWN_TABLES]],
         "tables_more": f" (the {SHOWN_TABLES} best known; {more} more are in measurements.json)" if more > 0 else "",
     }
 
@@ -305,7 +301,9 @@ def attack_row(row: Claims) -> Section:
     """One public row of the audit, with its picture where limit and power are on one scale."""
     threshold, detectable = _rate(row, "threshold"), _rate(row, "detectable")
     verdict = row.text("verdict")
-    drawn = threshold is not None and detectable is not None and row.text("family") == "release"
+    picture: object = ""
+    if threshold is not None and detectable is not None and row.text("family") == "release":
+        picture = pictures.power(threshold, detectable, _rate(row, "ceiling"))
     return {
         "check": row.text("check"),
         "threat": row.text("threat"),
@@ -315,9 +313,7 @@ def attack_row(row: Claims) -> Section:
         "detectable": _rate_words(row, "detectable"),
         "ceiling": _rate_words(row, "ceiling"),
         "meaning": row.text("meaning"),
-        "picture": pictures.power(threshold, detectable, _rate(row, "ceiling"))
-        if drawn and threshold is not None
-        else "",
+        "picture": picture,
     }
 
 
