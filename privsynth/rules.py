@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import conditions
+from privsynth.columns import TemporalColumn
 from privsynth.encoding import offsets
 from privsynth.errors import FitError
 from privsynth.levels import granule_bounds, levels
@@ -236,9 +237,12 @@ def _mend_implication(table: _Table, rule: ImplicationRule, rows: Ticks) -> None
     if then.column in table.keep:
         _borrow(table, rule.condition.column, rows, ~asked)
         return
-    if _borrow(table, then.column, rows, asked & obeyed) or _borrow(table, then.column, rows, obeyed):
-        return
     column = schema.modelled_column(then.column)
+    dated = bool(then.values) or then.lower is not None or then.upper is not None
+    if not (dated and isinstance(column, TemporalColumn) and column.after is not None) and (
+        _borrow(table, then.column, rows, asked & obeyed) or _borrow(table, then.column, rows, obeyed)
+    ):
+        return
     if then.values:
         listed = np.array([constant(column, value) for value in then.values], dtype=np.int64)
         table.write(then.column, rows, table.rng.choice(listed, size=rows.size))
@@ -252,14 +256,17 @@ def _mend_implication(table: _Table, rule: ImplicationRule, rows: Ticks) -> None
 
 
 def _borrow(table: _Table, name: str, rows: Ticks, lenders: Mask) -> bool:
-    """Give cells the values that random other rows have; not for what is counted after another column.
+    """Give cells the values that random other rows have; of what is counted after another column, the distances.
 
     Returns: whether it could be done.
     """
-    pool = table.ticks[name][lenders]
-    if name in table.keep or not pool.size or any(column.name == name for column, _ in table.schema.following):
+    pool = np.flatnonzero(lenders)
+    if name in table.keep or not pool.size:
         return False
-    table.write(name, rows, table.rng.choice(pool, size=rows.size))
+    lent = table.rng.choice(pool, size=rows.size)
+    values = table.ticks[name][lent]
+    moved = values - table.start(name, lent) + table.start(name, rows)
+    table.write(name, rows, np.where(values == MISSING, MISSING, moved))
     return True
 
 
