@@ -236,4 +236,4 @@ def pairs_p_value(pairs: Iterator[Floats]) -> float:
         squared = float((centred[0] * centred[1]).sum()) ** 2 / spread if spread else 1.0
         strongest[size] = max(strongest.get(size, 0.0), squared)
     p_values = (statistics.beta_cdf(1 - squared, (size - 2) / 2, 0.5) for size, squared in strongest.items())
-    return min(1.0, tested * min(p_values, default=1.0))
+    return min(1.0, tested * min(p_values)) if tested else 1.0
