@@ -21,7 +21,7 @@ _IDENTIFIER_NAME = re.compile(
     r"(^|_)(id|uuid|guid|nbr|number|no|mrn|ssn|key|email|e_mail|phone|fax|iban|name|first_name|last_name|surname|address)$"
 )
 _INTEGER, _NUMBER = r"^[+-]?\d+(\.0*)?$", r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_DATE, _DATETIME = r"^\d{4}-\d{2}-\d{2}$", r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?$"
+_DATE, _MOMENT = r"^\d{4}-\d{2}-\d{2}$", r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?$"
 _LONG_TEXT = 64
 _MARKERS = 3
 _MANY = 100
@@ -132,7 +132,11 @@ def _guess(name: str, array: pa.Array) -> str:
     filled = texts.filter(pc.not_equal(texts, ""))
     if not len(filled):
         return "category"
-    for kind, pattern in (("integer", _INTEGER), ("number", _NUMBER), ("date", _DATE), ("datetime", _DATETIME)):
+    numbers = pc.match_substring_regex(filled, _NUMBER)
+    if _most(numbers):
+        whole = pc.match_substring_regex(filled.filter(numbers), _INTEGER)
+        return "integer" if pc.all(whole).as_py() else "number"
+    for kind, pattern in (("date", _DATE), ("datetime", _MOMENT)):
         if _most(pc.match_substring_regex(filled, pattern)):
             return kind
     lower = pc.utf8_lower(filled)
