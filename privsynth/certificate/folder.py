@@ -57,7 +57,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
-            if entry.is_symlink() or not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
+            if not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
                 raise SubjectMismatch(f"{_quoted(name)} is a link or a device; a release holds plain files only")
             if entry.is_dir(follow_symlinks=False):
                 require_name(name)

@@ -65,7 +65,7 @@ def verify_release(
 def _certificate(folder: Path) -> bytes:
     path = folder / CERTIFICATE
     try:
-        if path.is_symlink() or not path.is_file():
+        if not path.is_file():
             raise CertificateError(f'"{folder}" has no {CERTIFICATE}: it was not certified, or is no release folder')
         with path.open("rb") as stream:
             return stream.read(envelope.MAX_BYTES + 1)

@@ -78,7 +78,6 @@ sed 's/}},{/}}\
 entry='{"name":"\([A-Za-z0-9][A-Za-z0-9._/-]*\)","digest":{"sha256":"\([0-9a-f]\{64\}\)"}}'
 sed -n "s|^$entry\$|\2  \1|p" "$tmp/subjects" > "$tmp/sums"
 [ "$(grep -c '' "$tmp/sums")" -eq "$(grep -c '' "$tmp/subjects")" ] || fail 'the list of files cannot be read'
-if grep -q '\.\.' "$tmp/sums"; then fail 'the list of files leaves the folder'; fi
 
 # 5. The files: none missing, none added, none changed.
 [ -z "$(find . ! -type f ! -type d)" ] || fail 'the folder holds something that is no plain file'

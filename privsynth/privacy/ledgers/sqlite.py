@@ -146,12 +146,9 @@ class SqliteLedger(AbstractLedger):
 
     def _start(self, reservation_ttl: timedelta) -> None:
         """Replay the ledger, hold it against its checkpoint, prove that this can be written, void what is too old."""
-        noted = self._checkpoint.read()
         self._catch_up()
-        if noted is None and self._book.head.sequence > 0:
+        if self._book.head.sequence > 0 and self._checkpoint.read() is None:
             raise self._checkpoint_missing()
-        if noted is not None and not self._book.contains(noted):
-            raise LedgerError(forked(self._checkpoint.path))
         self._checkpoint.advance(self._book.head, self._book.contains)
         limit = self._clock() - reservation_ttl
 

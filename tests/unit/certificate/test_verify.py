@@ -257,12 +257,17 @@ def test_a_threshold_counts_keys_and_not_signatures(
 
 
 def test_a_threshold_of_nothing_is_still_one(
-    release: Path, trust: TrustStore, predicate: Json, stranger: Signer, certify: Certify
+    release: Path, trust: TrustStore, predicate: Json, machine: Signer, stranger: Signer, certify: Certify
 ) -> None:
     certify(release, predicate, stranger)
+    revoked = replace(trust.keys[0], revoked_at=ISSUED, reason="compromised")
     for threshold in (0, -1):
         with pytest.raises(SignatureInvalid):
             verify_release(release, trust, at=AT, threshold=threshold)
+        certify(release, predicate, machine)
+        with pytest.raises(Revoked):
+            verify_release(release, TrustStore(keys=(revoked,)), at=AT, threshold=threshold)
+        certify(release, predicate, stranger)
 
 
 ISSUED = datetime(2026, 6, 1, 10, tzinfo=UTC)

@@ -138,9 +138,10 @@ def test_a_dropped_trigger_is_found(path: Path, name: str) -> None:
         SqliteLedger(path)
 
 
-def test_edits_are_found_by_a_ledger_that_is_open(path: Path) -> None:
+@pytest.mark.parametrize("edit", ["DELETE FROM entry", "UPDATE entry SET at = '2020-01-01T00:00:00Z'"])
+def test_edits_are_found_by_a_ledger_that_is_open(path: Path, edit: str) -> None:
     with SqliteLedger(path) as ledger:
-        behind_the_triggers(path, "DELETE FROM entry WHERE sequence = 5")
+        behind_the_triggers(path, f"{edit} WHERE sequence = 5")
         for use in (ledger.head, ledger.verify, lambda: spend(ledger, "r3")):
             with pytest.raises(LedgerError):
                 use()
