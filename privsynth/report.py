@@ -13,7 +13,7 @@ from importlib.resources import files
 import jinja2
 import numpy as np
 
-from privsynth import encoding, report_gallery, report_sections, rules
+from privsynth import encoding, report_attacks, report_gallery, report_sections, rules
 from privsynth.levels import level_names
 from privsynth.measurement import Purchase, Transcript
 from privsynth.records import Records
@@ -54,7 +54,7 @@ def render(*, predicate: Mapping[str, object], schema: Schema, transcript: Trans
         "rules": impossible,
         "trust": report_sections.trust(facts),
         "rare": report_sections.rare(facts),
-        "attacks": report_sections.attacks(facts),
+        "attacks": report_attacks.attacks(facts.claims),
         "pictures": report_gallery.picture_section(facts),
         "policy": report_sections.policy(facts.claims),
         "reproduce": report_sections.reproduce(facts),
@@ -69,13 +69,24 @@ def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, ob
     Args: reasons, public sentences; findings, the public rows of the audit, possibly none; what, the table's name.
     """
     css = _css()
-    rows = [report_sections.attack_row(Claims(row, "findings")) for row in findings]
+    rows = [Claims(row, "findings") for row in findings]
     context: dict[str, object] = {
         "page": {"css": css, "csp": _csp(css), "title": what, "footer": _REFUSAL_FOOTER},
-        "reasons": list(reasons),
-        "rows": sorted(rows, key=lambda row: row["verdict"] == "PASS"),
+        "reasons": _reasons(reasons, rows),
+        "rows": report_attacks.attack_rows(rows),
     }
     return _fill("refusal.html", context)
+
+
+def _reasons(reasons: Sequence[str], rows: Sequence[Claims]) -> list[str]:
+    """The reasons, those that repeat a row of the audit summed up in one: the rows are listed below."""
+    names = tuple(f"{row.text('check')}: " for row in rows)
+    others = [reason for reason in reasons if not names or not reason.startswith(names)]
+    failed = len(reasons) - len(others)
+    if not failed:
+        return others
+    did_not = plural(failed, "check", "checks")
+    return [f"{did_not} of the audit did not pass, out of {len(rows)}; they come first in the list below.", *others]
 
 
 def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcript, released: Records) -> Facts:

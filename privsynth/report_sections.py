@@ -1,4 +1,4 @@
-"""What each section of the report says, as plain words and pictures for the template.
+"""What the sections of the report say, as plain words and pictures for the template; attacks and pictures have their own file.
 
 Must never know anything but the predicate, the schema, the transcript and the released table.
 """
@@ -25,7 +25,7 @@ from privsynth.report_numbers import (
     TableNumbers,
     rare_numbers,
 )
-from privsynth.report_words import count, number, odds_factor, one_in, percent, plural, points, short_digest
+from privsynth.report_words import count, number, odds_factor, one_in, percent, plural, points
 from privsynth.schema import Schema
 
 Section: TypeAlias = dict[str, object]
@@ -269,52 +269,6 @@ def _rare_lines(found: Sequence[RareNumbers]) -> list[Section]:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_LISTED]) or "–"
     return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
-
-
-def attacks(facts: Facts) -> Section:
-    """The public rows of the audit."""
-    claims = facts.claims
-    rows = claims.rows("audit.rows")
-    passed = sum(row.text("verdict") == "PASS" for row in rows)
-    plan = f"plan “{claims.text('audit.plan.name')}”, digest {short_digest(claims.text('audit.plan.digest.sha256'))}"
-    return {
-        "passed": passed,
-        "lead": f"{passed} of {plural(len(rows), 'check', 'checks')} passed; verdict {claims.text('audit.verdict')} ({plan}).",
-        "rows": [attack_row(row) for row in rows],
-        "attempts": f"{claims.text('attempts.used')} of {claims.text('attempts.allowed')}",
-    }
-
-
-def _rate(row: Claims, key: str) -> float | None:
-    value = row.value(key) if row.has(key) else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _rate_words(row: Claims, key: str) -> str:
-    rate = _rate(row, key)
-    if rate is None:
-        return number(row.value(key) if row.has(key) else None)
-    return percent(rate) if 0 <= rate <= 1 else f"{rate:.3g}"
-
-
-def attack_row(row: Claims) -> Section:
-    """One public row of the audit, with its picture where limit and power are on one scale."""
-    threshold, detectable = _rate(row, "threshold"), _rate(row, "detectable")
-    verdict = row.text("verdict")
-    picture: object = ""
-    if threshold is not None and detectable is not None and row.text("family") == "release":
-        picture = pictures.power(threshold, detectable, _rate(row, "ceiling"))
-    return {
-        "check": row.text("check"),
-        "threat": row.text("threat"),
-        "verdict": verdict,
-        "style": "pass" if verdict == "PASS" else "fail",
-        "threshold": _rate_words(row, "threshold"),
-        "detectable": _rate_words(row, "detectable"),
-        "ceiling": _rate_words(row, "ceiling"),
-        "meaning": row.text("meaning"),
-        "picture": picture,
-    }
 
 
 def policy(claims: Claims) -> Section:
