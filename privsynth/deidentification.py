@@ -148,7 +148,7 @@ class SafeHarbor:
     def _date_problem(self, column: ModelledColumn) -> str | None:
         """Why a column tells more of a date than its year; a name or labels that mislead can be cleared, a date cannot."""
         if isinstance(column, DateColumn | DatetimeColumn):
-            years = isinstance(column, DateColumn) and column.granularity == "year" and column.after is None
+            years = isinstance(column, DateColumn) and column.granularity == "year"
             return (
                 None if years else 'tells more than a year; declare a date with granularity = "year", or leave it out'
             )

@@ -227,17 +227,15 @@ def pattern_detector(name: str, title: str, pattern: str) -> Detector:
     Raises: PolicyError when it is longer than 200 characters, is not a linear-time (RE2) expression, or matches nothing at all.
     """
     if len(pattern) > _MAX_PATTERN:
-        raise PolicyError(f"{name}: the pattern is longer than {_MAX_PATTERN} characters; shorten it")
+        raise PolicyError(f"the pattern is longer than {_MAX_PATTERN} characters; shorten it")
     try:
         empty = pc.match_substring_regex(pa.array([""]), f"(?:{pattern})")[0].as_py()
     except pa.ArrowInvalid:
         raise PolicyError(
-            f"{name}: the pattern is not a regular expression without look-around and back-references; correct it"
+            "the pattern is not a regular expression without look-around and back-references; correct it"
         ) from None
     if empty:
-        raise PolicyError(
-            f"{name}: the pattern matches the empty text, so it would match every value; make it stricter"
-        )
+        raise PolicyError("the pattern matches the empty text, so it would match every value; make it stricter")
     return Detector(name=name, title=title, hint=f"(?:{pattern})", shape=re.compile("(?s).+"), confirm=_always)
 
 

@@ -25,7 +25,7 @@ _CITATIONS: Mapping[str, str] = {
     "payment-card": "PCI DSS 4.0.1, 3.5.1",
     "us-ssn": "45 CFR 164.514(b)(2)(i)(G)",
     "us-npi": "45 CFR 164.514(b)(2)(i)(K)",
-    "iban": "12 CFR 1016.3(q)(2)(ii)(B)",
+    "iban": _GDPR,
     "vin": "45 CFR 164.514(b)(2)(i)(L)",
     "e-mail": "45 CFR 164.514(b)(2)(i)(F)",
     "phone": "45 CFR 164.514(b)(2)(i)(D), (E)",

@@ -34,6 +34,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "date_type": "a date such as 2027-12-31, without quotes",
     "tuple_type": "a list [...]",
+    "list_type": "a list [...]",
     "mapping_type": "a table",
     "dict_type": "a table",
     "model_type": "a table",

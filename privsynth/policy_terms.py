@@ -19,6 +19,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from privsynth import cell_size
+from privsynth.detectors import pattern_detector
+from privsynth.errors import PolicyError
 from privsynth.policy_orders import ADDITIONS, FIXED, FREE, LARGER, ROW_COUNT, SMALLER, SUBSET, decimal_text, ranked
 
 DELTA_CEILING = Fraction(1, 10**6)
@@ -68,6 +70,8 @@ def _listed(value: object) -> object:
     """Turn a TOML array of different entries into a tuple."""
     if not isinstance(value, list | tuple):
         return value
+    if not value:
+        raise ValueError("the list is empty; name at least one")
     if len({str(entry) for entry in value}) != len(value):
         raise ValueError("an entry is given twice; remove one")
     return tuple(value)
@@ -106,7 +110,7 @@ Name: TypeAlias = Annotated[
     ),
 ]
 Version: TypeAlias = Annotated[str, _shaped(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}", 'a version such as "1.0"')]
-Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
+Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
 Holds: TypeAlias = Literal[
     "name", "zip", "geography", "date", "birth-year", "age", "phone", "fax", "e-mail", "us-ssn", "mrn", "health-plan",
@@ -313,6 +317,11 @@ def contradictions(terms: Terms) -> Iterator[tuple[tuple[str, str], str]]:
         yield ("budget", "release_delta"), "one release may not spend more than budget.lifetime_delta; lower it"
     if terms.generators.default not in terms.generators.allow:
         yield ("generators", "default"), f'"{terms.generators.default}" is not in generators.allow; choose one that is'
+    if terms.deidentification.mrn_pattern is not None:
+        try:
+            pattern_detector("mrn_pattern", "", terms.deidentification.mrn_pattern)
+        except PolicyError as problem:
+            yield ("deidentification", "mrn_pattern"), str(problem)
     for name in terms.deidentification.columns.keys() & terms.deidentification.cleared.keys():
         yield (
             ("deidentification", "cleared"),

@@ -72,8 +72,9 @@ def read(path: Path, *, error: type[InputError] = PolicyError) -> TomlFile:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise error(f"{path}: there is no such file; check the path") from None
-    except OSError as problem:
-        raise error(f"{path}: cannot be read ({problem.strerror}); expected a readable TOML file") from None
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "that is no path"
+        raise error(f"{path}: cannot be read ({reason}); expected a readable TOML file") from None
     return parse(content, name=path.name, error=error)
 
 

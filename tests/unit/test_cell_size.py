@@ -19,6 +19,7 @@ def test_without_margins_small_cells_alone_are_hidden_and_zeros_are_shown():
 def test_one_hidden_cell_beside_its_total_takes_the_smallest_other_with_it():
     hidden = suppressed(np.array([3, 40, 20, 0]), min_cell=11, margins="published")
     assert hidden.tolist() == [True, False, True, False, False]
+    assert not suppressed(np.array([[11, 12], [13, 14]]), min_cell=11, margins="published").any()
     assert not suppressed(np.array([30, 40]), min_cell=11, margins="published").any()
     assert suppressed(np.array([3, 4, 50]), min_cell=11, margins="published").tolist() == [True, True, False, False]
 

@@ -58,7 +58,8 @@ def test_national_provider_identifiers():
     assert checksums.is_npi("1234567893")
     assert checksums.is_npi("1245319599")
     assert not checksums.is_npi("1234567890")
-    assert not checksums.is_npi("3234567893")
+    assert checksums.luhn("80840" + "3234567899")
+    assert not checksums.is_npi("3234567899")
     assert not checksums.is_npi("123456789")
 
 

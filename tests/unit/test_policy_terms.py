@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from privsynth.policy import Policy
 from privsynth.policy_orders import Order
 from privsynth.policy_terms import Published, fields, largest_delta
 
@@ -32,3 +35,16 @@ def test_the_cell_size_rule():
     hidden = published.suppressed(np.array([3, 20, 30]), margins="published")
     assert hidden.tolist() == [True, True, False, False]
     assert published.suppressed(np.array([3, 20]), margins="not-published").tolist() == [True, False]
+
+
+def test_every_key_stands_in_the_documentation():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "policies.md").read_text()
+    assert [path for path, _ in fields() if f"`{'.'.join(path)}`" not in text] == []
+
+
+def test_the_documented_example_is_a_policy():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "policies.md").read_text()
+    example = Policy.loads(text.split("```toml\n")[1].split("```")[0])
+    assert example.name == "ward-7"
+    assert example.deidentification.profile == "hipaa-safe-harbor"
+    assert float(example.budget.release_epsilon) == 1.5

@@ -106,6 +106,8 @@ def test_the_error_class_is_the_callers(tmp_path):
         toml_file.read(tmp_path / "absent.toml", error=SchemaError)
     with pytest.raises(PolicyError, match="cannot be read"):
         toml_file.read(tmp_path)
+    with pytest.raises(PolicyError, match="that is no path"):
+        toml_file.read(tmp_path / "a\0b")
 
 
 def test_a_file_reads_like_its_text(tmp_path):
