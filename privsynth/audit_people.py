@@ -75,15 +75,15 @@ class People:
         return self._target(np.arange(size), np.arange(size))
 
     def most_isolated(self, pool: int, share: float) -> Target:
-        """Of `pool` people of each group, those farthest from all others, as many of each group.
+        """Of `pool` people of each group, the share that is farthest from all others, equally many of each group.
 
-        Isolation is measured among members and controls together, so it does not know who is a member either.
+        Where distances are equal, all at that distance are taken. Isolation is measured among members and controls together, so it does not know who is a member either.
         """
         both = together(self.members.open().take(np.arange(pool)), self.controls.open().take(np.arange(pool)))
         progress.report("audit: isolated people", 0, 1)
-        lonely = np.argsort(-isolation(both, tuple(both.ticks), _NEIGHBOURS), kind="stable")
+        distance = isolation(both, tuple(both.ticks), _NEIGHBOURS)
         progress.report("audit: isolated people", 1, 1)
-        chosen = np.sort(lonely[: max(2, round(2 * pool * share))])
+        chosen = np.flatnonzero(distance >= np.sort(distance)[-max(2, round(2 * pool * share))])
         inside, outside = chosen[chosen < pool], chosen[chosen >= pool] - pool
         size = min(len(inside), len(outside))
         if not size:

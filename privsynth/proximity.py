@@ -6,7 +6,7 @@ Must never learn its scale from the records that are attacked: ranks come from t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ def is_nominal(records: Records, name: str) -> bool:
 def rank_codes(ticks: Int64s, reference: Int64s, steps: int) -> Int64s:
     """Where each tick lies among the reference's: 0 (below all) to `steps` (above all); 2 * steps where it is missing.
 
-    Ranks, not ranges: one extreme value in a declared range must not make all others look alike. Equal ticks get equal codes.
+    One extreme value does not make all others look alike. Equal ticks get equal codes.
     """
     values, counts = np.unique(reference[reference != MISSING], return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])
@@ -43,19 +43,30 @@ def rank_codes(ticks: Int64s, reference: Int64s, steps: int) -> Int64s:
     return np.where(present, codes, 2 * steps)
 
 
+def range_codes(ticks: Int64s, reference: Int64s, steps: int) -> Int64s:
+    """How far each tick lies from the reference's smallest (0) to its largest (`steps`); 2 * steps where it is missing."""
+    present = reference[reference != MISSING]
+    low, high = (int(present.min()), int(present.max())) if len(present) else (0, 0)
+    span = max(1, high - low)
+    codes = ((np.clip(ticks, low, high) - low) * steps + span // 2) // span
+    return np.where(ticks == MISSING, 2 * steps, codes)
+
+
 @final
 class Gower:
     """Distances from one record to every record of a table.
 
     A distance is a sum over columns, each between 0 and `step`: for nominal columns 0 or `step`, for others the difference
-    of ranks among the table's values; missing is at distance `step` from every value and 0 from missing.
-    Source: Gower 1971; ranks in place of ranges as in Podani 1999.
+    of ranks among the table's values, or the difference as a share of their range; missing is at distance `step` from
+    every value and 0 from missing. Ranks tell near records apart, ranges tell how far off the odd ones are.
+    Source: Gower 1971; ranks as in Podani 1999.
     """
 
-    def __init__(self, table: Records, names: Sequence[str]) -> None:
+    def __init__(self, table: Records, names: Sequence[str], *, scale: Literal["rank", "range"] = "rank") -> None:
         if len(names) > np.iinfo(np.int16).max // 2:
             raise AuditError(f"distances over {len(names)} columns do not fit; attack fewer columns at a time")
         self._table = table
+        self._scaled = rank_codes if scale == "rank" else range_codes
         self.step = min(_FINEST, np.iinfo(np.int16).max // max(1, len(names)))
         self.nominal = tuple(name for name in names if is_nominal(table, name))
         self.ordinal = tuple(name for name in names if not is_nominal(table, name))
@@ -72,7 +83,7 @@ class Gower:
         return np.where(ticks == MISSING, 0, ticks + 1)
 
     def points(self, records: Records) -> Points:
-        """Code records for `distances`: ranks, or labels from 1 in the narrowest type (0 is missing).
+        """Code records for `distances`: places on the scale, or labels from 1 in the narrowest type (0 is missing).
 
         A label that the table lacks gets one code that no row of the table has.
         """
@@ -81,7 +92,7 @@ class Gower:
             labels = np.minimum(self._labels(records, name), unseen)
             codes[name] = labels.astype(np.min_scalar_type(unseen))
         for name in self.ordinal:
-            codes[name] = rank_codes(records.ticks[name], self._table.ticks[name], self.step).astype(np.int16)
+            codes[name] = self._scaled(records.ticks[name], self._table.ticks[name], self.step).astype(np.int16)
         return codes
 
     def distances(self, points: Points, index: int) -> Int16s:
@@ -129,7 +140,7 @@ def isolation(records: Records, names: Sequence[str], neighbours: int) -> Int64s
 
     Source: Meeus et al. 2023 ("Achilles' heels"): attacks succeed first on the most isolated records.
     """
-    gower = Gower(records, names)
+    gower = Gower(records, names, scale="range")
     points = gower.points(records)
     others = (kth_smallest(gower.distances(points, index), neighbours + 1) for index in range(records.rows))
     return np.fromiter(others, dtype=np.int64, count=records.rows)

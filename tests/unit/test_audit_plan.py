@@ -1,0 +1,90 @@
+"""Audit plans are read strictly, by name or path, and their digest is of the file's bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from privsynth import audit_plan
+from privsynth.audit_plan import AuditPlan
+from privsynth.errors import PolicyError
+
+ROOT = Path(__file__).resolve().parents[2]
+STANDARD = (ROOT / "audits" / "standard.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["quick", "standard"])
+def test_shipped_plans_are_the_files_that_users_read(name: str) -> None:
+    public = (ROOT / "audits" / f"{name}.toml").read_bytes()
+    plan = AuditPlan.load(name)
+    assert plan.name == name
+    assert plan.digest == hashlib.sha256(public).hexdigest()
+    assert plan == AuditPlan.load(ROOT / "audits" / f"{name}.toml")
+
+
+def test_every_shipped_plan_lies_in_audits_and_the_other_way_round() -> None:
+    assert set(audit_plan.shipped()) == {path.stem for path in (ROOT / "audits").glob("*.toml")}
+
+
+def test_the_standard_plan_is_nowhere_weaker_than_the_quick_one() -> None:
+    quick, standard = AuditPlan.load("quick"), AuditPlan.load("standard")
+    assert standard.release.tau <= quick.release.tau
+    assert standard.release.tau_max <= quick.release.tau_max
+    assert standard.release.attempts[0] >= quick.release.attempts[0]
+    assert [attack for _, attack in standard.attacks()] == [attack for _, attack in quick.attacks()]
+    for (strict, _), (loose, _) in zip(standard.attacks(), quick.attacks(), strict=True):
+        assert (strict.tau or standard.release.tau) <= (loose.tau or quick.release.tau)
+
+
+def test_the_generator_of_a_plan_is_its_seed() -> None:
+    first, second = AuditPlan.load("quick").rng(), AuditPlan.load("quick").rng()
+    assert first.integers(1 << 60) == second.integers(1 << 60)
+    assert first.integers(1 << 60) != AuditPlan.load("standard").rng().integers(1 << 60)
+
+
+def test_a_plan_may_be_text() -> None:
+    assert AuditPlan.loads(STANDARD) == AuditPlan.load("standard")
+    assert AuditPlan.loads(STANDARD + "\n").digest != AuditPlan.load("standard").digest
+
+
+@pytest.mark.parametrize("source", ["strict", "nowhere.toml", Path("nowhere.toml")])
+def test_a_plan_that_is_not_there_is_an_error_that_says_where_it_looked(source: str | Path) -> None:
+    with pytest.raises(PolicyError, match=r"standard|no such file"):
+        AuditPlan.load(source)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "complaint"),
+    [
+        ("tau = 0.05 ", "tau = nan ", r"line 12.*release.tau: .* found nan"),
+        ("tau = 0.05 ", "tau = inf ", r"line 12.*release.tau"),
+        ("tau = 0.05 ", "tau = -0.05 ", r"line 12.*release.tau"),
+        ("tau = 0.05 ", "tau = 0 ", r"line 12.*release.tau"),
+        ("tau = 0.05 ", "tau = true ", r"line 12.*release.tau"),
+        ("tau = 0.05 ", 'tau = "0.05" ', r"line 12.*release.tau"),
+        ("tau = 0.05 ", "", r'"release.tau" is missing'),
+        ("tau = 0.05 ", "tua = 0.05 ", r'unknown key "release.tua"'),
+        ("alpha_fail = 0.01 ", "alpha_fail = 1.0 ", r"release.alpha_fail"),
+        ("attempts = [4000, 16000]", "attempts = [4000, 4000]", "more people than the one before"),
+        ("attempts = [4000, 16000]", "attempts = []", "release.attempts"),
+        ("attempts_min = 1000", "attempts_min = 5000", "at most 4000"),
+        ("attempts_min = 1000", "attempts_min = 1000\nattempts_min = 2", "given twice"),
+        ('name = "near_match"', 'name = "nearest"', 'there is no attack "nearest"'),
+        ("{share = 0.1}", "{share = 0.9}", 'attack "near_match": share'),
+        ("{share = 0.1}", "{shape = 0.1}", 'attack "near_match": unknown key "shape"'),
+        ("runs = 20", "runs = 1", "conformance.runs"),
+    ],
+)
+def test_a_wrong_plan_is_refused_with_its_place(line: str, instead: str, complaint: str) -> None:
+    assert line in STANDARD
+    with pytest.raises(PolicyError, match=re.compile(complaint, re.DOTALL)):
+        AuditPlan.loads(STANDARD.replace(line, instead, 1))
+
+
+def test_a_plan_without_attacks_is_refused() -> None:
+    text = "".join(part for part in re.split(r"(?=\n\[)", STANDARD) if "[[release.attacks]]" not in part)
+    with pytest.raises(PolicyError, match=r"release\.attacks"):
+        AuditPlan.loads(text)
