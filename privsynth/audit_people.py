@@ -77,7 +77,8 @@ class People:
     def most_isolated(self, pool: int, share: float) -> Target:
         """Of `pool` people of each group, the share that is farthest from all others, equally many of each group.
 
-        Where distances are equal, all at that distance are taken. Isolation is measured among members and controls together, so it does not know who is a member either.
+        Where distances are equal, all at that distance are taken. Isolation is measured among members and controls
+        together, so it does not know who is a member either.
         """
         both = together(self.members.open().take(np.arange(pool)), self.controls.open().take(np.arange(pool)))
         progress.report("audit: isolated people", 0, 1)
