@@ -36,12 +36,20 @@ _FEW = 8
 class NeverIssued:
     """A range of identifiers that belong to nobody: one of its `patterns` is filled in, then `finish` ends it.
 
-    In a pattern # is a digit and ? a capital letter. `reason` says why none of them is ever issued.
+    In a pattern # is a digit and ? a capital letter. `reason` says why none of them is ever issued. `size` is how many there
+    are, where `finish` folds some together.
     """
 
     patterns: tuple[str, ...]
     reason: str
     finish: Callable[[str], str] = str
+    size: int | None = None
+
+    @property
+    def capacity(self) -> int:
+        """How many different identifiers there are."""
+        filled = sum(10 ** pattern.count("#") * 26 ** pattern.count("?") for pattern in self.patterns)
+        return filled if self.size is None else self.size
 
 
 def _octet(text: str) -> str:
@@ -80,7 +88,10 @@ RANGES: Mapping[str, NeverIssued] = MappingProxyType(
             patterns=("https://example.org/########",), reason="example.org is reserved for documentation (RFC 2606)"
         ),
         "ipv4-documentation": NeverIssued(
-            patterns=("192.0.2.###",), reason="192.0.2.0/24 is reserved for documentation (RFC 5737)", finish=_octet
+            patterns=("192.0.2.###",),
+            reason="192.0.2.0/24 is reserved for documentation (RFC 5737)",
+            finish=_octet,
+            size=256,
         ),
         "ipv6-documentation": NeverIssued(
             patterns=("2001:db8::####:####",), reason="2001:db8::/32 is reserved for documentation (RFC 3849)"
@@ -123,29 +134,33 @@ def regenerate(column: IdentifierColumn, n: int, *, rng: np.random.Generator, un
 
 def regenerate_all(schema: Schema, n: int, *, rng: np.random.Generator) -> dict[str, list[str]]:
     """New identifiers for every identifier column; those of the key and of the privacy unit do not repeat."""
-    single = {schema.unit, *schema.key}
-    return {
-        column.name: regenerate(column, n, rng=rng, unique=column.name in single)
-        for column in schema.columns
-        if isinstance(column, IdentifierColumn)
-    }
+    single = unrepeated(schema)
+    return {column.name: regenerate(column, n, rng=rng, unique=column.name in single) for column in schema.identifiers}
 
 
-def capacity(source: NeverIssued) -> int:
-    """How many different identifiers a range holds (at most; a `finish` may fold some together)."""
-    return sum(10 ** pattern.count("#") * 26 ** pattern.count("?") for pattern in source.patterns)
+def unrepeated(schema: Schema) -> frozenset[str]:
+    """Identifier columns in which no two rows may share a value: those of the key and of the privacy unit."""
+    return frozenset(column.name for column in schema.identifiers) & {*schema.key, schema.unit or ""}
+
+
+def capacity(column: IdentifierColumn) -> int | None:
+    """How many different identifiers a column can be given at most; None where nobody can say."""
+    if column.make is not None:
+        return NeverIssued(patterns=(column.make,), reason="").capacity
+    named = RANGES.get(column.range or "")
+    return None if named is None else named.capacity
 
 
 def _draw(
     column: IdentifierColumn, source: NeverIssued, n: int, *, rng: np.random.Generator, unique: bool
 ) -> list[str]:
-    if capacity(source) == len(source.patterns):
+    if source.capacity == len(source.patterns):
         raise SchemaError(
             f'column "{column.name}": make = "{column.make}" has nothing to fill in; write # for a digit, ? for a letter'
         )
     kept: list[str] = []
     drawn = max(n + 16, 256)
-    rounds = 0 if unique and n > capacity(source) else _ROUNDS
+    rounds = 0 if unique and n > source.capacity else _ROUNDS
     for _ in range(rounds):
         fresh = _issued_to_nobody([source.finish(text) for text in _fill(source, drawn, rng)])
         if _FEW * len(fresh) < drawn:

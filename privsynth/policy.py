@@ -182,7 +182,9 @@ class Policy:
 
     def check_schema(self, schema: Schema, *, today: dt.date | None = None) -> tuple[CheckResult, ...]:
         """Every rule that the schema alone can answer, before a record is read; `today` is the day to judge by."""
-        general = policy_checks.check_schema(schema, unit=self.unit, terms=self.deidentification)
+        general = policy_checks.check_schema(
+            schema, unit=self.unit, terms=self.deidentification, rows=self._most_rows()
+        )
         profile = self._safe_harbor(schema, today)
         if profile is None:
             return (
@@ -208,6 +210,12 @@ class Policy:
     def describe(self) -> str:
         """What the policy allows, in plain words."""
         return policy_diff.describe(self.terms)
+
+    def _most_rows(self) -> int | None:
+        """How many rows a release may have by public knowledge; None where no population is declared."""
+        if isinstance(self.records.rows, int):
+            return self.records.rows
+        return None if self.population is None else self.population.public_size * self.unit.max_rows
 
     def _safe_harbor(self, schema: Schema, today: dt.date | None) -> SafeHarbor | None:
         if self.deidentification.profile == "none":

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.check_result import CheckResult, absent, named, verdict
-from privsynth.columns import BooleanColumn, CategoryColumn, IdentifierColumn, ModelledColumn, OrderedColumn
+from privsynth.columns import BooleanColumn, CategoryColumn, ModelledColumn, OrderedColumn
 from privsynth.detectors import CARD, DETECTORS, Detector, find, long_numbers, pattern_detector
 from privsynth.errors import SchemaError
-from privsynth.identifiers import regenerate
+from privsynth.identifiers import capacity, regenerate, unrepeated
 from privsynth.policy_terms import Deidentification, Unit
 from privsynth.schema import Schema
 
@@ -45,12 +45,12 @@ def detectors(terms: Deidentification) -> tuple[Detector, ...]:
     return (*DETECTORS, pattern_detector("mrn", "medical record numbers of the policy's form", terms.mrn_pattern))
 
 
-def check_schema(schema: Schema, *, unit: Unit, terms: Deidentification) -> tuple[CheckResult, ...]:
-    """The rules that a schema alone can answer."""
+def check_schema(schema: Schema, *, unit: Unit, terms: Deidentification, rows: int | None) -> tuple[CheckResult, ...]:
+    """The rules that a schema alone can answer; `rows` is how many may be released at most, None where nobody said."""
     return (
         _unit(schema, unit),
         _identifiers(schema),
-        _made_anew(schema, terms),
+        _made_anew(schema, terms, rows),
         _declared_text(schema, terms),
         _known(schema, terms),
         *(_clearance(name, reason) for name, reason in terms.cleared.items()),
@@ -101,13 +101,17 @@ def _identifiers(schema: Schema) -> CheckResult:
     return verdict("identifiers-not-modelled", _GDPR, problems, "no identifier is modelled; free text is left out")
 
 
-def _made_anew(schema: Schema, terms: Deidentification) -> CheckResult:
+def _made_anew(schema: Schema, terms: Deidentification, rows: int | None) -> CheckResult:
     """Make some identifiers of each column: a range that is unknown, or a form that somebody may hold, shows at once."""
     rule = "identifiers-never-issued"
-    columns = [column for column in schema.released if isinstance(column, IdentifierColumn)]
+    columns = schema.identifiers
     if not columns:
         return absent(rule, _GDPR, "the schema has no identifier column")
-    problems = []
+    problems = [
+        f'column "{column.name}" may not repeat, and its range is too small for {rows} rows; lengthen its pattern'
+        for column in columns
+        if column.name in unrepeated(schema) and rows is not None and (capacity(column) or rows) < rows
+    ]
     for column in columns:
         try:
             made = regenerate(column, _SAMPLE, rng=np.random.default_rng(0), unique=False)

@@ -163,4 +163,7 @@ def test_all_identifier_columns_of_a_schema_keys_without_repeats():
 
 def test_ranges_that_need_not_be_unique_may_repeat():
     assert len(make(1000, range="ipv4-documentation")) == 1000
-    assert identifiers.capacity(RANGES["us-ssn-never-issued"]) == 2_000_000
+    assert RANGES["us-ssn-never-issued"].capacity == 2_000_000
+    assert identifiers.capacity(column(range="ipv4-documentation")) == 256
+    assert identifiers.capacity(column(make="P?-##")) == 2600
+    assert identifiers.capacity(column(faker="name")) is None

@@ -151,6 +151,16 @@ def test_identifiers_that_could_be_somebodys_fail_before_anything_is_spent(how, 
     assert said in found.detail
 
 
+@pytest.mark.parametrize(("how", "result"), [("P-####", "fail"), ("P-#####", "pass")])
+def test_a_range_too_small_for_the_rows_fails_before_anything_is_spent(how, result):
+    schema = schema_with("P-########", how)
+    declared = Policy.loads(HEAD.replace("[deid", "[records]\nrows = 10001\n[deid"))
+    estimated = Policy.load("partner-sharing").with_population("clinic", 10_001)
+    for policy in (declared, estimated):
+        assert results(policy.check_schema(schema))["identifiers-never-issued"].result == result
+    assert results(Policy.load("partner-sharing").check_schema(schema))["identifiers-never-issued"].result == "pass"
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_declared_labels_and_markers_are_searched_before_anything_is_spent(name):
     for old, new in (
