@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, final
 
 from privsynth.errors import BudgetExceeded, LedgerError, MechanismError, PolicyRefusal, RefusedError
-from privsynth.privacy.accounting import Cap, Cost
+from privsynth.privacy.accounting import PICO, Cap, Cost
 from privsynth.privacy.ledger_entry import (
     GENESIS,
     KINDS,
@@ -140,13 +140,7 @@ class Book:
         balance = self.balance(asked.population)
         held = balance.spent + balance.reserved
         if not balance.cap.admits(held + asked.cost):
-            would = balance.cap.epsilon_spent(held + asked.cost)
-            has = balance.cap.epsilon_spent(held)
-            raise BudgetExceeded(
-                f'population "{asked.population}": with this release its lifetime epsilon would be {would:.4f}, the cap is '
-                f"{float(balance.cap.epsilon):.4f} and {has:.4f} is spent or reserved (delta {float(balance.cap.delta):g}); "
-                "ask for a smaller release_epsilon or release_delta"
-            )
+            raise BudgetExceeded(_exceeded(asked, balance.cap, held))
 
     def _check_attempts(self, asked: Reservation) -> None:
         used = self._attempts[asked.population, asked.plan_digest]
@@ -194,3 +188,18 @@ class Book:
             self._spent[old.population] = self._spent[old.population] + old.cost
             new = replace(new, begun=entry.head, attempt=self._attempts[plan])
         self.releases[entry.release_id] = new
+
+
+def _exceeded(asked: Reservation, cap: Cap, held: Cost) -> str:
+    with_it = held + asked.cost
+    if with_it.pico_delta > cap.pico_delta:
+        return (
+            f'population "{asked.population}": with this release the delta of its purchases would be '
+            f"{with_it.pico_delta / PICO:g}, the cap is {cap.pico_delta / PICO:g} and {held.pico_delta / PICO:g} is spent or "
+            "reserved; ask for a smaller release_delta, or buy nothing"
+        )
+    return (
+        f'population "{asked.population}": with this release its lifetime epsilon would be {cap.epsilon_spent(with_it):.4f}, '
+        f"the cap is {float(cap.epsilon):.4f} and {cap.epsilon_spent(held):.4f} is spent or reserved (at delta "
+        f"{float(cap.delta):g}); ask for a smaller release_epsilon"
+    )

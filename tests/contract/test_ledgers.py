@@ -210,7 +210,7 @@ def test_the_additional_delta_has_a_cap_of_its_own(ledger: AbstractLedger) -> No
     most = Cost(nano_rdp=nothing, pico_delta=CAP.pico_delta)
     ledger.reserve("stays", cost=most, release_id="r1", plan_digest=PLAN, attempts_allowed=1)
     one = Cost(nano_rdp=nothing, pico_delta=1)
-    with pytest.raises(BudgetExceeded):
+    with pytest.raises(BudgetExceeded, match="smaller release_delta"):
         ledger.reserve("stays", cost=one, release_id="r2", plan_digest=PLAN, attempts_allowed=1)
 
 

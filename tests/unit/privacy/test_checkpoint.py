@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,22 @@ def test_what_is_noted_is_read_back(tmp_path: Path) -> None:
     assert make(tmp_path).read() == FIRST
     assert checkpoint.path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [checkpoint.path]
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    acts: list[str] = []
+
+    def sync(descriptor: int) -> None:
+        acts.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+
+    def rename(source: Path, target: Path) -> None:
+        acts.append(f"rename {source.name} with {source.stat().st_size > 0}")
+        source.rename(target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", rename)
+    make(tmp_path).advance(FIRST, lambda _: True)
+    assert acts == ["sync file", "rename ledger.checkpoint.new with True", "sync folder"]
 
 
 def test_it_never_goes_back(tmp_path: Path) -> None:

@@ -147,6 +147,28 @@ def test_edits_are_found_by_a_ledger_that_is_open(path: Path, edit: str) -> None
                 use()
 
 
+def test_a_ledger_that_is_open_remembers_more_than_its_checkpoint(path: Path) -> None:
+    """Database and checkpoint are both set back while a ledger is open: what it saw itself is still known."""
+    noted = beside(path).read_bytes()
+    with SqliteLedger(path) as ledger:
+        spend(ledger, "r3")
+        behind_the_triggers(path, "DELETE FROM entry WHERE sequence > 5")
+        beside(path).write_bytes(noted)
+        with pytest.raises(LedgerError, match="behind"):
+            ledger.verify()
+        with pytest.raises(LedgerError, match="went away"):
+            ledger.head()
+
+
+def test_a_file_whose_insides_disagree_is_refused(path: Path) -> None:
+    """Every entry can still be read; only the list of free pages is wrong."""
+    content = bytearray(path.read_bytes())
+    content[36:40] = b"\x00\x00\x00\x07"
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="corrupted"):
+        SqliteLedger(path)
+
+
 def test_a_rewritten_chain_does_not_pass_the_checkpoint(path: Path) -> None:
     """Someone recomputes every digest after an edit: the entries are lawful, the history is another one."""
     with SqliteLedger(path) as ledger:
