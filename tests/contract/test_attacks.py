@@ -180,6 +180,7 @@ def test_a_crash_is_an_error_without_the_value_that_caused_it() -> None:
         Misbehaving(crash="the patient's name").run(world(make_schema(), 5), rng=np.random.default_rng(0))
     assert "patient" not in str(caught.value)
     assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
 
 
 def test_an_attack_must_answer_for_every_target() -> None:
