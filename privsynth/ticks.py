@@ -72,8 +72,6 @@ def rebased(
 
 
 def _number(column: IntegerColumn | NumberColumn, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ValueError(f"expected a number, found {value!r}")
     try:
         steps = Decimal(str(value)) / column.unit
     except InvalidOperation:

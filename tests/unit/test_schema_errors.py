@@ -73,6 +73,7 @@ WRONG_COLUMNS = {
     "too many steps": ("kind = 'number'\nlower = 0\nupper = 1000000\nprecision = '0.000000000001'", "2^50"),
     "too large": ("kind = 'integer'\nlower = 0\nupper = 9000000000000000000", "2^50"),
     "atom outside": (INTEGER + "\natoms = [999]", "atoms: a value lies outside the bounds"),
+    "atom below": (INTEGER + "\natoms = [-1]", "atoms: a value lies outside the bounds"),
     "atom twice": (INTEGER + "\natoms = [5, 5]", "declared twice"),
     "nan atom": (NUMBER + "\natoms = [nan]", "finite"),
     "edges not increasing": (INTEGER + "\nbins = {method = 'edges', edges = [5, 5]}", "edges must increase"),
