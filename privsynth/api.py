@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from privsynth import auditing, drafting, frames, generators, quoting, records, releasing
+from privsynth import auditing, frames, generators, records, releasing
 from privsynth.auditing import AuditPlan
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
+from privsynth.drafting import draft as draft_schema
 from privsynth.errors import AuditError
 from privsynth.findings import Findings
 from privsynth.fitting import FitPlan, measure, split
@@ -26,6 +27,8 @@ from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.ledgers.sqlite import SqliteLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.unit import PrivacyUnit
+from privsynth.quoting import Quote
+from privsynth.quoting import quote as quote_release
 from privsynth.releasing import Release
 from privsynth.schema import Schema
 
@@ -163,13 +166,13 @@ def quote(
     policy: Policy | str | Path,
     ledger: AbstractLedger | None = None,
     generator: str | None = None,
-) -> quoting.Quote:
+) -> Quote:
     """Say what a release would cost and how good it would be, before anything is spent; see `quoting.quote`."""
     agreed_schema = schema if isinstance(schema, Schema) else Schema.load(schema)
     agreed_policy = policy if isinstance(policy, Policy) else Policy.load(policy)
-    return quoting.quote(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
+    return quote_release(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
 
 
 def draft(source: str | Path) -> str:
     """A schema to fill in: column names and kinds, every private fact left as a question; see `drafting.draft`."""
-    return drafting.draft(source)
+    return draft_schema(source)

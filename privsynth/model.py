@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import frames, generators, identifiers, rules
-from privsynth.columns import IdentifierColumn
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, OutputError
@@ -122,11 +121,7 @@ class Model:
             repaired = {rule: count + more.get(rule, 0) for rule, count in repaired.items()}
         else:
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
-        made = {
-            column.name: identifiers.regenerate(column, n, rng=rng)
-            for column in self.schema.released
-            if isinstance(column, IdentifierColumn)
-        }
+        made = identifiers.regenerate_all(self.schema, n, rng=rng)
         return Sample(records, to_arrow(records, made), repaired)
 
     def _breaks(self, records: Records, given: Mapping[str, object] | None) -> npt.NDArray[np.int64]:
@@ -179,7 +174,7 @@ class Model:
         try:
             target.mkdir(parents=True)
             (target / "model.json").write_text(json.dumps(document), encoding="utf-8")
-            np.savez_compressed(target / "model.npz", allow_pickle=False, **self.distribution.arrays())  # type: ignore[arg-type]
+            np.savez_compressed(target / "model.npz", allow_pickle=False, **self.distribution.arrays())
         except FileExistsError:
             raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
         except OSError as failure:

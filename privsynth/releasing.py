@@ -9,36 +9,34 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
-from typing import Final, TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 
-from privsynth import auditing, dictionary, frames, generators, progress, records, report
-from privsynth.auditing import AuditPlan
-from privsynth.certificate import envelope, statement, verify_script
+from privsynth import auditing, progress, records
 from privsynth.certificate.keys import Signer
+from privsynth.certificate.verify import require_files
+from privsynth.check_result import CheckResult
 from privsynth.errors import AuditFailed, PolicyRefusal, RefusedError
 from privsynth.findings import Claim, Findings
-from privsynth.fitting import FitPlan, measure, split
+from privsynth.fitting import measure, split
 from privsynth.measurement import Transcript
 from privsynth.model import Model, Sample
-from privsynth.policy import CheckResult, Policy
-from privsynth.privacy.accounting import Cap, Cost
-from privsynth.privacy.guarantee import Budget, Guarantee
+from privsynth.policy import Policy
+from privsynth.privacy.accounting import Cap
+from privsynth.privacy.guarantee import Guarantee
 from privsynth.privacy.ledger import AbstractLedger, LedgerHead, Reservation
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import Records
-from privsynth.release_statement import ReleaseFacts, predicate
+from privsynth.release_files import CERTIFICATE, reasons, signed_predicate, write_candidate, write_refusal
+from privsynth.release_statement import ReleaseFacts
+from privsynth.release_terms import Terms, terms
 from privsynth.schema import Schema
-from privsynth.workspace import Seeds, Workspace, write_durably
+from privsynth.workspace import Seeds, Workspace
 
-CERTIFICATE: Final = "certificate.json"
 _T = TypeVar("_T")
 
 
@@ -48,65 +46,7 @@ class Release:
     """A published release: its folder and what its certificate says."""
 
     folder: Path
-    predicate: Mapping[str, object]
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Everything public that a release rests on; two attempts with the same digest are the same release."""
-
-    schema: Schema
-    policy: Policy
-    plan: AuditPlan
-    fit: FitPlan
-    generator: str
-    settings: Mapping[str, object]
-    checks: tuple[CheckResult, ...]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the policy, the schema, the audit plan and the generator's settings."""
-        parts = (self.policy.digest, self.schema.digest(), self.plan.digest, self.generator, json.dumps(self.settings))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    @property
-    def cost(self) -> Cost:
-        """What the ledger is charged: the whole budget, whether or not the generator uses it up."""
-        return Cost.of(self.fit.budget.rho, self.fit.budget.purchase_delta)
-
-
-def terms(
-    schema: Schema, policy: Policy, *, generator: str | None = None, settings: Mapping[str, object] | None = None
-) -> Terms:
-    """Check everything that can be checked without the table, and say what a release would rest on.
-
-    Raises: PolicyError, PolicyRefusal, SchemaError or MechanismError; nothing is spent and no record is read.
-    """
-    policy.require_current(datetime.now(UTC).date())
-    policy.require_population()
-    checks = policy.check_schema(schema)
-    failed = [check for check in checks if check.result == "fail"]
-    if failed:
-        reasons = "; ".join(f"{check.rule}: {check.detail}" for check in failed)
-        raise PolicyRefusal(f"the schema does not meet the policy: {reasons}")
-    name = generator or policy.generators.default
-    if name not in policy.generators.allow:
-        raise PolicyRefusal(
-            f'the policy does not allow the generator "{name}"; it allows {", ".join(policy.generators.allow)}'
-        )
-    unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
-    budget = Budget.of(policy.budget.release_epsilon, policy.budget.release_delta, buys=bool(schema.unresolved))
-    chosen = dict(settings or {})
-    return Terms(
-        schema=schema,
-        policy=policy,
-        plan=AuditPlan.load(policy.audit.plan),
-        fit=FitPlan(generator=generators.get(name, chosen), unit=unit, budget=budget),
-        generator=name,
-        settings=chosen,
-        checks=checks,
-    )
+    predicate: Mapping[str, Any]
 
 
 def release(
@@ -139,8 +79,7 @@ def release(
     table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))
     seeds, reservation = _reserve(agreed, workspace, ledger, source_of_noise)
     if reservation.state == "committed":
-        workspace.publish()
-        return Release(folder=workspace.out, predicate=_signed_predicate(workspace.out / CERTIFICATE))
+        return _published(workspace)
     fitted_on, held_out = split(
         table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
     )
@@ -152,10 +91,19 @@ def release(
     facts = _facts(agreed, model, sample, reservation, ledger, checks, source_of_noise.name)
     workspace.write("findings.json", json.dumps(findings.internal()).encode())
     _require_passed(findings, checks, facts, workspace, ledger, reservation)
-    signed = _step("certify", lambda: _write_candidate(facts, findings, sample, workspace, signer))
+    signed = _step("certify", lambda: write_candidate(facts, findings, sample, workspace, signer))
     ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
+    return _published(workspace)
+
+
+def _published(workspace: Workspace) -> Release:
+    """Give the certified candidate its final name, once more checked file by file.
+
+    Raises: SubjectMismatch when the candidate is not what was signed any more.
+    """
+    require_files(workspace.candidate)
     workspace.publish()
-    return Release(folder=workspace.out, predicate=_signed_predicate(workspace.out / CERTIFICATE))
+    return Release(folder=workspace.out, predicate=signed_predicate(workspace.out / CERTIFICATE))
 
 
 def _step(name: str, work: Callable[[], _T]) -> _T:
@@ -348,57 +296,3 @@ def _require_passed(
     raise AuditFailed(
         f"refused: {findings.verdict}. The budget of this attempt is spent. Reasons are in {workspace.out}.refused/"
     )
-
-
-def reasons(findings: Findings) -> list[str]:
-    """Why the findings do not let a table go, from their public part."""
-    return [f"{row.check}: {row.verdict}. {row.meaning}" for row in findings.rows if row.verdict != "PASS"]
-
-
-def write_refusal(folder: Path, why: list[str], findings: Findings, what: str) -> None:
-    """Write `refusal.json` and `refusal.html`: the reasons and the public part of the findings, no data, no certificate."""
-    workspace = Workspace(folder)
-    workspace.require_free()
-    folder.mkdir(mode=0o755)
-    document = {"decision": "REFUSED", "what": what, "reasons": why, "audit": findings.public()}
-    write_durably(folder / "refusal.json", json.dumps(document, indent=2).encode())
-    page = report.render_refusal(reasons=why, findings=findings.public(), what=what)
-    write_durably(folder / "refusal.html", page.encode())
-
-
-def _write_candidate(
-    facts: ReleaseFacts, findings: Findings, sample: Sample, workspace: Workspace, signer: Signer
-) -> bytes:
-    """Write every file of the release, then sign their digests; an unfinished candidate is cleared first.
-
-    Returns: the certificate's bytes. A certificate that an earlier attempt finished is kept, so that there is never a second.
-    """
-    finished = workspace.candidate / CERTIFICATE
-    if finished.exists():
-        return finished.read_bytes()
-    workspace.clear_candidate()
-    says = predicate(facts, findings, datetime.now(UTC))
-    files = {
-        "data.csv": frames.csv_bytes(sample.table),
-        "data.parquet": frames.parquet_bytes(sample.table),
-        "measurements.json": json.dumps([entry.to_json() for entry in facts.transcript]).encode(),
-        "schema.json": json.dumps(facts.schema.to_json(), indent=2, ensure_ascii=False).encode(),
-        "report.html": report.render(
-            predicate=says, schema=facts.schema, transcript=facts.transcript, released=sample.records
-        ).encode(),
-        "verify.sh": verify_script.TEXT.encode(),
-    }
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["dictionary.json"] = json.dumps(
-        dictionary.describe(facts.schema, digests, says), indent=2, ensure_ascii=False
-    ).encode()
-    digests["dictionary.json"] = hashlib.sha256(files["dictionary.json"]).hexdigest()
-    for name, content in files.items():
-        workspace.write_candidate(name, content)
-    signed = envelope.sign(statement.Statement(subjects=digests, predicate=says).to_bytes(), signer)
-    workspace.write_candidate(CERTIFICATE, signed)
-    return signed
-
-
-def _signed_predicate(certificate: Path) -> Mapping[str, object]:
-    return statement.Statement.from_bytes(envelope.payload(certificate.read_bytes())).predicate

@@ -62,6 +62,15 @@ def verify_release(
     return Verified(predicate=statement.predicate, signers=good, files=tuple(found))
 
 
+def require_files(folder: Path) -> None:
+    """Check a folder's files against its own certificate, whoever signed it: what a publisher does last of all.
+
+    Raises: SubjectMismatch for a missing, added or changed file; CertificateError when there is no readable certificate.
+    """
+    statement = Statement.from_bytes(envelope.read(_certificate(folder)).payload)
+    _check_files(folder, names(folder), statement.subjects)
+
+
 def _certificate(folder: Path) -> bytes:
     path = folder / CERTIFICATE
     try:

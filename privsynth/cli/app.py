@@ -43,10 +43,13 @@ def shared(
     context: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Read the options that all commands share."""
-    context.obj = Console(quiet=quiet, as_json=as_json)
+    if not shown:
+        context.obj = Console(quiet=quiet, as_json=as_json)
 
 
 # Each verb registers itself with the apps above.

@@ -6,6 +6,7 @@ Must never write what the attacks found on real records anywhere but where --int
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,26 +26,33 @@ def audit(
     schema: Annotated[Path, typer.Option(help="The schema of all three, a TOML file.")],
     plan: Annotated[str, typer.Option(help="An audit plan file, or the name of a shipped one.")] = "standard",
     out: Annotated[Path | None, typer.Option(help="Where to write the reasons when the verdict is not PASS.")] = None,
-    internal: Annotated[Path | None, typer.Option(help="Where to write the figures on real records (mode 0600).")] = None,
+    internal: Annotated[
+        Path | None, typer.Option(help="Where to write the figures on real records (mode 0600).")
+    ] = None,
 ) -> None:
     """Attack a synthetic table and say PASS, FAIL or INCONCLUSIVE, with the leak that would have been seen."""
-    from privsynth import api, releasing
+    from privsynth import api, release_files
     from privsynth.errors import AuditFailed
     from privsynth.workspace import write_durably
 
     console: Console = context.obj
     with console.progress():
         findings = api.audit(
-            synthetic=synthetic, training=training, holdout=holdout, schema=schema, plan=plan, rng=np.random.default_rng()
+            synthetic=synthetic,
+            training=training,
+            holdout=holdout,
+            schema=schema,
+            plan=plan,
+            rng=np.random.default_rng(),
         )
     if internal is not None:
         write_durably(internal, json.dumps(findings.internal(), indent=2).encode())
     console.result({"verdict": findings.verdict, "rows": findings.public()}, _lines(findings.public()))
     if findings.verdict != "PASS":
         if out is not None:
-            releasing.write_refusal(out, releasing.reasons(findings), findings, synthetic.name)
+            release_files.write_refusal(out, release_files.reasons(findings), findings, synthetic.name)
         raise AuditFailed(f"the audit's verdict is {findings.verdict}: do not release this table")
 
 
-def _lines(rows: list[dict[str, object]]) -> list[str]:
+def _lines(rows: Sequence[Mapping[str, object]]) -> list[str]:
     return [f"{row['verdict']:<12} {row['check']}: {row['meaning']}" for row in rows]

@@ -16,6 +16,6 @@ from privsynth.cli.app import app
 @app.command()
 def draft(table: Annotated[Path, typer.Argument(help="CSV or Parquet file.")]) -> None:
     """Write a schema to fill in: names and kinds only; what is private is left as a question."""
-    from privsynth import drafting
+    from privsynth.drafting import draft as draft_schema
 
-    typer.echo(drafting.draft(table), nl=False)
+    typer.echo(draft_schema(table), nl=False)

@@ -26,4 +26,6 @@ def new(
 
     console: Console = context.obj
     made = keys.new(key, trust, role)
-    console.result({"keyid": made, "key": str(key), "trust": str(trust)}, [f"private key: {key}", f"trusted in: {trust}"])
+    console.result(
+        {"keyid": made, "key": str(key), "trust": str(trust)}, [f"private key: {key}", f"trusted in: {trust}"]
+    )

@@ -29,7 +29,10 @@ def check(
     read = Policy.load(policy)
     checks = read.check_schema(Schema.load(schema)) if schema is not None else ()
     rows = [{"rule": c.rule, "citation": c.citation, "result": c.result, "detail": c.detail} for c in checks]
-    lines = [read.describe(), *(f"{row['result']:<15} {row['rule']} ({row['citation']}): {row['detail']}" for row in rows)]
+    lines = [
+        read.describe(),
+        *(f"{row['result']:<15} {row['rule']} ({row['citation']}): {row['detail']}" for row in rows),
+    ]
     console.result({"policy": read.name, "digest": read.digest, "checks": rows}, lines)
     if any(check.result == "fail" for check in checks):
         raise PolicyRefusal("the schema does not meet the policy; see the rows marked fail")

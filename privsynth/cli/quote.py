@@ -21,7 +21,9 @@ def quote(
     schema: Annotated[Path, typer.Option(help="The schema, a TOML file.")],
     policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
     generator: Annotated[str | None, typer.Option(help="Another generator than the policy's default.")] = None,
-    ledger: Annotated[Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")
+    ] = None,
 ) -> None:
     """Say what a release would cost and how far to trust it, before anything is spent."""
     from privsynth import api

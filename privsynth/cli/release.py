@@ -23,7 +23,9 @@ def release(
     out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],
     key: Annotated[Path, typer.Option(help="The signing key, made by `privsynth keys new`.")],
     generator: Annotated[str | None, typer.Option(help="Another generator than the policy's default.")] = None,
-    ledger: Annotated[Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")
+    ] = None,
 ) -> None:
     """Make a synthetic release, attack it, and sign it or refuse it with reasons."""
     from privsynth import api

@@ -153,8 +153,9 @@ def edges(
 
 
 def _present(records: Private[Records], column: NumericColumn) -> npt.NDArray[np.int64]:
-    ticks = records.open().ticks[column.name]
-    return ticks[ticks != MISSING]
+    ticks: npt.NDArray[np.int64] = records.open().ticks[column.name]
+    present: npt.NDArray[np.int64] = ticks[ticks != MISSING]
+    return present
 
 
 def _values(ticks: tuple[int, ...], column: NumericColumn) -> tuple[str, ...]:
@@ -183,5 +184,5 @@ def _outer_end(signed_length: int, *, lower: bool) -> int:
         return 0
     magnitude = abs(signed_length)
     outward = (signed_length < 0) == lower
-    end = 2**magnitude - 1 if outward else 2 ** (magnitude - 1)
+    end = (1 << magnitude) - 1 if outward else 1 << (magnitude - 1)
     return end if signed_length > 0 else -end

@@ -138,7 +138,7 @@ def test_a_full_disk_loses_nothing_and_spends_nothing_twice(place, monkeypatch):
 
 
 def test_a_disk_that_fills_after_the_measurements_is_resumed(place, monkeypatch):
-    monkeypatch.setattr(releasing, "_write_candidate", lambda *_: (_ for _ in ()).throw(OutputError("full")))
+    monkeypatch.setattr(releasing, "write_candidate", lambda *_: (_ for _ in ()).throw(OutputError("full")))
     with pytest.raises(OutputError):
         again(place)
     monkeypatch.undo()
