@@ -142,11 +142,11 @@ def test_only_a_private_plain_file_will_do(tmp_path: Path) -> None:
             require_private_file(plain)
 
 
-MOUNTS = """/dev/vda / ext4 rw 0 0
-server:/home /home nfs4 rw 0 0
+MOUNTS = """server:/home /home nfs4 rw 0 0
 /dev/vdb /home/local\\040disk ext4 rw 0 0
 tmpfs /scratch tmpfs rw 0 0
 share /mnt/bank cifs rw 0 0
+/dev/vda / ext4 rw 0 0
 """
 
 
