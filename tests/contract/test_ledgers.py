@@ -373,7 +373,7 @@ class SqliteMachine(LedgerMachine):
 
 
 TestMemoryArithmetic = LedgerMachine.TestCase
-TestMemoryArithmetic.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestMemoryArithmetic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestSqliteArithmetic = SqliteMachine.TestCase
 TestSqliteArithmetic.settings = settings(
     max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
