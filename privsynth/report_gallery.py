@@ -82,7 +82,7 @@ def _constant_line(column: ColumnNumbers) -> Section:
     interval = "not measured"
     if column.share is not None:
         low, high = (float(column.share[level]) + sign * column.half for sign in (-1, 1))
-        interval = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
+        interval = f"{percent(min(max(0.0, low), 0.9999))} to {percent(min(1.0, high))}"
     released = percent(float(column.released_share[level]))
     return {"name": column.name, "label": column.labels[level], "released": released, "interval": interval}
 

@@ -82,7 +82,7 @@ def marginal(column: ColumnNumbers, *, sort: bool) -> Markup:
         parts.append(_text(left - 8, height + 13, words, "label soft"))
         parts.append(_text(left + plot + 8, height + 13, percent(float(shares[rest].sum())), "num soft"))
         height += row
-    return _svg(left + plot + 62, height + 2, f"Released shares of {column.name}", parts)
+    return _svg(left + plot + 70, height + 2, f"Released shares of {column.name}", parts)
 
 
 def _whisker(left: float, scale: float, centre: float, half: float, y: float) -> Markup:

@@ -30,6 +30,9 @@ from privsynth.schema import Schema
 
 Section: TypeAlias = dict[str, object]
 
+SHOWN_RULES = 15
+"""Repaired rules in the report's table; those with fewer repairs share a sentence."""
+
 SHOWN_TABLES = 40
 """Measured tables in the report; the rest are in measurements.json."""
 
@@ -102,10 +105,12 @@ def _stage(stage: Claims, rho: float) -> Section:
 def impossible(facts: Facts) -> Section:
     """Business rules: how many released rows break one, and how many were repaired."""
     repaired = {text: int(str(rows)) for text, rows in facts.claims.pairs("repairs").items()}
-    texts = sorted(dict.fromkeys([*facts.broken, *repaired]), key=lambda text: -repaired.get(text, 0))
+    texts = list(dict.fromkeys([*facts.broken, *repaired]))
+    texts.sort(key=lambda text: (-facts.broken.get(text, 0), -repaired.get(text, 0)))
     touched = [text for text in texts if repaired.get(text) or facts.broken.get(text)]
     clean = [text for text in texts if text not in touched]
     rows, mended = facts.released.rows, sum(repaired.values())
+    shown = max(SHOWN_RULES, sum(facts.broken.get(text, 0) > 0 for text in touched))
     lines = [
         {
             "text": text,
@@ -113,8 +118,9 @@ def impossible(facts: Facts) -> Section:
             "share": percent(repaired.get(text, 0) / max(1, rows)),
             "broken": count(facts.broken.get(text, 0)),
         }
-        for text in touched
+        for text in touched[:shown]
     ]
+    more = touched[shown:]
     return {
         "count": len(texts),
         "card": f"of {count(rows)} rows; {plural(mended, 'repair', 'repairs')} made",
@@ -123,6 +129,10 @@ def impossible(facts: Facts) -> Section:
         else f"{plural(facts.broken_rows, 'released row breaks', 'released rows break')} a business rule.",
         "repaired_words": f"{plural(mended, 'repair was', 'repairs were')} needed in {count(rows)} rows to make it so.",
         "repaired": lines,
+        "more": f"{plural(len(more), 'more rule', 'more rules')} needed fewer repairs, "
+        f"{count(sum(repaired[text] for text in more))} in all."
+        if more
+        else "",
         "clean": clean,
         "clean_words": _first_rules(clean),
         "clean_title": f"{plural(len(clean), 'rule', 'rules')} held by themselves",
@@ -220,9 +230,9 @@ def rare(facts: Facts) -> Section:
     kept, below = sum(numbers.kept for numbers in known), sum(len(numbers.below) for numbers in known)
     lost = sum(len(numbers.lost) for numbers in known)
     limits = [numbers.smallest_seen for numbers in known]
-    lead = f"Of {plural(kept + below + lost, 'category', 'categories')} in {plural(len(known), 'column', 'columns')}, "
-    lead += f"{count(kept)} were seen above the noise and are in the release, {count(below)} were not"
-    lead += f", and {count(lost)} were seen but have no released row." if lost else "."
+    lead = f"Of {plural(kept + below + lost, 'category', 'categories')} in {plural(len(known), 'column', 'columns')}: "
+    lead += f"{count(kept)} seen above the noise and in the release, {count(below)} not seen above the noise"
+    lead += f", {count(lost)} seen but without a released row." if lost else "."
     limit = f"{count(min(limits))} to {count(max(limits))} rows, depending on the column" if limits else "unknown"
     return {
         "lead": lead,

@@ -307,9 +307,8 @@ def test_a_category_below_the_noise_and_one_without_rows_are_named(predicate, sc
     seen_but_absent = measured(("ward",), [600, 290, 5, 90])
     facts = (seen_but_absent, measured(("stay",), [77] * 13), measured(("seen",), [600, 400]))
     text = words(report.render(predicate=predicate, schema=schema, transcript=facts, released=released))
-    assert "2 were seen above the noise" not in text
-    assert "Of 6 categories in 2 columns, 4 were seen above the noise and are in the release, 1 were not" in text
-    assert "and 1 were seen but have no released row" in text
+    assert "Of 6 categories in 2 columns: 4 seen above the noise and in the release, 1 not seen above the noise" in text
+    assert ", 1 seen but without a released row" in text
 
 
 def test_broken_rules_are_counted_on_the_released_table(page, predicate, schema, transcript, released):
@@ -404,3 +403,13 @@ def test_checks_that_differ_in_name_alone_share_a_line():
     assert text.index("inference: stay, everyone") < text.index("inference, everyone : age, ward")
     assert "inference: age, the isolated" in text
     assert "replay" in text
+
+
+def test_many_repaired_rules_are_cut_but_never_a_broken_one(predicate, schema, transcript, released):
+    predicate["repairs"] |= {f"rule {index}": 100 + index for index in range(20)}
+    seen = np.where(released.ticks["ward"] == 2, 0, released.ticks["seen"])
+    broken = Records(schema=schema, ticks={**released.ticks, "seen": seen, "stay": released.ticks["stay"] * 0})
+    text = words(report.render(predicate=predicate, schema=schema, transcript=transcript, released=broken))
+    assert text.index(RULES[0]) < text.index("rule 19") < text.index("rule 6")
+    assert "rule 5 " not in text
+    assert f"7 more rules needed fewer repairs, {sum(range(100, 106)) + 37} in all." in text
