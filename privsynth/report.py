@@ -68,7 +68,7 @@ def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, ob
 
     Args: reasons, public sentences; findings, the public rows of the audit, possibly none; what, the table's name.
     """
-    css = _css()
+    css = _read("style.css")
     rows = [Claims(row, "findings") for row in findings]
     context: dict[str, object] = {
         "page": {"css": css, "csp": _csp(css), "title": what, "footer": _REFUSAL_FOOTER},
@@ -118,7 +118,7 @@ _REFUSAL_FOOTER = "This page holds no data and no number computed on real people
 
 def _page(facts: Facts, impossible: Section) -> Section:
     """The head of the page: verdict, summary and cards."""
-    claims, css = facts.claims, _css()
+    claims, css = facts.claims, _read("style.css")
     decision = claims.text("decision")
     title = facts.schema.table.title or facts.schema.table.name
     recipients = claims.text("recipients.class")
@@ -181,8 +181,8 @@ def _card(title: str, value: str, note: str) -> Section:
     return {"title": title, "value": value, "note": note}
 
 
-def _css() -> str:
-    return _TEMPLATES.joinpath("style.css").read_text(encoding="utf-8")
+def _read(name: str) -> str:
+    return _TEMPLATES.joinpath(name).read_text(encoding="utf-8")
 
 
 def _csp(css: str) -> str:
@@ -193,7 +193,10 @@ def _csp(css: str) -> str:
 
 def _fill(name: str, context: Mapping[str, object]) -> str:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    template = environment.from_string(_TEMPLATES.joinpath(name).read_text(encoding="utf-8"))
-    return template.render(context)
+    return environment.get_template(name).render(context)

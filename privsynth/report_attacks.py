@@ -5,16 +5,16 @@ Must never show a number of the audit that is not in its public rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from privsynth import report_pictures as pictures
 from privsynth.report_claims import Claims
-from privsynth.report_words import number, percent, plural, short_digest
+from privsynth.report_words import percent, plural, short_digest
 
 Section: TypeAlias = dict[str, object]
 
-_RATES = ("threshold", "detectable", "ceiling")
+_RATES: Mapping[str, str] = {"threshold": "limit", "detectable": "would have seen", "ceiling": "ceiling"}
 
 
 def attacks(claims: Claims) -> Section:
@@ -23,7 +23,6 @@ def attacks(claims: Claims) -> Section:
     passed = sum(row.text("verdict") == "PASS" for row in rows)
     plan = f"plan “{claims.text('audit.plan.name')}”, digest {short_digest(claims.text('audit.plan.digest.sha256'))}"
     return {
-        "passed": passed,
         "lead": f"{passed} of {plural(len(rows), 'check', 'checks')} passed; verdict {claims.text('audit.verdict')} ({plan}).",
         "rows": attack_rows(rows),
         "attempts": f"{claims.text('attempts.used')} of {claims.text('attempts.allowed')}",
@@ -35,11 +34,10 @@ def _rate(row: Claims, key: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _rate_words(row: Claims, key: str) -> str:
-    rate = _rate(row, key)
-    if rate is None:
-        return number(row.value(key) if row.has(key) else None)
-    return percent(rate) if 0 <= rate <= 1 else f"{rate:.3g}"
+def _power(row: Claims) -> str:
+    """The row's limit, power and ceiling in words, as far as it has them."""
+    rates = ((words, _rate(row, key)) for key, words in _RATES.items())
+    return ", ".join(f"{words} {percent(rate)}" for words, rate in rates if rate is not None)
 
 
 def attack_rows(rows: Sequence[Claims]) -> list[Section]:
@@ -79,9 +77,7 @@ def _attack_line(row: Claims) -> Section:
         "threat": row.text("threat"),
         "verdict": verdict,
         "style": "pass" if verdict == "PASS" else "fail",
-        "threshold": _rate_words(row, "threshold"),
-        "detectable": _rate_words(row, "detectable"),
-        "ceiling": _rate_words(row, "ceiling"),
+        "numbers": _power(row),
         "meaning": row.text("meaning"),
         "picture": picture,
     }

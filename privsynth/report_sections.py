@@ -135,7 +135,7 @@ def impossible(facts: Facts) -> Section:
         else "",
         "clean": clean,
         "clean_words": _first_rules(clean),
-        "clean_title": f"{plural(len(clean), 'rule', 'rules')} held by themselves",
+        "clean_title": f"Rules that held without repair: {len(clean)}",
     }
 
 

@@ -48,11 +48,6 @@ def plural(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def joined(names: list[str]) -> str:
-    """Names as a list in a sentence: a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
-
-
 def odds_factor(epsilon: float) -> str:
     """e to the epsilon, rounded up: how far the odds may move."""
     factor = math.exp(min(epsilon, 700))
