@@ -370,41 +370,6 @@ def test_fifty_columns_stay_small(predicate):
     assert len(page.encode()) < 400_000
 
 
-def test_a_refusal_says_why_and_holds_no_data(predicate):
-    predicate["audit"]["rows"][1]["verdict"] = "FAIL"
-    page = report.render_refusal(
-        reasons=["replay: FAIL. m", "cell-size: counts <b>below</b> 11."],
-        findings=predicate["audit"]["rows"],
-        what=f"visits {MARKUP}",
-    )
-    assert "cell-size: counts &lt;b&gt;below&lt;/b&gt; 11." in page
-    assert "1 check of the audit did not pass, out of 2" in words(page)
-    assert "replay: FAIL" not in words(page)
-    assert "REFUSED" in words(page)
-    assert "PASSED" not in words(page)
-    assert page.index("replay") < page.index("singling_out")  # what failed comes first
-    assert not re.search(r"https?://|<script|<b>|@import|url\(", page)
-    assert len(page) < 30_000
-
-
-def test_a_refusal_without_findings_has_no_empty_table():
-    page = report.render_refusal(reasons=["the budget is spent"], findings=[], what="visits")
-    assert "<table" not in page
-    assert "the budget is spent" in words(page)
-
-
-def test_checks_that_differ_in_name_alone_share_a_line():
-    same = {"family": "release", "threat": "t", "verdict": "PASS", "threshold": 0.1, "detectable": 0.05, "ceiling": 0.2}
-    names = ["inference: age, everyone", "inference: ward, everyone", "inference: age, the isolated", "replay"]
-    findings = [{**same, "check": name, "meaning": "m"} for name in names]
-    findings.append({**same, "check": "inference: stay, everyone", "meaning": "m", "verdict": "FAIL"})
-    text = words(report.render_refusal(reasons=["r"], findings=findings, what="visits"))
-    assert text.count("Threat: t") == 4
-    assert text.index("inference: stay, everyone") < text.index("inference, everyone : age, ward")
-    assert "inference: age, the isolated" in text
-    assert "replay" in text
-
-
 def test_many_repaired_rules_are_cut_but_never_a_broken_one(predicate, schema, transcript, released):
     predicate["repairs"] |= {f"rule {index}": 100 + index for index in range(20)}
     seen = np.where(released.ticks["ward"] == 2, 0, released.ticks["seen"])
