@@ -60,7 +60,8 @@ def rows(
     recorded = [call for run in runs for call in run if call.kind == "exponential"]
     choices = np.array([_choice(call, rng) for call in (*recorded, *_probes(source))])
     values = np.concatenate([part for run in normal for part in run] or [np.zeros(0)])
-    tests = [*_tests(terms, normal, values), _selection(choices)]
+    informative = sum(_informative(call) for run in runs for call in run if call.kind == "gaussian")
+    tests = [*_tests(terms, normal, values, informative), _selection(choices)]
     adjusted = statistics.holm([test.p_value for test in tests])
     otherwise: Verdict = "PASS" if len(values) >= terms.residuals_min else "INCONCLUSIVE"
     return tuple(_finding(test, p, terms.alpha, otherwise) for test, p in zip(tests, adjusted, strict=True))
@@ -82,8 +83,15 @@ def _finding(test: Hypothesis, p_value: float, alpha: float, undecided: Verdict)
     )
 
 
-def _tests(terms: ConformanceTerms, normal: Sequence[Sequence[Floats]], values: Floats) -> Iterator[Hypothesis]:
-    shortfall = 1 - statistics.detectable_noise_share(max(1, len(values)), alpha=terms.alpha / 10)
+def _informative(call: Call) -> float:
+    """How many continuous values a draw is worth: inside a step, of variance 1/12, the value is not the noise's own."""
+    return call.exact.size * max(0.0, 1 - 1 / (12 * float(call.parameter))) ** 2
+
+
+def _tests(
+    terms: ConformanceTerms, normal: Sequence[Sequence[Floats]], values: Floats, informative: float
+) -> Iterator[Hypothesis]:
+    shortfall = 1 - statistics.detectable_noise_share(max(1, math.floor(informative)), alpha=terms.alpha / 10)
     yield Hypothesis(
         check="noise: scale",
         threat="that there is less noise, or more, than claimed",

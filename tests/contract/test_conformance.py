@@ -179,9 +179,22 @@ class SaysHowMany(Pairs):
         curator.measure([(curator.domain.attributes[0],)], rho=curator.budget, stage=stage)
 
 
+class AsksMoreOfFewer(Pairs):
+    """Draws noise that leaves no trace in the transcript, but only for few rows."""
+
+    def measure(self, curator: Curator) -> None:
+        super().measure(curator)
+        if curator._data.open().rows <= AuditPlan.load("quick").conformance.rows:
+            curator._noise.key()
+
+
 @pytest.mark.parametrize("generator", [PeeksAtPresence, SpendsByRows, StopsWhenEmpty, SaysHowMany])
 def test_whatever_depends_on_the_data_is_caught(generator: type[AbstractGenerator]) -> None:
     assert "replay: invariance" in failing(checked(generator()))
+
+
+def test_noise_drawn_and_thrown_away_depending_on_the_data_is_caught() -> None:
+    assert failing(checked(AsksMoreOfFewer(), unit=ROW)) == {"replay: invariance"}
 
 
 def narrowed(records: Private[Records], noise: AbstractNoiseSource) -> Transcript:
@@ -244,6 +257,20 @@ def test_a_selection_with_the_wrong_coefficient_is_caught(monkeypatch: pytest.Mo
         return right(scores, **{**rest, "noise": Doubled(rest["noise"])})
 
     monkeypatch.setattr(mechanism, "exponential", wrong)
+    assert failing(checked()) == {"ledger"}
+
+
+def test_noise_of_another_sigma_than_the_event_s_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = mechanism.gaussian
+
+    class Less:
+        def __init__(self, source: AbstractNoiseSource) -> None:
+            self.gaussian = lambda exact, variance: source.gaussian(exact, variance * Fraction(4, 5))
+
+    def wrong(answers: object, **rest: object) -> object:
+        return right(answers, **{**rest, "noise": Less(rest["noise"])})
+
+    monkeypatch.setattr(mechanism, "gaussian", wrong)
     assert failing(checked()) == {"ledger"}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from privsynth import auditing, statistics
 from privsynth.attack import AbstractAttack, Outcome, Tier, View
+from privsynth.audit_people import People
 from privsynth.audit_plan import AttackEntry, AuditPlan
 from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding, Findings
@@ -159,6 +160,36 @@ def test_each_look_has_its_share_of_the_error_rate(plan: AuditPlan) -> None:
         control_attempts=200,
     )
     assert row.figures["excess, upper bound"] == statistics.excess_upper(counts, 0.0125)
+
+
+class Both(Told):
+    """Reports what it was told, and a clear success of nobody."""
+
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+        (told,) = super().attack(view, rng=rng)
+        found = np.isin(view.targets.ticks["odd"], view.synthetic.ticks["odd"])
+        return (told, Outcome(label="nothing", success=found, attempted=told.attempted, baseline=0.0))
+
+
+def test_what_a_look_has_decided_stays_decided(monkeypatch: pytest.MonkeyPatch, plan: AuditPlan) -> None:
+    monkeypatch.setattr(AuditPlan, "attacks", lambda plan: [(plan.release.attacks[0], Both())])
+    found = audited(plan, people(4000, 0.26, start=0), people(4000, 0.20, start=100_000))
+    assert found["told, everyone"].figures["attempts"] == 3200
+    assert found["nothing, everyone"].figures["attempts"] == 200
+
+
+def test_the_error_rates_are_shared_out_to_the_looks(plan: AuditPlan) -> None:
+    crowd = People.draw(
+        schema=SCHEMA,
+        synthetic=people(5, 0.0, start=RELEASE),
+        members=Private(people(4000, 0.1, start=0)),
+        controls=Private(people(1000, 0.1, start=100_000)),
+        rng=np.random.default_rng(0),
+    )
+    looks = auditing._looks(plan.release, crowd, None)
+    assert [look.attempts for look in looks] == [200, 800]
+    assert [look.pool for look in looks] == [200, 800]
+    assert {(look.alpha_pass, look.alpha_fail) for look in looks} == {(0.0125, 0.005)}
 
 
 def test_too_few_people_never_pass_but_may_fail(plan: AuditPlan) -> None:

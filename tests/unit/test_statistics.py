@@ -107,6 +107,10 @@ def test_p_value_and_lower_bound_agree(members: int, controls: int, threshold: f
     assert rejected == (lower >= threshold) or abs(lower - threshold) < 1e-6
 
 
+def test_a_p_value_pays_for_the_interval_that_it_searched() -> None:
+    assert statistics.excess_p_value(counts(0, 500, 400, 500), 0.3, alpha=0.01) >= 0.04 * 0.01
+
+
 def test_excess_upper_is_close_to_the_normal_bound_where_that_is_good() -> None:
     for rate in (0.1, 0.5):
         table = counts(int(2000 * rate), 2000, int(2000 * rate), 2000)
