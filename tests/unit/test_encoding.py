@@ -227,6 +227,9 @@ def test_conditions_are_met_exactly(given_):
                 codes[name] = np.zeros(400, dtype=np.int64)
     records = decode(Dataset.from_columns(codes, SIZES), SCHEMA, rng=rng, given=given_)
     assert meets(SCHEMA, records, given_).all()
+    again = dict(zip(SIZES.attributes, encode_public(records).columns, strict=True))
+    for name in given_:
+        assert (again[name] == codes[name]).all(), "each row keeps its level"
 
 
 def test_conditions_that_do_not_hold_are_seen():

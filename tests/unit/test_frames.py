@@ -74,6 +74,8 @@ def test_kinds(every):
     assert isinstance(frames.to_kind(TABLE, frames.PANDAS), pd.DataFrame)
     assert isinstance(frames.to_kind(TABLE, frames.POLARS), pl.DataFrame)
     assert frames.to_kind(TABLE, frames.ARROW) is TABLE
+    dates = frames.to_kind(pa.table({"d": pa.array([0], pa.date32())}), frames.PANDAS)
+    assert dates["d"].dtype.kind == "M"
 
 
 def test_a_kind_that_is_not_installed(monkeypatch):

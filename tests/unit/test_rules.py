@@ -220,6 +220,22 @@ def test_a_kept_value_stays():
     assert set(fixed.ticks["sex"].tolist()) == set(fixed.ticks["state"].tolist()) == {0}
 
 
+def test_where_the_consequence_is_kept_the_condition_gives_way():
+    schema = schema_with(RULES[11])
+    records = drawn(schema, 300)
+    fixed = repaired(schema, records, keep=["pregnant"])
+    for name, values in records.ticks.items():
+        assert (fixed.ticks[name] == values).all() == (name != "sex"), name
+
+
+def test_a_combination_may_change_every_column():
+    schema = schema_with('kind="combination"\ncolumns=["state","zip"]\nallowed=[["TX","770"]]')
+    records = drawn(schema, 300)
+    fixed = repaired(schema, records)
+    for name, values in records.ticks.items():
+        assert (fixed.ticks[name] == values).all() == (name not in ("state", "zip")), name
+
+
 # --- what cannot be repaired ---
 
 
