@@ -44,6 +44,6 @@ class Private(Generic[T]):
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         _refuse()
 
-    __copy__ = __deepcopy__ = __iter__ = __len__ = __bool__ = __getitem__ = __contains__ = _refuse
+    __copy__ = __deepcopy__ = __getstate__ = __iter__ = __len__ = __bool__ = __getitem__ = __contains__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
     __str__ = __repr__

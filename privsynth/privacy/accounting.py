@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeAlias, final
 
 from privsynth.errors import MechanismError
@@ -20,11 +21,12 @@ Exact: TypeAlias = Fraction | int | str | float
 
 NANO = 10**9
 PICO = 10**12
+MAX_EPSILON = 10_000
 
 ORDERS: tuple[Fraction, ...] = tuple(1 + Fraction(round(1000 * 2 ** (step / 4)), 1000) for step in range(-12, 61))
 """Renyi orders that the ledger keeps, from 1.125 to 32,769, a quarter of an octave apart (of order minus one)."""
 
-CONVERSION = "optimal zCDP to (epsilon, delta) conversion (Canonne, Kamath, Steinke 2020, proposition 12)"
+CONVERSION = "zCDP to (epsilon, delta) by Canonne, Kamath, Steinke 2020, proposition 12, minimised over the order"
 
 
 def positive(value: Exact, what: str) -> Fraction:
@@ -41,6 +43,8 @@ def positive(value: Exact, what: str) -> Fraction:
 def probability(value: Exact, what: str = "delta") -> Fraction:
     """Read an exact probability strictly between 0 and 1."""
     number = positive(value, what)
+    if number < Fraction(1, 10**300):
+        raise MechanismError(f"{what} = {value} is too small to compute with; ask for at least 1e-300")
     if number >= 1:
         raise MechanismError(f"{what} must be below 1, and far below one over the number of people; found {value}")
     return number
@@ -52,15 +56,14 @@ def _epsilon_at_order(rdp: float, order: float, delta: float) -> float:
 
 
 def epsilon_of(rho: Exact, delta: Exact) -> float:
-    """The smallest epsilon that rho-zCDP implies at delta, rounded up.
+    """An epsilon that rho-zCDP implies at delta, minimised over the order, rounded up.
 
     Privacy: every order gives a valid bound, so the search's tolerance costs tightness and never validity.
     Source: Canonne, Kamath, Steinke 2020, proposition 12, minimised over the order.
     """
-    spent = Fraction(rho)
-    if spent == 0:
+    if rho == 0:
         return 0.0
-    cost, failure = float(positive(spent, "rho")), float(probability(delta))
+    cost, failure = float(positive(rho, "rho")), float(probability(delta))
 
     def at(log_order: float) -> float:
         order = 1 + math.exp(log_order)
@@ -82,8 +85,8 @@ def rho_for(epsilon: Exact, delta: Exact) -> Fraction:
     Raises: MechanismError when epsilon or delta is not a positive number, or delta is not below 1.
     """
     target, failure = positive(epsilon, "epsilon"), probability(delta)
-    if target > 10_000:
-        raise MechanismError(f"epsilon = {epsilon} is no protection; ask for at most 10000")
+    if target > MAX_EPSILON:
+        raise MechanismError(f"epsilon = {epsilon} is no protection; ask for at most {MAX_EPSILON}")
     low, high = 0, 2**60 * (int(target) + 1)
     while high - low > 1:
         middle = (low + high) // 2
@@ -135,6 +138,16 @@ class Cost:
         )
 
 
+def _room(epsilon: Fraction, delta: Fraction, order: Fraction) -> float:
+    """Renyi divergence that (epsilon, delta / 2) leaves at an order."""
+    return float(epsilon) - _epsilon_at_order(0.0, float(order), float(delta / 2))
+
+
+@lru_cache(maxsize=256)
+def _best_order(epsilon: Fraction, delta: Fraction) -> int:
+    return max(range(len(ORDERS)), key=lambda index: _room(epsilon, delta, ORDERS[index]) / float(ORDERS[index]))
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
@@ -150,7 +163,8 @@ class Cap:
     delta: Fraction
 
     def __post_init__(self) -> None:
-        positive(self.epsilon, "lifetime epsilon")
+        if positive(self.epsilon, "lifetime epsilon") > MAX_EPSILON:
+            raise MechanismError(f"a lifetime epsilon above {MAX_EPSILON} is no protection; ask for less")
         probability(self.delta, "lifetime delta")
         if self.nano_rdp <= 0:
             raise MechanismError("the lifetime epsilon and delta leave no budget; raise one of them")
@@ -160,18 +174,15 @@ class Cap:
         """Read a cap from exact numbers."""
         return cls(epsilon=positive(epsilon, "lifetime epsilon"), delta=probability(delta, "lifetime delta"))
 
-    def _room(self, order: Fraction) -> float:
-        return float(self.epsilon) - _epsilon_at_order(0.0, float(order), float(self.delta / 2))
-
     @property
     def order_index(self) -> int:
         """Index into ORDERS of the order at which this cap is held."""
-        return max(range(len(ORDERS)), key=lambda index: self._room(ORDERS[index]) / float(ORDERS[index]))
+        return _best_order(self.epsilon, self.delta)
 
     @property
     def nano_rdp(self) -> int:
         """The cap at that order, rounded down."""
-        return math.floor(self._room(ORDERS[self.order_index]) * (1 - 1e-12) * NANO)
+        return math.floor(_room(self.epsilon, self.delta, ORDERS[self.order_index]) * (1 - 1e-12) * NANO)
 
     @property
     def pico_delta(self) -> int:
@@ -185,7 +196,7 @@ class Cap:
     def epsilon_spent(self, cost: Cost) -> float:
         """Epsilon, at this cap's delta, of all that was spent, at the order that shows it smallest; 0 when nothing was.
 
-        For reading: what holds a population to its cap is `admits`, at the one fixed order.
+        For reading, not a bound on adaptively chosen releases: that is the cap itself, which `admits` holds at one order.
         """
         if cost == Cost.of(0):
             return 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import final
+from typing import NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,8 @@ class Curator:
     """
 
     def __init__(self, data: Private[Dataset], *, unit: PrivacyUnit, rho: Fraction, noise: AbstractNoiseSource) -> None:
-        if rho <= 0:
-            raise MechanismError("a curator needs a budget above zero")
+        if not isinstance(rho, Fraction) or rho <= 0:
+            raise MechanismError("a curator needs a budget above zero, as an exact fraction")
         self._data = data
         self._unit = unit
         self._budget = rho
@@ -73,8 +73,10 @@ class Curator:
         """
         query = Marginals(cliques=tuple(tuple(clique) for clique in cliques))
         for clique in query.cliques:
-            self.domain.shape(clique)
-        self._spend(rho, stage)
+            self.domain.project(clique)
+        self._require(rho, stage)
+        mechanism.gaussian_variance(query.table_sensitivity_squared(self._unit), rho / len(query.cliques))
+        self._spent += rho
         noisy, event = mechanism.gaussian(
             self._tables(query.cliques),
             sensitivity_squared=query.table_sensitivity_squared(self._unit),
@@ -95,7 +97,13 @@ class Curator:
         Privacy: spends rho. Returns: the index of the chosen candidate.
         Raises: BudgetExceeded before the data is touched.
         """
-        self._spend(rho, stage)
+        if not isinstance(query, MarginalErrors):
+            raise MechanismError("a selection is asked with MarginalErrors and nothing else")
+        for clique, reference in zip(query.cliques, query.references, strict=True):
+            if reference.shape != self.domain.project(clique).sizes:
+                raise MechanismError("a selection's references must have the shapes of their cliques' tables")
+        self._require(rho, stage)
+        self._spent += rho
         chosen, event = mechanism.exponential(
             query.answer(self._tables(query.cliques)),
             sensitivity=query.sensitivity(self._unit),
@@ -106,7 +114,12 @@ class Curator:
         self._entries.append(Selection(chosen=query.cliques[chosen], candidates=len(query.cliques), event=event))
         return chosen
 
-    def _spend(self, rho: Fraction, stage: str) -> None:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise MechanismError("a curator cannot be copied or pickled: its budget is spent once")
+
+    def _require(self, rho: Fraction, stage: str) -> None:
+        if not isinstance(rho, Fraction):
+            raise MechanismError(f'stage "{stage}" must ask for its budget as an exact fraction')
         if rho <= 0:
             raise MechanismError(f'stage "{stage}" asks for a budget of {float(rho):.3g}; it must be above zero')
         if rho > self.remaining:
@@ -114,7 +127,6 @@ class Curator:
                 f'stage "{stage}" asks for rho = {float(rho):.6g}, but {float(self.remaining):.6g} is left of '
                 f"{float(self._budget):.6g}; give the stages smaller shares or the release a larger budget"
             )
-        self._spent += rho
 
     def _tables(self, cliques: Iterable[Clique]) -> list[npt.NDArray[np.int64]]:
         wanted = list(cliques)

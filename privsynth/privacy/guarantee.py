@@ -55,7 +55,7 @@ class Budget:
 class Guarantee:
     """(epsilon, delta)-differential privacy for neighbours that differ in one unit.
 
-    Privacy: `rho` and `purchase_delta` are what the transcript's events add up to or more; epsilon is their optimal
+    Privacy: `rho` and `purchase_delta` are what the transcript's events add up to or more; epsilon is their
         conversion at delta - purchase_delta.
     """
 

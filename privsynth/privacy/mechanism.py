@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from privsynth.errors import MechanismError
 from privsynth.measurement import Event
-from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
 
 _SIGMA_GRID = 1 << 20
 _EPSILON_GRID = 1 << 40
 
 
 def _require_budget(rho: Fraction) -> None:
-    if rho <= 0:
-        raise MechanismError("a mechanism needs a budget above zero")
+    if not isinstance(rho, Fraction) or rho <= 0:
+        raise MechanismError("a mechanism needs a budget above zero, as an exact fraction")
 
 
 def gaussian_variance(sensitivity_squared: int, rho: Fraction) -> Fraction:
@@ -31,7 +31,12 @@ def gaussian_variance(sensitivity_squared: int, rho: Fraction) -> Fraction:
     Source: Canonne, Kamath, Steinke 2020, theorem 14 (multivariate): sigma^2 >= sensitivity^2 / (2 rho).
     """
     _require_budget(rho)
-    return Fraction(math.ceil(sensitivity_squared / (2 * rho) * _SIGMA_GRID), _SIGMA_GRID)
+    variance = Fraction(math.ceil(sensitivity_squared / (2 * rho) * _SIGMA_GRID), _SIGMA_GRID)
+    if variance > MAX_SIGMA**2:
+        raise MechanismError(
+            f"this budget needs noise of more than {MAX_SIGMA} records a cell; raise it, or ask for less"
+        )
+    return variance
 
 
 def exponential_epsilon(rho: Fraction) -> Fraction:

@@ -4,7 +4,7 @@ Must never round a probability: a draw that 64 random bits cannot decide is deci
 
 How the discrete Gaussian is drawn: the magnitude's distribution function is enclosed between integers (`exact_cdf.py`); 63
 random bits u name the interval [u, u+1) / 2^63; where no threshold lies inside it the answer is certain, and where one does
-(about one draw in 2^56) further bits are drawn until it is. So the output has the exact distribution, not a rounded one.
+(one draw in 2^56 at sigma 10) further bits are drawn until it is. So the output has the exact distribution, not a rounded one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from privsynth.errors import MechanismError
 from privsynth.privacy.exact_cdf import MagnitudeCdf, pick_exactly
-from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
 
 _BLOCK = 1 << 17
 _UNIFORM_BITS = 63
-_MAX_SIGMA = 1 << 18
 
 
 class _AbstractBitSource(AbstractNoiseSource):
@@ -41,8 +40,8 @@ class _AbstractBitSource(AbstractNoiseSource):
         """Add exact discrete Gaussian noise. Source: the distribution of Canonne, Kamath, Steinke 2020, definition 1."""
         if exact.dtype != np.int64:
             raise MechanismError(f"noise is added to int64 counts, not to {exact.dtype}")
-        if sigma_squared <= 0 or sigma_squared > _MAX_SIGMA**2:
-            raise MechanismError(f"sigma must be above 0 and at most {_MAX_SIGMA}; raise the budget")
+        if sigma_squared <= 0 or sigma_squared > MAX_SIGMA**2:
+            raise MechanismError(f"sigma must be above 0 and at most {MAX_SIGMA}; raise the budget")
         table = _table(sigma_squared)
         bits = _Bits(self._stream_key())
         noise = np.empty(exact.size, dtype=np.int64)
@@ -60,14 +59,14 @@ class _AbstractBitSource(AbstractNoiseSource):
             raise MechanismError("the exponential mechanism's rate cannot be negative")
         bits = _Bits(self._stream_key())
         uniform = int(bits.words(1)[0])
-        gaps = scores.max() - scores
+        gaps = (scores.max() - scores).view(np.uint64)  # exact for every pair of int64
         weights = np.exp(-gaps.astype(np.float64) * float(rate))
         cumulative = np.cumsum(weights)
         total = float(cumulative[-1])
         low, high = uniform / 2**64 * total, (uniform + 1) / 2**64 * total
         chosen = int(np.searchsorted(cumulative, low, side="right"))
         below = float(cumulative[chosen - 1]) if chosen else 0.0
-        # Each weight is off by at most 2^-41 of itself (argument below 746, rounded twice), the sum by 2^-52 a term.
+        # Each weight is off by at most 2^-41 of itself (argument below 746, rounded three times), the sum by 2^-52 a term.
         margin = total * (2.0**-40 + len(scores) * 2.0**-51)
         certain = chosen < len(scores) and (chosen == 0 or low - below > margin) and cumulative[chosen] - high > margin
         if certain:

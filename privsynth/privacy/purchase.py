@@ -20,7 +20,7 @@ from privsynth.errors import BudgetExceeded, MechanismError
 from privsynth.measurement import Event, Purchase
 from privsynth.privacy import mechanism
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit
+from privsynth.privacy.unit import PrivacyUnit, require_same_unit
 from privsynth.private import Private
 from privsynth.records import MISSING, Records
 
@@ -49,7 +49,7 @@ def stability_threshold(variance: Fraction, max_rows: int, delta: Fraction) -> i
     """The smallest T with max_rows * P(1 + N >= T) <= delta for N discrete Gaussian.
 
     Source: the discrete Gaussian's tail is below the continuous one's, P(N >= m) <= P(G >= m - 1) for m >= 1 (Canonne,
-        Kamath, Steinke 2020, corollary 23); erfc is inflated by 1e-9 for its own rounding.
+        Kamath, Steinke 2020); erfc is inflated by 1e-9 for its own rounding.
     """
     sigma = math.sqrt(variance)
     allowed = float(delta / max_rows)
@@ -70,6 +70,7 @@ def categories(
     Source: Korolova et al. 2009 for the threshold; Gaussian variant as in Swanberg et al. 2023.
     """
     opened = records.open()
+    require_same_unit(opened, unit)
     labels = opened.labels[column.name]
     ticks = opened.ticks[column.name]
     owner = np.arange(opened.rows, dtype=np.int64) if opened.units is None else opened.units
@@ -111,7 +112,7 @@ def bounds(
     Raises: BudgetExceeded when no cell stands out of the noise: too little budget for the table. The budget is spent.
     """
     ticks = _present(records, column)
-    length = np.ceil(np.log2(np.abs(ticks.astype(np.float64)) + 1)).astype(np.int64).clip(0, _MAGNITUDES)
+    length = np.searchsorted(1 << np.arange(_MAGNITUDES), np.abs(ticks), side="right")
     cell = np.where(ticks < 0, -length, length) + _MAGNITUDES
     noisy, event = _histogram(cell, 2 * _MAGNITUDES + 1, unit, price, noise, f"bounds of {column.name}")
     kept = np.flatnonzero(noisy >= _stands_out(event, len(noisy)))

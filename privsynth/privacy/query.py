@@ -5,6 +5,7 @@ Must never grow a query whose sensitivity is a parameter: it is a function of th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
@@ -18,6 +19,10 @@ from privsynth.privacy.unit import PrivacyUnit
 
 if TYPE_CHECKING:
     from privsynth.dataset import Dataset
+
+
+_MOST = 1 << 48
+"""Keeps scores on the grid within 2^60, so that neither they nor their differences leave int64."""
 
 
 @final
@@ -72,13 +77,22 @@ class MarginalErrors:
             raise MechanismError(
                 "a selection needs as many references, weights and penalties as candidates, at least one"
             )
-        if min(self.weights) < 1:
+        # Own copies in plain types: nothing that came from outside computes with exact answers.
+        object.__setattr__(self, "cliques", tuple(tuple(clique) for clique in self.cliques))
+        object.__setattr__(self, "references", tuple(np.array(one, dtype=np.float64) for one in self.references))
+        object.__setattr__(self, "weights", tuple(operator.index(weight) + 0 for weight in self.weights))
+        object.__setattr__(self, "penalties", tuple(float(penalty) for penalty in self.penalties))
+        if not all(1 <= weight <= _MOST for weight in self.weights):
             raise MechanismError("a selection's weights are integers of at least 1")
         if (
             not all(np.isfinite(reference).all() for reference in self.references)
             or not np.isfinite(self.penalties).all()
         ):
             raise MechanismError("a selection's references and penalties must be finite")
+
+        for reference, penalty, weight in zip(self.references, self.penalties, self.weights, strict=True):
+            if weight * max(float(np.abs(reference).sum()), abs(penalty)) > _MOST:
+                raise MechanismError("a selection's references and penalties, times their weights, are at most 2^48")
 
     def sensitivity(self, unit: PrivacyUnit) -> int:
         """By how much one unit can change one score, in units of 1/GRID."""

@@ -12,6 +12,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+MAX_SIGMA = 1 << 16
+"""The largest standard deviation that sources draw: beyond it, an answer says nothing and its table fills the memory."""
+
 
 class AbstractNoiseSource(ABC):
     """Where a mechanism's randomness comes from.

@@ -89,6 +89,7 @@ def bound_contributions(records: Records, unit: PrivacyUnit, key: bytes) -> Reco
     Privacy: which rows of a unit stay depends on the key and that unit alone, so adding or removing another unit
         changes nothing here: neighbours at the unit stay neighbours, now with at most max_rows rows between them.
     """
+    require_same_unit(records, unit)
     if records.units is None:
         return records
     owner = records.units
@@ -103,11 +104,18 @@ def bound_contributions(records: Records, unit: PrivacyUnit, key: bytes) -> Reco
     return records.take(np.sort(kept))
 
 
+def require_same_unit(records: Records, unit: PrivacyUnit) -> None:
+    """Raise MechanismError when the records name units and the unit says rows, or the other way round."""
+    if (unit.column is None) != (records.units is None):
+        raise MechanismError("the privacy unit and the table disagree on whether a column names the unit")
+
+
 def hold_out(records: Records, share: float, key: bytes) -> tuple[Records, Records]:
     """Split off a share of the units as the audit's control group: (for fitting, held out).
 
     Privacy: each unit is held out by its own keyed coin, independent of every other unit, so neighbours stay neighbours
         on both sides of the split. The coins of rows without a unit column are independent of everything as well.
+        The key is secret, serves one table and is never published: with a known key, inserting a row moves the others' coins.
     Raises: MechanismError when the share is not in [0, 1).
     """
     if not 0 <= share < 1:

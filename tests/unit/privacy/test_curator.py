@@ -127,3 +127,63 @@ def test_a_transcript_survives_json():
     assert again[0].event == held.transcript[0].event
     assert (again[0].values == held.transcript[0].values).all()
     assert again[1] == held.transcript[1]
+
+
+def test_budgets_that_are_not_exact_fractions_are_refused_and_change_nothing():
+    noise = Recorder()
+    held = curator(noise)
+    for rho in (float("nan"), 0.5, 1, "1"):
+        with pytest.raises(MechanismError, match="exact fraction"):
+            held.measure([("a",)], rho=rho, stage="x")
+    assert (held.remaining, noise.variances) == (1, [])
+    codes = Dataset.from_columns({"a": np.array([0]), "b": np.array([0])}, DOMAIN)
+    with pytest.raises(MechanismError):
+        make_curator(codes, unit=PrivacyUnit(name="p"), rho=float("inf"), noise=noise)
+
+
+def test_a_curator_cannot_be_copied_to_spend_its_budget_twice():
+    import copy
+
+    held = curator(Recorder())
+    for duplicate in (copy.copy, copy.deepcopy):
+        with pytest.raises(MechanismError, match="once"):
+            duplicate(held)
+
+
+def asking(references, weights=(1,), penalties=(0.0,)):
+    return MarginalErrors(cliques=(("a",),), references=references, weights=weights, penalties=penalties)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"references": [np.array([-(2.0**52), -(2.0**52)])]},
+        {"references": [np.zeros(2)], "penalties": (1e300,)},
+        {"references": [np.array([2.0**40, 0.0])], "weights": (2**20,)},
+    ],
+)
+def test_numbers_that_could_wrap_around_are_refused(parts):
+    with pytest.raises(MechanismError, match="2\\^48"):
+        asking(**parts)
+
+
+def test_numpy_weights_do_not_wrap_around():
+    query = asking([np.zeros(2)], weights=np.array([3], dtype=np.int32))
+    assert query.answer([np.array([700_000, 0])]).tolist() == [3 * 700_000 * 1024]
+    assert asking([np.zeros(2)], weights=np.array([2**22 + 1], np.int32)).sensitivity(PrivacyUnit(name="p")) > 2**31
+
+
+def test_references_of_another_shape_are_refused_before_anything_is_spent():
+    held = curator(Recorder())
+    with pytest.raises(MechanismError, match="shapes"):
+        held.select(asking([np.zeros((1000, 2))]), rho=Fraction(1, 2), stage="x")
+    with pytest.raises(MechanismError, match="nothing else"):
+        held.select(object(), rho=Fraction(1, 2), stage="x")
+    assert held.remaining == 1
+
+
+def test_noise_too_large_to_draw_is_refused_before_anything_is_spent():
+    held = curator(Recorder())
+    with pytest.raises(MechanismError, match="records a cell"):
+        held.measure([("a",)], rho=Fraction(1, 10**12), stage="x")
+    assert held.remaining == 1

@@ -83,7 +83,8 @@ def test_scores_are_the_weighted_distances():
     scores = query.answer(Marginals(cliques=CLIQUES).answer(dataset([(0, 0, 0), (0, 0, 0)])))
     wanted = [1.75 + 0.25 * (cells - 1) for cells in (2, 6, 12, 24)]
     penalised = [
-        (distance - penalty) * weight for distance, penalty, weight in zip(wanted, (0.3, 0, -1.5, 2.25), (1, 2, 1, 3))
+        (distance - penalty) * weight
+        for distance, penalty, weight in zip(wanted, (0.3, 0, -1.5, 2.25), (1, 2, 1, 3), strict=False)
     ]
     assert scores / MarginalErrors.GRID == pytest.approx(penalised, abs=1e-2)
 

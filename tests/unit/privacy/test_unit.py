@@ -80,3 +80,11 @@ def test_a_share_of_zero_holds_out_nobody_and_one_is_refused():
     for share in (1.0, -0.1, float("nan")):
         with pytest.raises(MechanismError):
             hold_out(records(["a"]), share, KEY)
+
+
+def test_a_unit_that_does_not_fit_the_table_is_refused():
+    table = Records(schema=SCHEMA, ticks={"x": np.arange(5, dtype=np.int64)})
+    with pytest.raises(MechanismError, match="disagree"):
+        bound_contributions(table, PrivacyUnit(name="p", column="id", max_rows=3), KEY)
+    with pytest.raises(MechanismError, match="disagree"):
+        bound_contributions(records(["a", "a"]), PrivacyUnit(name="row"), KEY)
