@@ -24,6 +24,7 @@ _TINY = 1e-300
 _NUISANCE_SHARE = 0.04
 """Share of alpha that goes to the confidence interval of the nuisance parameter."""
 _NUISANCE_POINTS = 25
+_BETWEEN_POINTS = 1.002
 _UNIT_NORMAL = NormalDist()
 
 
@@ -224,10 +225,9 @@ def excess_p_value(counts: Comparison, excess: float, *, alpha: float) -> float:
     """P-value of "member rate - control rate is `excess`" against its being smaller: unconditional, for any control rate.
 
     The tables are ordered by a studentised difference T = (m/n1 - c/n2 - excess) / s(c), whose region {T <= observed} is,
-    for each c, all m up to a limit; the limits are made non-decreasing in c, so that more successes of members never
-    lower the p-value. Its probability is maximised over the control rate inside that rate's confidence interval at
-    1 - gamma (from the pooled successes, which are less spread than binomial: Hoeffding 1956), and gamma, a 25th of alpha,
-    is added. The maximum is taken over 25 points of the interval, on which the probability is flat to some 1e-3 of itself.
+    for each c, all m up to a limit. Its probability is maximised over the control rate, inside that rate's confidence
+    interval at 1 - gamma (from the pooled successes, which are less spread than binomial: Hoeffding 1956), and gamma, a 25th
+    of alpha, is added. The maximum over 25 points is raised by 0.2 %, which is more than 800 points were seen to add.
     Source: Chan, Zhang 1999 (exact unconditional inference for the difference); Berger, Boos 1994 (the interval).
     """
     n1, n2 = counts.member_attempts, counts.control_attempts
@@ -236,17 +236,15 @@ def excess_p_value(counts: Comparison, excess: float, *, alpha: float) -> float:
     smoothed = (control + 1) / (n2 + 2)
     member = np.clip(smoothed + excess, 1 / (n1 + 2), 1 - 1 / (n1 + 2))
     deviation = np.sqrt(smoothed * (1 - smoothed) / n2 + member * (1 - member) / n1)
-    reached = (counts.members / n1 - control / n2 - excess) / deviation
-    observed = float(reached[: counts.controls + 1].min())
-    limit = np.floor(n1 * (control / n2 + excess + observed * deviation) + 1e-9)
-    limit = np.maximum.accumulate(limit).clip(-1, n1).astype(np.int64)
+    observed = (counts.excess - excess) / deviation[counts.controls]
+    limit = np.floor(n1 * (control / n2 + excess + observed * deviation) + 1e-9).clip(-1, n1).astype(np.int64)
     rates = _nuisance(counts, excess, gamma)
     first1, chance1 = _binomial(n1, rates + excess)
     first2, chance2 = _binomial(n2, rates)
     up_to = np.cumsum(chance1, axis=1)
     at = np.minimum(limit[first2 : first2 + chance2.shape[1]] - first1, up_to.shape[1] - 1)
     below = np.where(at >= 0, up_to[:, np.maximum(at, 0)], 0.0)
-    return min(1.0, float((chance2 * below).sum(axis=1).max()) + gamma)
+    return min(1.0, _BETWEEN_POINTS * float((chance2 * below).sum(axis=1).max()) + gamma)
 
 
 def excess_upper(counts: Comparison, alpha: float) -> float:
