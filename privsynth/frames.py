@@ -32,7 +32,20 @@ POLARS: Final = "polars"
 T = TypeVar("T")
 _BLOCK_BYTES = 1 << 24
 _WRITE_ROWS = 1 << 16
-_READ_ERRORS = (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error, ValueError, TypeError, OverflowError)
+_STRING_BYTES = (1 << 31) - 1
+"""More text than this needs 64-bit offsets in one Arrow array."""
+
+_READ_ERRORS = (
+    pa.ArrowException,
+    OSError,
+    EOFError,
+    zlib.error,
+    csv.Error,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+)
 _NOT_UTF8 = "is not UTF-8 text; save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
 _DAMAGED = "cannot be read as a table: it is damaged, or its lines do not all have the same number of fields"
 
@@ -165,10 +178,12 @@ def _column(convert: Callable[[T], pa.Array], values: T, name: str) -> pa.Array:
 
 
 def _joined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
     if not isinstance(column, pa.ChunkedArray):
         return column
-    joined = column.combine_chunks()
-    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+    if pa.types.is_string(column.type) and column.nbytes > _STRING_BYTES:
+        column = column.cast(pa.large_string())
+    return pa.concat_arrays(column.unify_dictionaries().chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _read_parquet(path: Path, _: Sequence[str], columns: list[str]) -> pa.Table:

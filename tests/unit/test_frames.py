@@ -103,6 +103,17 @@ def test_large_files_come_in_one_piece(tmp_path):
     assert found[199_999].as_py() == "199999"
 
 
+def test_pieces_are_joined(monkeypatch):
+    pieces = pa.chunked_array([pa.array(["x", "y"]).dictionary_encode(), pa.array(["z"]).dictionary_encode()])
+    assert frames.read(pa.table({"a": pieces}), ["a"])["a"].to_pylist() == ["x", "y", "z"]
+    nothing = pa.chunked_array([], pa.string())
+    assert frames.read(pa.table({"a": nothing}), ["a"])["a"].to_pylist() == []
+    monkeypatch.setattr(frames, "_STRING_BYTES", 2)
+    texts = frames.read(pa.table({"a": pa.chunked_array([["xx"], ["y"]])}), ["a"])["a"]
+    assert pa.types.is_large_string(texts.type)
+    assert texts.to_pylist() == ["xx", "y"]
+
+
 BAD_FILES = {
     "missing.csv": (None, "there is no file"),
     "t.xlsx": (b"x", r"expected a file \.csv"),
