@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import final
 
 from privsynth import __version__
-from privsynth.findings import Findings
+from privsynth.certificate.predicate import require
+from privsynth.findings import Finding, Findings
 from privsynth.measurement import Transcript
 from privsynth.policy import CheckResult, Policy
+from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.ledger import Balance, LedgerHead
+from privsynth.release_terms import Terms
 from privsynth.schema import Schema
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -60,6 +63,44 @@ class ReleaseFacts:
     plan_digest: str
     repaired: Mapping[str, int]
     attempts_used: int
+
+
+def rehearse(agreed: Terms, noise: str) -> None:
+    """Make the statement with placeholders, so that what cannot be certified is refused before anything is spent.
+
+    Raises: CertificateError when a term of the policy or a setting cannot stand in a certificate.
+    """
+    budget = agreed.fit.budget
+    cap = Cap.of(agreed.policy.budget.lifetime_epsilon, agreed.policy.budget.lifetime_delta)
+    row = Finding(
+        check="rehearsal",
+        family="release",
+        threat="none",
+        verdict="PASS",
+        threshold=None,
+        detectable=None,
+        ceiling=None,
+        meaning="-",
+    )
+    facts = ReleaseFacts(
+        release_id="0" * 32,
+        policy=agreed.policy,
+        schema=agreed.schema,
+        guarantee=Guarantee.for_budget(budget, agreed.fit.unit, ()),
+        noise=noise,
+        transcript=(),
+        generator=agreed.generator,
+        settings=agreed.settings,
+        rows=1,
+        balance=Balance(cap=cap, spent=agreed.cost, reserved=Cost.of(0)),
+        head=LedgerHead(sequence=1, digest="0" * 64),
+        checks=agreed.checks,
+        plan_name=agreed.plan.name,
+        plan_digest=agreed.plan.digest,
+        repaired={},
+        attempts_used=1,
+    )
+    require(predicate(facts, Findings(rows=(row,)), datetime.now(UTC)))
 
 
 def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> dict[str, object]:

@@ -32,7 +32,7 @@ from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.release_files import CERTIFICATE, reasons, signed_predicate, write_candidate, write_refusal
-from privsynth.release_statement import ReleaseFacts
+from privsynth.release_statement import ReleaseFacts, rehearse
 from privsynth.release_terms import Terms, terms
 from privsynth.schema import Schema
 from privsynth.workspace import Seeds, Workspace
@@ -69,11 +69,12 @@ def release(
         attacks succeed or cannot tell: the budget is forfeited, and `<out>.refused/` holds the reasons and no data.
     """
     source_of_noise = noise or SystemNoise()
-    if not source_of_noise.signable:
+    if type(source_of_noise) is not SystemNoise:
         raise PolicyRefusal(
             f'noise from the source "{source_of_noise.name}" can be replayed; such a release is never signed'
         )
     agreed = terms(schema, policy, generator=generator, settings=settings)
+    rehearse(agreed, source_of_noise.name)
     workspace = Workspace(Path(out))
     workspace.require_free()
     table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))

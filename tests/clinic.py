@@ -67,7 +67,7 @@ expires = 2036-12-31
 extends = ["internal-research"]
 [population]
 id = "clinic"
-public_size = 5000
+public_size = 10000
 [unit]
 name = "person"
 [audit]
@@ -80,7 +80,7 @@ default = "independent"
 HEADER = ["visit", "patient", "note", "age", "sex", "ward", "stay", "charge", "readmitted"]
 
 
-def rows(patients=3600, seed=1, secret="SECRET"):  # noqa: S107 - a planted value to look for, not a password
+def rows(patients=6000, seed=1, secret="SECRET"):  # noqa: S107 - a planted value to look for, not a password
     """Visits of a clinic: one to three a patient, every identifier and note carrying `secret`."""
     rng = np.random.default_rng(seed)
     out = []

@@ -95,7 +95,8 @@ class AbstractLedger(ABC):
     ) -> Reservation:
         """Set a cost aside for one release; asked again in the same terms, return what is there, whatever its state.
 
-        Raises: BudgetExceeded when the cap does not admit it; PolicyRefusal when the plan's attempts are used up;
+        Raises: BudgetExceeded when the cap does not admit it; PolicyRefusal when the plan's attempts since it last
+            succeeded are used up;
             RefusedError when the release id is taken in other terms or the population has no account.
         """
         draft = reserving(population, cost, release_id, plan_digest, attempts_allowed)

@@ -187,6 +187,8 @@ class Book:
             self._attempts[plan] += 1
             self._spent[old.population] = self._spent[old.population] + old.cost
             new = replace(new, begun=entry.head, attempt=self._attempts[plan])
+        if kind == "commit":  # a plan that succeeded may be released again: what attempts limit is retrying what failed
+            self._attempts[old.population, old.plan_digest] = 0
         self.releases[entry.release_id] = new
 
 

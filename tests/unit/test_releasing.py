@@ -9,7 +9,15 @@ import pytest
 from privsynth import api, release_terms, releasing
 from privsynth.certificate import envelope, keys
 from privsynth.certificate.keys import Signer
-from privsynth.errors import AuditFailed, BudgetExceeded, OutputError, PolicyRefusal, RecordsError, RefusedError
+from privsynth.errors import (
+    AuditFailed,
+    BudgetExceeded,
+    CertificateError,
+    OutputError,
+    PolicyRefusal,
+    RecordsError,
+    RefusedError,
+)
 from privsynth.policy import Policy
 from privsynth.privacy.ledgers.memory import MemoryLedger
 from privsynth.privacy.noise import UnsafeSeededNoise
@@ -113,7 +121,7 @@ def test_the_row_count_is_an_estimate_and_the_rules_hold(made):
     with (release.folder / "data.csv").open(newline="") as file:
         released = list(csv.DictReader(file))
     assert len(released) == release.predicate["schema"]["rows"]
-    assert 3400 < len(released) < 3800
+    assert 5700 < len(released) < 6300
     assert all(row["sex"] == "F" for row in released if row["ward"] == "Maternity")
     assert list(released[0]) == ["visit", "patient", "age", "sex", "ward", "stay", "charge", "readmitted"]
 
@@ -131,7 +139,9 @@ def test_the_measurements_rebuild_the_model(made, place):
     from privsynth.measurement import entry_from_json
 
     release, _ = made
-    transcript = tuple(entry_from_json(entry) for entry in json.loads((release.folder / "measurements.json").read_text()))
+    transcript = tuple(
+        entry_from_json(entry) for entry in json.loads((release.folder / "measurements.json").read_text())
+    )
     domain = place["schema"].domain()
     again = generators.get("independent", {}).estimate(domain, transcript)
     assert again.project(("age",)).sum() == pytest.approx(again.total)
@@ -223,3 +233,23 @@ def test_the_certificate_says_nothing_that_only_the_curator_may_know(made):
     text = json.dumps(statement)
     for word in ('"seed', "hostname", "/home", "/tmp", "elapsed", "SECRET"):  # noqa: S108 - looked for, not used
         assert word not in text
+
+
+def test_a_plan_that_succeeded_may_be_released_again_and_one_that_failed_may_not(make, place, tmp_path):
+    ledger = MemoryLedger()
+    make(ledger=ledger, out=tmp_path / "first")
+    make(ledger=ledger, out=tmp_path / "second")
+    small = tmp_path / "small.csv"
+    small.write_text("\n".join(place["table"].read_text().splitlines()[:300]) + "\n")
+    with pytest.raises(AuditFailed):
+        make(source=small, ledger=ledger, out=tmp_path / "third")
+    with pytest.raises(PolicyRefusal, match="attempts"):
+        make(ledger=ledger, out=tmp_path / "fourth")
+
+
+def test_what_cannot_be_certified_is_refused_before_anything_is_spent(make):
+    ledger = MemoryLedger()
+    text = clinic.POLICY + '[recipients]\ncontract = "See /home/alice/contract.pdf"\n'
+    with pytest.raises(CertificateError):
+        make(ledger=ledger, policy=Policy.loads(text))
+    assert not ledger.entries()
