@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = "privsynth-model/1"
-_REDRAWS = 20
 _NORMAL_90 = 1.6448536269514722
 
 
@@ -110,26 +109,12 @@ class Model:
             raise InputError(f"n must be at least 1; found {n}")
         conditions = evidence(self.schema, given) if given else None
         codes = self.distribution.draw(n, rng, conditions)
-        records, repaired = rules.repair(self.schema, decode(codes, self.schema, rng=rng, given=given), rng=rng)
-        for _ in range(_REDRAWS):
-            broken = self._breaks(records, given)
-            if not broken.size:
-                break
-            codes = self.distribution.draw(len(broken), rng, conditions)
-            mended, more = rules.repair(self.schema, decode(codes, self.schema, rng=rng, given=given), rng=rng)
-            records = _replace(records, broken, mended)
-            repaired = {rule: count + more.get(rule, 0) for rule, count in repaired.items()}
-        else:
+        decoded = decode(codes, self.schema, rng=rng, given=given)
+        records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=tuple(given or ()))
+        if given and not rules.meets(self.schema, records, given).all():
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
         made = identifiers.regenerate_all(self.schema, n, rng=rng)
         return Sample(records, to_arrow(records, made), repaired)
-
-    def _breaks(self, records: Records, given: Mapping[str, object] | None) -> npt.NDArray[np.int64]:
-        """Rows whose conditioned columns a repair has changed: those that no longer meet the conditions."""
-        if not given:
-            return np.zeros(0, dtype=np.int64)
-        met = rules.meets(self.schema, records, given)
-        return np.flatnonzero(~met)
 
     def project(self, clique: Clique) -> npt.NDArray[np.float64]:
         """Expected counts of a table of encoded levels. Shapes: `schema.domain().shape(clique)`."""
@@ -207,17 +192,8 @@ class Model:
             )
         except FileNotFoundError:
             raise InputError(f"{source} holds no model (model.json and model.npz); check the path") from None
-        except (ValueError, KeyError, TypeError, OSError, EOFError):
+        except (FitError, ValueError, KeyError, TypeError, OSError, EOFError):
             raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
-
-
-def _replace(records: Records, rows: npt.NDArray[np.int64], fresh: Records) -> Records:
-    ticks = {}
-    for name, column in records.ticks.items():
-        mended = column.copy()
-        mended[rows] = fresh.ticks[name]
-        ticks[name] = mended
-    return records.with_ticks(ticks)
 
 
 def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:

@@ -1,0 +1,165 @@
+"""Models: sampling, conditions, expected errors, saving; the same kind of frame comes back."""
+
+import numpy as np
+import pytest
+
+import privsynth as ps
+from privsynth.errors import FitError, InputError, MechanismError, OutputError, SchemaError
+from tests import clinic
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return ps.Schema.loads(clinic.SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    import pandas as pd
+
+    return pd.DataFrame(clinic.rows(patients=1500), columns=clinic.HEADER)
+
+
+@pytest.fixture(scope="module")
+def model(frame, schema):
+    return ps.fit(frame, schema, generator="mst", epsilon=2.0, delta=1e-6)
+
+
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_the_kind_of_frame_that_was_given_comes_back(frame, schema):
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    small = frame.head(200)
+    text = small.astype(str)
+    for source, kind in (
+        (small, pd.DataFrame),
+        (pl.from_pandas(text), pl.DataFrame),
+        (pa.Table.from_pandas(text), pa.Table),
+    ):
+        fitted = ps.fit(source, schema, generator="independent", epsilon=1, delta=1e-6)
+        sample = fitted.sample(7, rng=rng())
+        assert isinstance(sample, kind)
+        assert len(sample) == 7
+
+
+def test_conditions_hold_in_every_row_whatever_the_rules_repair(model):
+    for given in (
+        {"ward": "Maternity"},
+        {"sex": "M"},
+        {"age": (20, 29), "readmitted": "yes"},
+        {"stay": 0},
+        {"sex": [None, "F"]},
+    ):
+        sample = model.sample(300, rng=rng(), given=given)
+        for name, wanted in given.items():
+            values = sample[name]
+            if isinstance(wanted, tuple):
+                assert values.between(*wanted).all()
+            elif isinstance(wanted, list):
+                assert set(values.astype(str)) <= {"?", "F"}
+            else:
+                assert (values == wanted).all()
+        assert (sample.loc[sample["ward"] == "Maternity", "sex"] == "F").all()
+
+
+def test_conditions_that_no_record_can_meet_are_refused(model):
+    with pytest.raises(SchemaError, match="ward"):
+        model.sample(5, rng=rng(), given={"ward": "Nowhere"})
+    with pytest.raises(FitError):
+        model.sample(50, rng=rng(), given={"ward": "Maternity", "sex": "M"})
+
+
+def test_a_sample_has_at_least_one_row(model):
+    with pytest.raises(InputError, match="at least 1"):
+        model.sample(0, rng=rng())
+
+
+def test_expected_errors_come_from_the_noise(model):
+    measured = model.error(("age",))
+    assert 0 < measured.l1 < 1
+    assert model.error(("age",)).count_interval_90 > 0
+    pairs = [m.clique for m in model.transcript if len(m.to_json().get("clique", ())) == 2]
+    assert model.error(pairs[0]).l1 > measured.l1 * 0.5
+    unmeasured = next(
+        (a, b)
+        for a in model.schema.domain().attributes
+        for b in model.schema.domain().attributes
+        if a < b and (a, b) not in pairs and (b, a) not in pairs
+    )
+    assert model.error(unmeasured).l1 is None
+    with pytest.raises(SchemaError):
+        model.error(("nothing",))
+
+
+def test_saving_and_loading_gives_the_same_model(model, tmp_path):
+    model.save(tmp_path / "model")
+    again = ps.Model.load(tmp_path / "model")
+    assert again.project(("ward", "sex")) == pytest.approx(model.project(("ward", "sex")))
+    assert again.sample(50, rng=rng()).equals(model.sample(50, rng=rng()))
+    assert again.guarantee == model.guarantee
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.json", "model.npz"}
+    with pytest.raises(OutputError, match="exists"):
+        model.save(tmp_path / "model")
+
+
+@pytest.mark.parametrize("damage", ["missing", "json", "npz", "format", "array"])
+def test_a_damaged_model_is_refused(model, tmp_path, damage):
+    folder = tmp_path / "model"
+    model.save(folder)
+    if damage == "missing":
+        (folder / "model.npz").unlink()
+    elif damage == "json":
+        (folder / "model.json").write_text((folder / "model.json").read_text()[:-40])
+    elif damage == "npz":
+        (folder / "model.npz").write_bytes(b"PK nonsense")
+    elif damage == "format":
+        (folder / "model.json").write_text((folder / "model.json").read_text().replace("privsynth-model/1", "other/9"))
+    else:
+        np.savez(folder / "model.npz", potentials=np.zeros(1))
+    with pytest.raises(InputError):
+        ps.Model.load(folder)
+
+
+def test_a_model_says_what_it_is_and_shows_no_record(model):
+    assert "epsilon=2" in repr(model)
+    assert "uncertified" in repr(model)
+    assert "SECRET" not in repr(model)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta"), [(0, 1e-6), (-1, 1e-6), (float("nan"), 1e-6), (1, 0), (1, 1), (None, 1e-6)]
+)
+def test_budgets_that_promise_nothing_are_refused(frame, schema, epsilon, delta):
+    with pytest.raises(MechanismError):
+        ps.fit(frame.head(50), schema, epsilon=epsilon, delta=delta)
+
+
+def test_one_row_and_integer_codes_can_be_fitted():
+    schema = ps.Schema.from_domain({"age": 85, "sex": 2})
+    model = ps.fit({"age": [84], "sex": [1]}, schema, epsilon=1, delta=1e-6)
+    sample = model.sample(20, rng=rng())
+    assert sample.num_rows == 20
+    assert max(sample["age"].to_pylist()) <= 84
+
+
+def test_what_the_schema_leaves_open_is_bought_and_charged(frame):
+    text = clinic.SCHEMA.replace(
+        'values = ["A & E", "<b>Bold</b>", "Surgery, general", "Maternity"]\nother = "A & E"', "buy = true"
+    )
+    text = text[: text.index("[[rules]]")].replace(
+        'lower = "0.00"\nupper = "5000.00"\nprecision', 'buy = "bounds"\nprecision'
+    )
+    schema = ps.Schema.loads(text)
+    assert {column.name for column in schema.unresolved} == {"ward", "charge"}
+    model = ps.fit(frame, schema, epsilon=4, delta=1e-6, generator="independent")
+    assert set(model.schema.column("ward").values) == {"A & E", "<b>Bold</b>", "Surgery, general", "Maternity"}
+    bought = [entry for entry in model.transcript if entry.to_json()["type"] == "purchase"]
+    assert [entry.column for entry in bought] == ["ward", "charge"]
+    assert sum(entry.event.rho for entry in model.transcript) <= model.guarantee.rho
+    assert model.guarantee.epsilon <= 4
+    assert model.sample(50, rng=rng())["charge"].max() <= 6000
