@@ -76,6 +76,21 @@ class Gower:
         rows = table.rows
         self._differs, self._differing = np.empty(rows, dtype=bool), np.empty(rows, dtype=np.uint8)
         self._part, self._total = np.empty(rows, dtype=np.int16), np.empty(rows, dtype=np.int16)
+        self._usual = {name: code for name in names if (code := _usual_code(self._codes[name])) is not None}
+        self._unusual = {name: self._codes[name] != self._usual[name] for name in self.nominal if name in self._usual}
+        self._off_usual = {
+            name: self._far(name, self._usual[name]).copy() for name in self.ordinal if name in self._usual
+        }
+        starts = range(0, len(self.nominal), _NOMINAL_BLOCK)
+        self._blocks = [self._block(self.nominal[start : start + _NOMINAL_BLOCK]) for start in starts]
+
+    def _block(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], npt.NDArray[np.uint8]]:
+        """Nominal columns, few enough to count in a byte, and in how many of them each row has an unusual value."""
+        unusual = np.zeros(self._table.rows, dtype=np.uint8)
+        for name in names:
+            if name in self._unusual:
+                unusual += self._unusual[name]
+        return names, unusual
 
     @staticmethod
     def _labels(records: Records, name: str) -> Int64s:
@@ -98,38 +113,60 @@ class Gower:
     def distances(self, points: Points, index: int) -> Int16s:
         """Distances from one point to every row of the table.
 
+        What a usual value adds is added beforehand, so that a column costs time only where the point's value is another one.
         Returns: an array of shape (rows,) that the next call overwrites.
         """
         self._total[:] = 0
-        for start in range(0, len(self.nominal), _NOMINAL_BLOCK):
-            self._differing[:] = 0
-            for name in self.nominal[start : start + _NOMINAL_BLOCK]:
-                np.not_equal(self._codes[name], points[name][index], out=self._differs)
-                np.add(self._differing, self._differs.view(np.uint8), out=self._differing)
+        for names, unusual in self._blocks:
+            np.copyto(self._differing, unusual)
+            for name in names:
+                self._count_differing(name, points[name][index])
             np.multiply(self._differing, np.int16(self.step), out=self._part)
             np.add(self._total, self._part, out=self._total)
         for name in self.ordinal:
-            np.add(self._total, self.part(name, points, index), out=self._total)
+            code = points[name][index]
+            usual = code == self._usual.get(name)
+            np.add(self._total, self._off_usual[name] if usual else self._far(name, code), out=self._total)
         return self._total
 
-    def part(self, name: str, points: Points, index: int) -> Int16s:
-        """What one column adds to the distances. Returns: an array of shape (rows,) that the next call overwrites."""
-        if name in self._unseen:
-            np.not_equal(self._codes[name], points[name][index], out=self._differs)
-            return np.multiply(self._differs, np.int16(self.step), out=self._part)
-        code = points[name][index]
+    def _count_differing(self, name: str, code: np.integer) -> None:
+        """Add up where a nominal column differs from a code, in place of where it differs from its usual one."""
+        if code == self._usual.get(name):
+            return
+        if name in self._usual:
+            np.subtract(self._differing, self._unusual[name].view(np.uint8), out=self._differing)
+        np.not_equal(self._codes[name], code, out=self._differs)
+        np.add(self._differing, self._differs.view(np.uint8), out=self._differing)
+
+    def _far(self, name: str, code: np.integer) -> Int16s:
+        """How far an ordered column lies from a code, in every row; overwritten by the next call."""
         np.subtract(self._codes[name], code, out=self._part)
         np.abs(self._part, out=self._part)
         if self._gaps[name] or code > self.step:
             np.minimum(self._part, np.int16(self.step), out=self._part)
         return self._part
 
+    def part(self, name: str, points: Points, index: int, rows: npt.NDArray[np.intp]) -> Int64s:
+        """What one column adds to the distances of these rows. Shapes: as `rows`."""
+        codes, code = self._codes[name][rows].astype(np.int64), int(points[name][index])
+        if name in self._unseen:
+            return np.where(codes == code, 0, self.step)
+        return np.minimum(np.abs(codes - code), self.step)
+
     def codes(self, name: str) -> npt.NDArray[np.integer]:
         """The table's own codes of one column."""
         return self._codes[name]
 
 
-def kth_smallest(distances: Int16s, k: int) -> int:
+def _usual_code(codes: npt.NDArray[np.integer]) -> np.integer | None:
+    """The code that more than half of the rows have, if there is one."""
+    if not len(codes):
+        return None
+    middle = np.partition(codes, len(codes) // 2)[len(codes) // 2]
+    return middle if 2 * int((codes == middle).sum()) > len(codes) else None
+
+
+def kth_smallest(distances: npt.NDArray[np.integer], k: int) -> int:
     """The k-th smallest distance, the smallest for k = 1, the largest where there are fewer than k."""
     k = min(k, len(distances))
     return int(distances.min() if k == 1 else np.partition(distances, k - 1)[k - 1])
