@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 from privsynth.errors import SchemaError
 
@@ -16,6 +16,7 @@ Clique: TypeAlias = tuple[str, ...]
 """Attribute names; order is significant for arrays (axis i is the i-th name)."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Domain:
     """Attributes and the number of levels of each.
