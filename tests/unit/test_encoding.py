@@ -211,7 +211,7 @@ GIVEN = [
 ]
 
 
-@pytest.mark.parametrize("given_", GIVEN, ids=str)
+@pytest.mark.parametrize("given_", GIVEN, ids=range(len(GIVEN)))
 def test_conditions_are_met_exactly(given_):
     allowed = evidence(SCHEMA, given_)
     assert list(allowed) == list(given_)

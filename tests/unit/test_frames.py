@@ -146,7 +146,16 @@ def test_a_folder_is_no_file(tmp_path):
         frames.column_names(tmp_path)
 
 
-@pytest.mark.parametrize("source", [7, object(), [1, 2], pl.DataFrame(DATA).lazy(), pd.Series([1])], ids=str)
+NOT_TABLES = {
+    "number": 7,
+    "object": object(),
+    "list": [1, 2],
+    "lazy": pl.DataFrame(DATA).lazy(),
+    "series": pd.Series([1]),
+}
+
+
+@pytest.mark.parametrize("source", NOT_TABLES.values(), ids=NOT_TABLES)
 def test_other_sources_are_refused(source):
     with pytest.raises(RecordsError, match="expected a path") as caught:
         frames.kind_of(source)
