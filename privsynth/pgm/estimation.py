@@ -27,7 +27,7 @@ _FISSION = 0.4
 _FISSION_SEED = 20_210_807
 """Public: the split of public tables needs no secret, and the same transcript must always give the same model."""
 
-_WORTH = 0.01
+_WORTH = 0.003
 """Of a cell's variance: fifty more steps that bring the counts nearer to the truth by less than this a cell are not made."""
 
 _START_SIGMAS = 0.1
@@ -120,7 +120,7 @@ class Problem:
         self.precision = np.concatenate([np.full(o.values.size, o.precision) for o in seen])
 
     def descend(self, start: CliqueVector, values: Array | None = None) -> Iterator[Fit]:
-        """The best fit so far, after every step of mirror descent; endless until steps vanish.
+        """The best fit so far, after every step of mirror descent, until steps change nothing any more.
 
         Source: mirror descent on the marginal polytope (McKenna, Sheldon, Miklau 2019, algorithm 1); step lengths of
             Barzilai, Borwein 1988 in the entropy's geometry (change of potentials times change of marginals), accepted
@@ -139,6 +139,8 @@ class Problem:
             found = self.oracle.marginals(trial, self.total)
             evaluations += 1
             moved = found.flat - mu.flat
+            if not moved.any():
+                return
             steeper, lower = self._slope(found, values)
             if not lower <= max(recent) + 1e-4 * float(slope @ moved):
                 step *= 0.3
@@ -146,7 +148,7 @@ class Problem:
                 length, curvature = float((trial.flat - theta.flat) @ moved), float(moved @ (steeper - slope))
                 theta, mu, slope, loss = trial, found, steeper, lower
                 recent.append(loss)
-                step = length / curvature if curvature > 0 and length > 0 else 2 * step
+                step = length / curvature if curvature > 0 and length > 0 else step
             if loss < best.loss:
                 best = Fit(potentials=theta, marginals=mu, loss=loss, evaluations=evaluations)
             yield Fit(potentials=best.potentials, marginals=best.marginals, loss=best.loss, evaluations=evaluations)
