@@ -5,6 +5,7 @@ Must never let an attack pass by breaking off, by lack of people, or by being to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -202,8 +203,8 @@ def _judged(trial: Trial, result: AttackResult, p_value: float, look: Look, term
         threat=f"{trial.attack.threat} (attacker has: {trial.attack.tier})",
         verdict=verdict,
         threshold=trial.limit,
-        detectable=statistics.detectable_excess(tried, alpha=look.alpha_pass),
-        ceiling=look.ceiling,
+        detectable=_rounded_up(statistics.detectable_excess(tried, alpha=look.alpha_pass)),
+        ceiling=None if look.ceiling is None else _rounded_up(look.ceiling),
         meaning=_meaning(verdict, trial, look, terms),
         figures={
             "attempts": result.attempts,
@@ -218,6 +219,11 @@ def _judged(trial: Trial, result: AttackResult, p_value: float, look: Look, term
             "adjusted p-value of no leak above the limit": p_value,
         },
     )
+
+
+def _rounded_up(rate: float) -> float:
+    """To a hundredth of a percentage point, so that a published number is never better than what was computed."""
+    return math.ceil(rate * 10_000) / 10_000
 
 
 def _meaning(verdict: Verdict, trial: Trial, look: Look, terms: ReleaseTerms) -> str:

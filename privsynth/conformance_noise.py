@@ -98,7 +98,7 @@ def _tests(
         p_value=scale_p_value(values),
         rejected="The noise does not have the claimed standard deviation.",
         kept=f"The noise has the claimed standard deviation; {100 * shortfall:.2g} % too little would have been seen.",
-        detectable=shortfall,
+        detectable=math.ceil(shortfall * 10_000) / 10_000,
     )
     yield Hypothesis(
         check="noise: shape",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from privsynth import auditing, conformance, fitting
+from privsynth import auditing, conformance, fitting, generators
 from privsynth.audit_plan import AuditPlan
 from privsynth.conformance_tables import Laboratory
 from privsynth.dataset import Dataset
@@ -72,6 +72,7 @@ def checked(
     generator: AbstractGenerator | None = None,
     *,
     unit: PrivacyUnit = PATIENT,
+    rho: Fraction = RHO,
     seed: int = 1,
     noise: AbstractNoiseSource | None = None,
     fit: conformance.Fit | None = None,
@@ -80,9 +81,9 @@ def checked(
     laboratory = Laboratory(DOMAIN, unit, columns=terms.columns, levels=terms.levels)
     rows = conformance.check(
         terms,
-        fit or conformance.fit_of(generator or Pairs(), unit, RHO),
+        fit or conformance.fit_of(generator or Pairs(), unit, rho),
         laboratory,
-        rho=RHO,
+        rho=rho,
         noise=noise or UnsafeSeededNoise(seed),
         rng=np.random.default_rng(seed),
     )
@@ -98,6 +99,12 @@ def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
     verdicts = checked(unit=unit)
     assert failing(verdicts) == set()
     assert len(verdicts) == 8
+
+
+@pytest.mark.parametrize("rho", [Fraction(1, 5000), RHO], ids=["hardly any budget", "budget"])
+@pytest.mark.parametrize("name", generators.NAMES)
+def test_every_generator_of_ours_passes(name: str, rho: Fraction) -> None:
+    assert failing(checked(generators.get(name, {}), rho=rho)) == set()
 
 
 def test_the_audit_s_own_entry_runs_it_on_the_plan_s_sizes() -> None:

@@ -123,7 +123,7 @@ def test_equal_rates_pass_and_say_what_would_have_been_seen(plan: AuditPlan) -> 
     row = rates(plan, 0.1, 0.1)
     assert row.verdict == "PASS"
     assert (row.threshold, row.ceiling, row.family) == (0.1, None, "release")
-    assert row.detectable == statistics.detectable_excess(200, alpha=0.0125)
+    assert row.detectable == pytest.approx(statistics.detectable_excess(200, alpha=0.0125) + 5e-5, abs=5e-5)
     assert row.meaning == (
         "The attack works less than 10 percentage points more often on people in the training data than on others "
         "(97.5 % confidence)."
@@ -147,7 +147,7 @@ def test_an_excess_at_the_limit_stays_open(plan: AuditPlan) -> None:
 def test_what_the_first_look_leaves_open_the_second_one_decides(plan: AuditPlan) -> None:
     row = rates(plan, 0.26, 0.20)
     assert (row.verdict, row.figures["attempts"]) == ("PASS", 3200)
-    assert row.detectable == statistics.detectable_excess(3200, alpha=0.0125)
+    assert row.detectable == pytest.approx(statistics.detectable_excess(3200, alpha=0.0125) + 5e-5, abs=5e-5)
     assert rates(plan, 0.26, 0.20, count=400).verdict == "INCONCLUSIVE"
 
 
@@ -203,7 +203,7 @@ def test_too_few_people_never_pass_but_may_fail(plan: AuditPlan) -> None:
 def test_an_excess_above_the_claim_s_ceiling_fails_below_the_limit(plan: AuditPlan) -> None:
     claim = Claim(epsilon=0.01, delta=1e-9, rho=1e-5, unit="person")
     row = rates(plan, 0.27, 0.20, claim=claim)
-    assert row.ceiling == pytest.approx(0.00224, abs=1e-5)
+    assert row.ceiling == 0.0023
     assert row.verdict == "FAIL"
     assert "the guarantee does not hold" in row.meaning
     assert rates(plan, 0.27, 0.20).verdict == "PASS"
