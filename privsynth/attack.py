@@ -146,6 +146,8 @@ class AbstractAttack(BaseModel, ABC):
         except _CRASHES as crash:
             # The message of a crash may quote a value of a record; its kind cannot.
             raise AuditError(f'attack "{self.name}" broke off ({type(crash).__name__}); this is no finding') from None
+        if not outcomes:
+            raise AuditError(f'attack "{self.name}" attacked nothing; this is no finding')
         return tuple(_count(self.name, outcome, order < members.rows) for outcome in outcomes)
 
 

@@ -45,7 +45,7 @@ class AttributeInference(AbstractAttack):
         right = np.zeros((len(secrets), view.targets.rows), dtype=bool)
         for index in range(view.targets.rows):
             if index % 500 == 0:
-                progress.report("audit: attribute inference", index, view.targets.rows)
+                progress.report("audit: attribute inference", 100 * index // view.targets.rows, 100)
             distance = gower.distances(points, index)
             # One column adds at most one step, so who is nearest without it is at most one step farther with it.
             near = np.flatnonzero(distance <= kth_smallest(distance, self.neighbours) + gower.step)

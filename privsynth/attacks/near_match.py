@@ -37,7 +37,7 @@ class NearMatch(AbstractAttack):
         for index in range(view.targets.rows):
             nearest[index] = gower.distances(points, index).min()
             if index % 500 == 0:
-                progress.report("audit: near match", index, view.targets.rows)
+                progress.report("audit: near match", 100 * index // view.targets.rows, 100)
         threshold = np.sort(nearest)[int(np.ceil(self.share * len(nearest))) - 1]
         attempted = np.ones(view.targets.rows, dtype=bool)
         return (Outcome(label="near match", success=nearest <= threshold, attempted=attempted, baseline=self.share),)

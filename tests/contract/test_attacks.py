@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from privsynth import attacks, statistics
+from privsynth import attacks, progress, statistics
 from privsynth.attack import AbstractAttack, AttackResult, Outcome, Target, Tier, View
 from privsynth.errors import AuditError, PolicyError
 from privsynth.private import Private
@@ -133,6 +133,17 @@ def test_one_column_and_one_row_are_handled(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", attacks.NAMES)
+def test_progress_says_nothing_of_how_many_people_there_are(name: str) -> None:
+    def steps(rows: int) -> set[tuple[str, int]]:
+        told: set[tuple[str, int]] = set()
+        with progress.listening(lambda stage, done, total: told.add((stage, total))):
+            attacked(name, world(make_schema(), 7, rows=rows))
+        return told
+
+    assert steps(120) == steps(131)
+
+
+@pytest.mark.parametrize("name", attacks.NAMES)
 def test_every_attack_says_what_it_threatens_and_what_it_needs(name: str) -> None:
     attack = attacks.get(name, {})
     assert attack.name == name
@@ -158,10 +169,13 @@ class Misbehaving(AbstractAttack):
     fails: int = 0
     crash: str = ""
     short: bool = False
+    idle: bool = False
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         if self.crash:
             raise KeyError(self.crash)
+        if self.idle:
+            return ()
         rows = view.targets.rows - int(self.short)
         attempted = np.arange(rows) >= self.fails
         return (Outcome(label="misbehaving", success=np.ones(rows, dtype=bool), attempted=attempted, baseline=0.0),)
@@ -186,6 +200,11 @@ def test_a_crash_is_an_error_without_the_value_that_caused_it() -> None:
 def test_an_attack_must_answer_for_every_target() -> None:
     with pytest.raises(AuditError, match="did not answer for every target"):
         Misbehaving(short=True).run(world(make_schema(), 5), rng=np.random.default_rng(0))
+
+
+def test_an_attack_that_attacked_nothing_is_no_pass() -> None:
+    with pytest.raises(AuditError, match="attacked nothing"):
+        Misbehaving(idle=True).run(world(make_schema(), 5), rng=np.random.default_rng(0))
 
 
 class Peeking(AbstractAttack):
