@@ -17,8 +17,8 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from privsynth import attacks, toml_file, validation
 from privsynth.attack import AbstractAttack
-from privsynth.binning import FROZEN
 from privsynth.errors import PolicyError
+from privsynth.schema.binning import FROZEN
 from privsynth.toml_file import TomlFile
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

@@ -12,11 +12,11 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.columns import BooleanColumn, CategoryColumn, LabelledColumn, ModelledColumn, TemporalColumn
 from privsynth.errors import SchemaError
-from privsynth.levels import Levels, levels
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING, granules, tick, ticks_per_day
+from privsynth.schema.columns import BooleanColumn, CategoryColumn, LabelledColumn, ModelledColumn, TemporalColumn
+from privsynth.schema.levels import Levels, levels
+from privsynth.schema.ticks import MISSING, granules, tick, ticks_per_day
 
 _PAIR = 2
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from privsynth.columns import (
+from privsynth.errors import SchemaError
+from privsynth.report.claims import Claims
+from privsynth.schema import Schema
+from privsynth.schema.columns import (
     BooleanColumn,
     CategoryColumn,
     Column,
@@ -19,9 +22,6 @@ from privsynth.columns import (
     NumberColumn,
     OrderedColumn,
 )
-from privsynth.errors import SchemaError
-from privsynth.report_claims import Claims
-from privsynth.schema import Schema
 
 Json: TypeAlias = dict[str, object]
 

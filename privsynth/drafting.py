@@ -13,9 +13,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth import codelists, frames, labels
+from privsynth import frames
 from privsynth.errors import RecordsError
 from privsynth.parsing import distinct_texts
+from privsynth.schema import codelists, labels
 
 _IDENTIFIER_NAME = re.compile(
     r"(^|_)(id|uuid|guid|nbr|number|no|mrn|ssn|key|email|e_mail|phone|fax|iban|name|first_name|last_name|surname|address)$"

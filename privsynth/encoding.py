@@ -15,11 +15,11 @@ from privsynth.conditions import Allowed
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import RecordsError, SchemaError
-from privsynth.levels import Levels, levels
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING, from_granules, granules, rebased
+from privsynth.schema.levels import Levels, levels
+from privsynth.schema.ticks import MISSING, from_granules, granules, rebased
 
 
 def domain(schema: Schema) -> Domain:

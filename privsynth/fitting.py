@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import final
 
 from privsynth import progress
-from privsynth.columns import CategoryColumn, IntegerColumn, NumberColumn
 from privsynth.encoding import encode
 from privsynth.errors import SchemaError
 from privsynth.generator import AbstractGenerator
@@ -23,6 +22,7 @@ from privsynth.privacy.unit import PrivacyUnit, bound_contributions, hold_out
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
+from privsynth.schema.columns import CategoryColumn, IntegerColumn, NumberColumn
 
 
 @final

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth.errors import InputError, OutputError, RecordsError
-from privsynth.labels import FORMULA_SIGNS
+from privsynth.schema.labels import FORMULA_SIGNS
 
 if TYPE_CHECKING:
     import narwhals as nw

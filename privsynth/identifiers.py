@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from privsynth.checksums import iban_remainder, luhn
-from privsynth.columns import IdentifierColumn
 from privsynth.detectors import DETECTORS, hits
 from privsynth.errors import SchemaError
 from privsynth.schema import Schema
+from privsynth.schema.columns import IdentifierColumn
 
 FAKERS = ("name", "first_name", "last_name", "company")
 """Providers of Faker that may be used: words that name nobody in particular. Its numbers may be somebody's."""

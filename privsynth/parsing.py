@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privsynth import codelists
-from privsynth.columns import (
+from privsynth.errors import RecordsError
+from privsynth.schema import codelists
+from privsynth.schema.columns import (
     SECONDS,
     BooleanColumn,
     CategoryColumn,
@@ -28,10 +29,9 @@ from privsynth.columns import (
     NumericColumn,
     TemporalColumn,
 )
-from privsynth.errors import RecordsError
-from privsynth.labels import FORMULA_SIGNS, MAX_LABEL_LENGTH
-from privsynth.levels import granule_bounds
-from privsynth.ticks import MISSING, from_granules, granules, text
+from privsynth.schema.labels import FORMULA_SIGNS, MAX_LABEL_LENGTH
+from privsynth.schema.levels import granule_bounds
+from privsynth.schema.ticks import MISSING, from_granules, granules, text
 
 OutOfDomain: TypeAlias = Literal["refuse", "clamp", "other"]
 """What happens to a value outside its column's domain.

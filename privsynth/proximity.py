@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.columns import BooleanColumn, CategoryColumn
 from privsynth.errors import AuditError
 from privsynth.records import MISSING, Records
+from privsynth.schema.columns import BooleanColumn, CategoryColumn
 
 Int16s = npt.NDArray[np.int16]
 Int64s = npt.NDArray[np.int64]

@@ -25,7 +25,7 @@ from privsynth.privacy.curator import make_curator
 from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
-from privsynth.release_terms import Terms, terms
+from privsynth.releasing.terms import Terms, terms
 from privsynth.schema import Schema
 
 _REHEARSED_ROWS = 200_000

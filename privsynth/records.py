@@ -14,7 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from privsynth import frames
-from privsynth.columns import (
+from privsynth.errors import RecordsError, SchemaError
+from privsynth.parsing import OutOfDomain, distinct_texts, domain_rule, parse_column
+from privsynth.private import Private
+from privsynth.schema import Schema
+from privsynth.schema.columns import (
     SECONDS,
     BooleanColumn,
     CategoryColumn,
@@ -26,12 +30,8 @@ from privsynth.columns import (
     NumberColumn,
     TextColumn,
 )
-from privsynth.errors import RecordsError, SchemaError
-from privsynth.levels import granule_bounds
-from privsynth.parsing import OutOfDomain, distinct_texts, domain_rule, parse_column
-from privsynth.private import Private
-from privsynth.schema import Schema
-from privsynth.ticks import MISSING, rebased
+from privsynth.schema.levels import granule_bounds
+from privsynth.schema.ticks import MISSING, rebased
 
 __all__ = ["MISSING", "OutOfDomain", "Records", "read", "read_public", "to_arrow"]
 

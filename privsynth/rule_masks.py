@@ -14,10 +14,10 @@ from typing import Final, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.columns import SECONDS, DateColumn, ModelledColumn, NumericColumn, TemporalColumn
-from privsynth.rule import CombinationRule, Comparison, Condition, ImplicationRule, OrderRule, Rule, SumRule
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING, tick
+from privsynth.schema.columns import SECONDS, DateColumn, ModelledColumn, NumericColumn, TemporalColumn
+from privsynth.schema.rule import CombinationRule, Comparison, Condition, ImplicationRule, OrderRule, Rule, SumRule
+from privsynth.schema.ticks import MISSING, tick
 
 Ticks: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]

@@ -13,12 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import conditions
-from privsynth.columns import TemporalColumn
 from privsynth.encoding import offsets
 from privsynth.errors import FitError
-from privsynth.levels import granule_bounds, levels
 from privsynth.records import Records
-from privsynth.rule import CombinationRule, ImplicationRule, OrderRule, Rule, SumRule
 from privsynth.rule_masks import (
     FAR,
     MIRRORED,
@@ -33,7 +30,10 @@ from privsynth.rule_masks import (
     right_side,
 )
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING, from_granules, granules, rebased
+from privsynth.schema.columns import TemporalColumn
+from privsynth.schema.levels import granule_bounds, levels
+from privsynth.schema.rule import CombinationRule, ImplicationRule, OrderRule, Rule, SumRule
+from privsynth.schema.ticks import MISSING, from_granules, granules, rebased
 
 _ROUNDS = 6
 """Repairing one rule may break another; after so many rounds a row that is still broken is replaced."""

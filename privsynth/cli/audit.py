@@ -31,9 +31,10 @@ def audit(
     ] = None,
 ) -> None:
     """Attack a synthetic table and say PASS, FAIL or INCONCLUSIVE, with the leak that would have been seen."""
-    from privsynth import api, release_files
+    from privsynth import api
     from privsynth.errors import AuditFailed
-    from privsynth.workspace import write_durably
+    from privsynth.releasing import files as release_files
+    from privsynth.releasing.workspace import write_durably
 
     console: Console = context.obj
     with console.progress():

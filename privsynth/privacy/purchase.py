@@ -15,7 +15,6 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.columns import CategoryColumn, IntegerColumn, NumberColumn
 from privsynth.errors import BudgetExceeded, MechanismError
 from privsynth.measurement import Event, Purchase
 from privsynth.privacy import mechanism
@@ -23,6 +22,7 @@ from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit, require_same_unit
 from privsynth.private import Private
 from privsynth.records import MISSING, Records
+from privsynth.schema.columns import CategoryColumn, IntegerColumn, NumberColumn
 
 _MAGNITUDES = 50  # the schema admits at most 2^50 steps from zero
 _FINE_CELLS = 512

@@ -8,13 +8,13 @@ import pytest
 from privsynth.cli import run
 from tests import clinic
 
-SECRET = "UNMISTAKABLE-4711"
+PLANTED = "UNMISTAKABLE-4711"
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
-    clinic.write(folder, table=clinic.rows(secret=SECRET))
+    clinic.write(folder, table=clinic.rows(secret=PLANTED))
     assert run(["--quiet", "keys", "new", str(folder / "key.pem"), "--trust", str(folder / "trust.toml")]) == 0
     return folder
 
@@ -81,7 +81,7 @@ def test_draft_holds_names_and_no_values(place, capsys):
     assert run(["draft", str(place / "clinic.csv")]) == 0
     shown = capsys.readouterr().out
     assert "[columns.ward]" in shown
-    for value in (SECRET, "Maternity", "5000"):
+    for value in (PLANTED, "Maternity", "5000"):
         assert value not in shown
 
 
@@ -102,7 +102,7 @@ def test_audit_of_an_honest_table_passes_and_of_a_copy_fails(place, released, ca
     assert "FAIL" in capsys.readouterr().out
     assert json.loads((out / "refusal.json").read_text())["decision"] == "REFUSED"
     assert json.loads(internal.read_text())["verdict"] == "FAIL"
-    assert SECRET not in (out / "refusal.html").read_text()
+    assert PLANTED not in (out / "refusal.html").read_text()
     assert run(["--quiet", "audit", "--synthetic", str(released / "data.csv"), *shared]) == 0
     assert "PASS" in capsys.readouterr().out
 
@@ -130,17 +130,17 @@ def test_bad_arguments_have_their_exit_code_and_a_message(arguments, code, capsy
 
 
 CELLS = {
-    "age": [SECRET, "987654321", "nan", "inf", "-1", "12.5"],
-    "charge": [SECRET, "987654321.99", "NaN", "1e999"],
-    "ward": [SECRET, "=cmd()", "\u202eevil"],
-    "readmitted": [SECRET, "maybe"],
-    "sex": [SECRET],
+    "age": [PLANTED, "987654321", "nan", "inf", "-1", "12.5"],
+    "charge": [PLANTED, "987654321.99", "NaN", "1e999"],
+    "ward": [PLANTED, "=cmd()", "\u202eevil"],
+    "readmitted": [PLANTED, "maybe"],
+    "sex": [PLANTED],
 }
 
 
 @pytest.mark.parametrize(("column", "cell"), [(column, cell) for column, cells in CELLS.items() for cell in cells])
 def test_a_bad_cell_is_refused_by_column_and_never_shown(place, tmp_path, capsys, column, cell):
-    table = clinic.rows(patients=40, secret=SECRET)
+    table = clinic.rows(patients=40, secret=PLANTED)
     table[7][clinic.HEADER.index(column)] = cell
     policy = clinic.POLICY.replace("[audit]", '[records]\nout_of_domain = "refuse"\n[audit]')
     clinic.write(tmp_path, table=table, policy=policy)
@@ -148,7 +148,7 @@ def test_a_bad_cell_is_refused_by_column_and_never_shown(place, tmp_path, capsys
     assert run(arguments) == 2
     shown = capsys.readouterr()
     assert f'"{column}"' in shown.err
-    for private in (SECRET, "987654321", "cmd()", "evil", "maybe"):
+    for private in (PLANTED, "987654321", "cmd()", "evil", "maybe"):
         assert private not in shown.out + shown.err
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.internal").exists()
@@ -157,8 +157,8 @@ def test_a_bad_cell_is_refused_by_column_and_never_shown(place, tmp_path, capsys
 def test_an_unexpected_failure_shows_its_place_and_not_its_text(monkeypatch, capsys, place):
     from privsynth import drafting
 
-    monkeypatch.setattr(drafting, "draft", lambda _: (_ for _ in ()).throw(KeyError(SECRET)))
+    monkeypatch.setattr(drafting, "draft", lambda _: (_ for _ in ()).throw(KeyError(PLANTED)))
     assert run(["draft", str(place / "clinic.csv")]) == 1
     shown = capsys.readouterr().err
     assert "KeyError" in shown
-    assert SECRET not in shown
+    assert PLANTED not in shown

@@ -15,7 +15,7 @@ from privsynth.private import Private
 from privsynth.records import Records, read_public
 from privsynth.rules import meets
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING
+from privsynth.schema.ticks import MISSING
 
 SCHEMA = Schema.loads(
     """

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from privsynth import checksums, identifiers
-from privsynth.columns import IdentifierColumn
 from privsynth.detectors import DETECTORS, caught, find
 from privsynth.errors import SchemaError
 from privsynth.identifiers import RANGES, regenerate, regenerate_all
 from privsynth.schema import Schema
+from privsynth.schema.columns import IdentifierColumn
 
 
 def registered_iban(text):

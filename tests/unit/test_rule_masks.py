@@ -11,7 +11,7 @@ from privsynth.encoding import decode
 from privsynth.records import Records, read_public
 from privsynth.rules import check
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING
+from privsynth.schema.ticks import MISSING
 
 COLUMNS, *RULES = Path(__file__).with_name("stays_with_rules.toml").read_text(encoding="utf-8").split("[[rules]]")
 

@@ -14,7 +14,7 @@ from privsynth.errors import FitError
 from privsynth.records import Records, read_public
 from privsynth.rules import check, repair
 from privsynth.schema import Schema
-from privsynth.ticks import MISSING
+from privsynth.schema.ticks import MISSING
 
 COLUMNS, *RULES = Path(__file__).with_name("stays_with_rules.toml").read_text(encoding="utf-8").split("[[rules]]")
 

@@ -1,0 +1,113 @@
+"""Policies in words: what one allows, and what another tightens, loosens or changes against it.
+
+Must never call two policies the same when a term differs.
+"""
+
+from __future__ import annotations
+
+from privsynth.errors import MechanismError
+from privsynth.policy.files import compare, flat
+from privsynth.policy.orders import Change, decimal_text, words
+from privsynth.policy.terms import Terms
+from privsynth.privacy.accounting import Cap, Cost, rho_for
+
+
+def diff(first: Terms, second: Terms) -> list[str]:
+    """One line for each term in which the second policy differs from the first, loosened ones first."""
+    before, after = flat(first), flat(second)
+    lines: dict[Change, list[str]] = {Change.LOOSENED: [], Change.TIGHTENED: [], Change.CHANGED: []}
+    for path, old in before.items():
+        change = compare(path, old, after[path])
+        if change is not Change.SAME:
+            lines[change].append(f"{change.value}: {'.'.join(path)} from {words(old)} to {words(after[path])}")
+    return [line for group in lines.values() for line in group]
+
+
+def describe(terms: Terms) -> str:
+    """What a policy allows, in plain sentences, one a line."""
+    return "\n".join(
+        (
+            f'Policy "{terms.policy.name}", version {terms.policy.version}: {terms.policy.description}',
+            f"It may be used until {terms.policy.expires}.",
+            _population(terms),
+            *_budget(terms),
+            _records(terms),
+            _deidentification(terms),
+            f"Counts of real people from 1 to {terms.published.min_cell - 1} are published nowhere."
+            if terms.published.min_cell > 1
+            else "Counts of real people may be published whatever their size.",
+            _audit(terms),
+            f"It is for {_AUDIENCES[terms.recipients.klass]}. Agreement: {terms.recipients.contract}",
+            f"A certificate holds for {terms.certificate.valid_days} days.",
+            *(
+                f"{said.by} attests {rule} since {said.on} ({said.document})."
+                for rule, said in terms.attestations.items()
+            ),
+        )
+    )
+
+
+_AUDIENCES = {
+    "public": "anybody",
+    "partner": "a named partner under an agreement",
+    "internal": "people inside the institution",
+}
+
+
+def _population(terms: Terms) -> str:
+    if terms.population is None:
+        return "No population is declared yet, so nothing can be released under it as it stands."
+    return f'The account of "{terms.population.id}" pays, publicly at most {terms.population.public_size} people.'
+
+
+def _budget(terms: Terms) -> tuple[str, str]:
+    budget, unit = terms.budget, terms.unit
+    rows = "one row" if unit.max_rows == 1 else f"{unit.max_rows} rows"
+    return (
+        f"One {unit.name} is protected as a whole, with at most {rows} of theirs used: whether a {unit.name} is in the table "
+        "or not changes hardly anything.",
+        f"One release may spend epsilon {decimal_text(budget.release_epsilon)} (delta {decimal_text(budget.release_delta)}); "
+        f"all releases about the population together, for ever, {decimal_text(budget.lifetime_epsilon)} "
+        f"(delta {decimal_text(budget.lifetime_delta)}). That is room for {_room(terms)}.",
+    )
+
+
+def _room(terms: Terms) -> str:
+    """How many full releases fit under the cap for life, by the ledger's own accounting."""
+    try:
+        cap = Cap.of(terms.budget.lifetime_epsilon, terms.budget.lifetime_delta)
+        cost = Cost.of(rho_for(terms.budget.release_epsilon, terms.budget.release_delta))
+    except MechanismError:
+        return "no release, because the budget is too small to be spent"
+    releases = cap.nano_rdp // cost.nano_rdp[cap.order_index]
+    return "no full release" if releases == 0 else "one full release" if releases == 1 else f"{releases} full releases"
+
+
+def _records(terms: Terms) -> str:
+    outside = {
+        "refuse": "a value outside the declared domain stops the release",
+        "other": "a value outside the declared domain becomes the schema's other label or missing",
+        "clamp": "a value outside the declared domain becomes the nearest declared one",
+    }[terms.records.out_of_domain]
+    rows = "as many rows as noisy counts suggest" if terms.records.rows == "estimate" else f"{terms.records.rows} rows"
+    generators = f"{', '.join(terms.generators.allow)} ({terms.generators.default} where none is named)"
+    return f"Generators: {generators}. {rows.capitalize()} are released; {outside}."
+
+
+def _deidentification(terms: Terms) -> str:
+    always = (
+        "Detectors look for cards, social security numbers, e-mail addresses and other identifiers in what is released"
+    )
+    if terms.deidentification.profile == "none":
+        return f"{always}; no de-identification profile is asked for."
+    return f"{always}; the rules of HIPAA Safe Harbor, 45 CFR 164.514(b)(2), are checked or attested one by one."
+
+
+def _audit(terms: Terms) -> str:
+    share = decimal_text(terms.audit.holdout * 100)
+    against = {
+        "holdout": f"{share} % of the people are held out of the fit, to attack with and without",
+        "half-copy": "a copy fitted on half of the people is attacked, the other half being the control",
+    }[terms.audit.control]
+    tries = "one attempt" if terms.audit.attempts == 1 else f"{terms.audit.attempts} attempts"
+    return f'A release must pass the audit plan "{terms.audit.plan}" ({against}), in {tries}.'

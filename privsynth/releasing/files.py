@@ -1,0 +1,78 @@
+"""The files of a release, and those of a refusal.
+
+Must never write data or a certificate into a refusal, nor a file into a release that its certificate does not name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from privsynth import dictionary, frames, report
+from privsynth.certificate import envelope, statement, verify_script
+from privsynth.certificate.keys import Signer
+from privsynth.findings import Findings
+from privsynth.model import Sample
+from privsynth.releasing.statement import ReleaseFacts, predicate
+from privsynth.releasing.workspace import Workspace, write_durably
+
+CERTIFICATE: Final = "certificate.json"
+
+
+def reasons(findings: Findings) -> list[str]:
+    """Why the findings do not let a table go, from their public part."""
+    return [f"{row.check}: {row.verdict}. {row.meaning}" for row in findings.rows if row.verdict != "PASS"]
+
+
+def write_refusal(folder: Path, why: list[str], findings: Findings, what: str) -> None:
+    """Write `refusal.json` and `refusal.html`: the reasons and the public part of the findings, no data, no certificate."""
+    workspace = Workspace(folder)
+    workspace.require_free()
+    folder.mkdir(mode=0o755)
+    document = {"decision": "REFUSED", "what": what, "reasons": why, "audit": findings.public()}
+    write_durably(folder / "refusal.json", json.dumps(document, indent=2).encode())
+    page = report.render_refusal(reasons=why, findings=findings.public(), what=what)
+    write_durably(folder / "refusal.html", page.encode())
+
+
+def write_candidate(
+    facts: ReleaseFacts, findings: Findings, sample: Sample, workspace: Workspace, signer: Signer
+) -> bytes:
+    """Write every file of the release, then sign their digests; an unfinished candidate is cleared first.
+
+    Returns: the certificate's bytes. A certificate that an earlier attempt finished is kept, so that there is never a second.
+    """
+    finished = workspace.candidate / CERTIFICATE
+    if finished.exists():
+        return finished.read_bytes()
+    workspace.clear_candidate()
+    says = predicate(facts, findings, datetime.now(UTC))
+    files = {
+        "data.csv": frames.csv_bytes(sample.table),
+        "data.parquet": frames.parquet_bytes(sample.table),
+        "measurements.json": json.dumps([entry.to_json() for entry in facts.transcript]).encode(),
+        "schema.json": json.dumps(facts.schema.to_json(), indent=2, ensure_ascii=False).encode(),
+        "report.html": report.render(
+            predicate=says, schema=facts.schema, transcript=facts.transcript, released=sample.records
+        ).encode(),
+        "verify.sh": verify_script.TEXT.encode(),
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files["dictionary.json"] = json.dumps(
+        dictionary.describe(facts.schema, digests, says), indent=2, ensure_ascii=False
+    ).encode()
+    digests["dictionary.json"] = hashlib.sha256(files["dictionary.json"]).hexdigest()
+    for name, content in files.items():
+        workspace.write_candidate(name, content)
+    signed = envelope.sign(statement.Statement(subjects=digests, predicate=says).to_bytes(), signer)
+    workspace.write_candidate(CERTIFICATE, signed)
+    return signed
+
+
+def signed_predicate(certificate: Path) -> Mapping[str, Any]:
+    """What a certificate says."""
+    return statement.Statement.from_bytes(envelope.payload(certificate.read_bytes())).predicate

@@ -1,0 +1,299 @@
+"""The path, one step a line: read, encode, measure, fit, sample, decode, audit, certify.
+
+Must never spend before everything public has been checked, never sign what did not pass, and never publish in pieces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+import numpy as np
+
+from privsynth import auditing, progress, records
+from privsynth.certificate.keys import Signer
+from privsynth.certificate.verify import require_files
+from privsynth.errors import AuditFailed, PolicyRefusal, RefusedError
+from privsynth.findings import Claim, Findings
+from privsynth.fitting import measure, split
+from privsynth.measurement import Transcript
+from privsynth.model import Model, Sample
+from privsynth.policy import Policy
+from privsynth.policy.check_result import CheckResult
+from privsynth.privacy.accounting import Cap
+from privsynth.privacy.guarantee import Guarantee
+from privsynth.privacy.ledger import AbstractLedger, LedgerHead, Reservation
+from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.private import Private
+from privsynth.records import Records
+from privsynth.releasing.files import CERTIFICATE, reasons, signed_predicate, write_candidate, write_refusal
+from privsynth.releasing.statement import ReleaseFacts, rehearse
+from privsynth.releasing.terms import Terms, terms
+from privsynth.releasing.workspace import Seeds, Workspace
+from privsynth.schema import Schema
+
+_T = TypeVar("_T")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A published release: its folder and what its certificate says."""
+
+    folder: Path
+    predicate: Mapping[str, Any]
+
+
+def release(
+    source: object,
+    *,
+    schema: Schema,
+    policy: Policy,
+    signer: Signer,
+    out: str | Path,
+    ledger: AbstractLedger,
+    generator: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    noise: AbstractNoiseSource | None = None,
+) -> Release:
+    """Turn a private table into a signed release, or refuse with reasons.
+
+    Privacy: spends the policy's release budget from the population's account, in full, from the moment noise may be drawn;
+        run again with the same `out` after a crash, it goes on from the measurements at no further cost.
+    Raises: InputError before anything is spent; RefusedError when the policy or ledger refuses; AuditFailed when the
+        attacks succeed or cannot tell: the budget is forfeited, and `<out>.refused/` holds the reasons and no data.
+    """
+    source_of_noise = noise or SystemNoise()
+    if type(source_of_noise) is not SystemNoise:
+        raise PolicyRefusal(
+            f'noise from the source "{source_of_noise.name}" can be replayed; such a release is never signed'
+        )
+    agreed = terms(schema, policy, generator=generator, settings=settings)
+    rehearse(agreed, source_of_noise.name)
+    workspace = Workspace(Path(out))
+    workspace.require_free()
+    table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))
+    seeds, reservation = _reserve(agreed, workspace, ledger, source_of_noise)
+    if reservation.state == "committed":
+        return _published(workspace)
+    fitted_on, held_out = split(
+        table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
+    )
+    completed, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
+    model = _step("fit", lambda: _model(agreed, completed, transcript))
+    sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
+    checks = agreed.checks + policy.check_release(completed, sample.table)
+    findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, source_of_noise)
+    facts = _facts(agreed, model, sample, reservation, ledger, checks, source_of_noise.name)
+    workspace.write("findings.json", json.dumps(findings.internal()).encode())
+    _require_passed(findings, checks, facts, workspace, ledger, reservation)
+    signed = _step("certify", lambda: write_candidate(facts, findings, sample, workspace, signer))
+    ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
+    return _published(workspace)
+
+
+def _published(workspace: Workspace) -> Release:
+    """Give the certified candidate its final name, once more checked file by file.
+
+    Raises: SubjectMismatch when the candidate is not what was signed any more.
+    """
+    require_files(workspace.candidate)
+    workspace.publish()
+    return Release(folder=workspace.out, predicate=signed_predicate(workspace.out / CERTIFICATE))
+
+
+def _step(name: str, work: Callable[[], _T]) -> _T:
+    progress.report(name, 0, 1)
+    done = work()
+    progress.report(name, 1, 1)
+    return done
+
+
+def _generator(seed: bytes) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(seed, "big"))
+
+
+def _reserve(
+    agreed: Terms, workspace: Workspace, ledger: AbstractLedger, noise: AbstractNoiseSource
+) -> tuple[Seeds, Reservation]:
+    """Open the account, set the cost aside, and record keys and release id; or pick up an earlier attempt in this place.
+
+    Raises: BudgetExceeded or PolicyRefusal from the ledger; RefusedError when the earlier attempt cannot go on.
+    """
+    population, budget = agreed.policy.require_population(), agreed.policy.budget
+    unit = f"{agreed.fit.unit.name} ({agreed.fit.unit.relation.value})"
+    earlier = workspace.state()
+    if earlier is None:
+        release_id, seeds = noise.key()[:16].hex(), Seeds(bound=noise.key(), holdout=noise.key(), sample=noise.key())
+    else:
+        release_id, digest, seeds = earlier
+        if digest != agreed.digest:
+            raise RefusedError(
+                f"{workspace.folder} belongs to a release with another policy, schema, plan or generator; choose a new --out"
+            )
+    ledger.open_account(population.id, unit=unit, cap=Cap.of(budget.lifetime_epsilon, budget.lifetime_delta))
+    reservation = ledger.reserve(
+        population.id,
+        cost=agreed.cost,
+        release_id=release_id,
+        plan_digest=agreed.digest,
+        attempts_allowed=agreed.policy.audit.attempts,
+    )
+    if reservation.state in {"forfeited", "voided"}:
+        raise RefusedError(f"the release in {workspace.folder} was ended ({reservation.reason}); choose a new --out")
+    if earlier is None:
+        workspace.start(release_id, agreed.digest, seeds)
+    return seeds, reservation
+
+
+def _measured(
+    fitted_on: Private[Records],
+    agreed: Terms,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    reservation: Reservation,
+    noise: AbstractNoiseSource,
+) -> tuple[Schema, Transcript]:
+    """Charge, then draw, then make the answers durable; after a crash, go on from them or forfeit.
+
+    Privacy: `begin` is durable before the first draw. Answers that were lost in a crash are never drawn again under the
+        same charge: the attempt is forfeited.
+    """
+    if reservation.state == "begun":
+        kept = workspace.measurements()
+        if kept is None:
+            ledger.forfeit(reservation, reason="cut off before its measurements were safe")
+            raise RefusedError(
+                "an earlier attempt was cut off while it measured: its budget is spent and its answers are lost. Choose a "
+                "new --out to try again with fresh budget"
+            )
+        return kept
+    ledger.begin(reservation)
+    found = _step("measure", lambda: measure(fitted_on, agreed.fit, noise))
+    workspace.save_measurements(*found)
+    return found
+
+
+def _model(agreed: Terms, schema: Schema, transcript: Transcript) -> Model:
+    return Model(
+        schema=schema,
+        distribution=agreed.fit.generator.estimate(schema.domain(), transcript),
+        transcript=transcript,
+        guarantee=Guarantee.for_budget(agreed.fit.budget, agreed.fit.unit, transcript),
+        generator=agreed.generator,
+        settings=agreed.settings,
+    )
+
+
+def _rows(agreed: Terms, model: Model) -> int:
+    """The declared number of rows, or the noisy estimate for the whole table, held-out units included."""
+    declared = agreed.policy.records.rows
+    if isinstance(declared, int):
+        return declared
+    return max(1, round(model.distribution.total / (1 - float(agreed.policy.audit.holdout))))
+
+
+def _audited(
+    agreed: Terms,
+    model: Model,
+    sample: Sample,
+    fitted_on: Private[Records],
+    held_out: Private[Records],
+    seeds: Seeds,
+    noise: AbstractNoiseSource,
+) -> Findings:
+    """Check the generator's conformance on public tables and attack the release with the held-out units as control.
+
+    Where the policy leaves no units to spare (`control = "half-copy"`), a copy fitted on one half is attacked instead.
+    """
+    rng = _generator(seeds.sample + b"audit")
+    budget, unit = agreed.fit.budget, agreed.fit.unit
+    rho = budget.rho - budget.purchase_rho
+    conformance = auditing.conformance(
+        agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, noise=noise, rng=rng
+    )
+    attacked = sample
+    if agreed.policy.audit.control == "half-copy":
+        fitted_on, held_out = split(fitted_on, unit, 0.5, bound_key=seeds.bound, holdout_key=seeds.sample)
+        copy = _model(agreed, *measure(fitted_on, agreed.fit, noise))
+        attacked = copy.draw(sample.records.rows, rng=rng)
+    claim = Claim(
+        epsilon=model.guarantee.epsilon,
+        delta=float(model.guarantee.delta),
+        rho=float(model.guarantee.rho),
+        unit=unit.name,
+    )
+    risk = auditing.run(
+        agreed.plan,
+        schema=model.schema,
+        synthetic=attacked.records,
+        members=fitted_on,
+        controls=held_out,
+        claim=claim,
+        rng=rng,
+    )
+    return conformance.together_with(risk)
+
+
+def _begun(ledger: AbstractLedger, reservation: Reservation) -> tuple[LedgerHead, int]:
+    """Where the ledger stood when this release was begun, and which attempt at its terms it is."""
+    known = ledger.find(reservation.release_id)
+    if known is None or known.begun is None:
+        raise RefusedError("the ledger does not know that this release was begun; was the ledger exchanged meanwhile?")
+    return known.begun, known.attempt
+
+
+def _facts(
+    agreed: Terms,
+    model: Model,
+    sample: Sample,
+    reservation: Reservation,
+    ledger: AbstractLedger,
+    checks: tuple[CheckResult, ...],
+    noise: str,
+) -> ReleaseFacts:
+    head, attempt = _begun(ledger, reservation)
+    return ReleaseFacts(
+        release_id=reservation.release_id,
+        policy=agreed.policy,
+        schema=model.schema,
+        guarantee=model.guarantee,
+        noise=noise,
+        transcript=model.transcript,
+        generator=agreed.generator,
+        settings=agreed.settings,
+        rows=sample.records.rows,
+        balance=ledger.balance(reservation.population),
+        head=head,
+        checks=checks,
+        plan_name=agreed.plan.name,
+        plan_digest=agreed.plan.digest,
+        repaired=sample.repaired,
+        attempts_used=attempt,
+    )
+
+
+def _require_passed(
+    findings: Findings,
+    checks: tuple[CheckResult, ...],
+    facts: ReleaseFacts,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    reservation: Reservation,
+) -> None:
+    """Refuse, with reasons and without data, unless every check passed and the audit's verdict is PASS."""
+    why = [f"{check.rule}: {check.detail}" for check in checks if check.result == "fail"] + reasons(findings)
+    if not why and findings.verdict == "PASS":
+        return
+    ledger.forfeit(
+        reservation, reason="the audit's verdict was not PASS" if findings.verdict != "PASS" else "a check failed"
+    )
+    write_refusal(workspace.out.with_name(workspace.out.name + ".refused"), why, findings, facts.schema.table.name)
+    raise AuditFailed(
+        f"refused: {findings.verdict}. The budget of this attempt is spent. Reasons are in {workspace.out}.refused/"
+    )

@@ -1,0 +1,5 @@
+"""The pages of a release: a report from public numbers alone, and a refusal without data."""
+
+from privsynth.report.page import SECTIONS, gather, render, render_refusal
+
+__all__ = ["SECTIONS", "gather", "render", "render_refusal"]

@@ -1,0 +1,255 @@
+"""The path from a private table to a published folder: what it makes, what it refuses, and that a refusal costs nothing."""
+
+import hashlib
+import json
+import stat
+
+import pytest
+
+from privsynth import api, releasing
+from privsynth.certificate import envelope, keys
+from privsynth.certificate.keys import Signer
+from privsynth.errors import (
+    AuditFailed,
+    BudgetExceeded,
+    CertificateError,
+    OutputError,
+    PolicyRefusal,
+    RecordsError,
+    RefusedError,
+)
+from privsynth.policy import Policy
+from privsynth.privacy.ledgers.memory import MemoryLedger
+from privsynth.privacy.noise import UnsafeSeededNoise
+from privsynth.releasing import terms as release_terms
+from privsynth.schema import Schema
+from tests import clinic
+
+FILES = {
+    "certificate.json",
+    "data.csv",
+    "data.parquet",
+    "dictionary.json",
+    "measurements.json",
+    "report.html",
+    "schema.json",
+    "verify.sh",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clinic")
+    table, schema, policy = clinic.write(folder)
+    keys.new(folder / "key.pem", folder / "trust.toml", "machine")
+    return {"folder": folder, "table": table, "schema": Schema.load(schema), "policy": Policy.load(policy)}
+
+
+@pytest.fixture
+def make(place, tmp_path):
+    """Release into a fresh folder from a fresh ledger; arguments replace the defaults."""
+
+    def run(**changes):
+        source = changes.pop("source", place["table"])
+        arguments = {
+            "schema": place["schema"],
+            "policy": place["policy"],
+            "signer": Signer.load(place["folder"] / "key.pem"),
+            "out": tmp_path / "release",
+            "ledger": MemoryLedger(),
+        }
+        return releasing.release(source, **(arguments | changes))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(place, tmp_path_factory):
+    ledger = MemoryLedger()
+    out = tmp_path_factory.mktemp("made") / "release"
+    release = releasing.release(
+        place["table"],
+        schema=place["schema"],
+        policy=place["policy"],
+        signer=Signer.load(place["folder"] / "key.pem"),
+        out=out,
+        ledger=ledger,
+    )
+    return release, ledger
+
+
+def test_the_release_holds_every_file_and_verifies(made, place):
+    release, _ = made
+    assert {path.name for path in release.folder.iterdir()} == FILES
+    verified = api.verify(release.folder, trust=place["folder"] / "trust.toml")
+    assert verified.predicate["decision"] == "PASSED"
+    assert verified.predicate["guarantee"]["epsilon"] == "4"
+    assert (release.folder / "report.html").stat().st_size < 2_000_000
+
+
+def test_the_ledger_holds_one_committed_release_with_this_certificate(made):
+    release, ledger = made
+    assert [entry.kind for entry in ledger.entries()] == ["open", "reserve", "begin", "commit"]
+    found = ledger.find(release.predicate["releaseId"])
+    assert found.certificate_digest == hashlib.sha256((release.folder / "certificate.json").read_bytes()).hexdigest()
+    budget = release.predicate["budget"]
+    assert (budget["ledgerSequence"], budget["ledgerHead"]) == (found.begun.sequence, found.begun.digest)
+
+
+def test_private_state_stays_beside_the_release_and_is_closed_to_others(made):
+    release, _ = made
+    internal = release.folder.with_name("release.internal")
+    assert stat.S_IMODE(internal.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in internal.iterdir() if path.is_file())
+    keys_used = json.loads((internal / "state.json").read_text())["keys"].values()
+    for path in release.folder.iterdir():
+        content = path.read_bytes()
+        assert not any(key.encode() in content or bytes.fromhex(key) in content for key in keys_used)
+
+
+def test_nothing_that_was_planted_in_the_table_leaves_or_stays_behind(made):
+    release, _ = made
+    for folder in (release.folder, release.folder.with_name("release.internal")):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                assert b"SECRET" not in path.read_bytes(), path.name
+
+
+def test_the_row_count_is_an_estimate_and_the_rules_hold(made):
+    import csv
+
+    release, _ = made
+    with (release.folder / "data.csv").open(newline="") as file:
+        released = list(csv.DictReader(file))
+    assert len(released) == release.predicate["schema"]["rows"]
+    assert 5700 < len(released) < 6300
+    assert all(row["sex"] == "F" for row in released if row["ward"] == "Maternity")
+    assert list(released[0]) == ["visit", "patient", "age", "sex", "ward", "stay", "charge", "readmitted"]
+
+
+def test_what_was_spent_is_what_the_certificate_says(made, place):
+    release, ledger = made
+    terms = release_terms.terms(place["schema"], place["policy"])
+    assert ledger.balance("clinic").spent == terms.cost
+    total = sum(float(stage["rho"]) for stage in release.predicate["guarantee"]["stages"])
+    assert total == pytest.approx(float(terms.fit.budget.rho), rel=1e-6)
+
+
+def test_the_measurements_rebuild_the_model(made, place):
+    from privsynth import generators
+    from privsynth.measurement import entry_from_json
+
+    release, _ = made
+    transcript = tuple(
+        entry_from_json(entry) for entry in json.loads((release.folder / "measurements.json").read_text())
+    )
+    domain = place["schema"].domain()
+    again = generators.get("independent", {}).estimate(domain, transcript)
+    assert again.project(("age",)).sum() == pytest.approx(again.total)
+
+
+def test_noise_that_can_be_replayed_is_never_signed(make):
+    with pytest.raises(PolicyRefusal, match="replayed"):
+        make(noise=UnsafeSeededNoise(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"generator": "aim"}, PolicyRefusal),
+        ({"source": "missing.csv"}, RecordsError),
+        ({"schema": Schema.from_domain({"x": 3})}, RecordsError),
+    ],
+)
+def test_a_refusal_beforehand_spends_nothing_and_writes_nothing(make, tmp_path, change, error):
+    ledger = MemoryLedger()
+    with pytest.raises(error):
+        make(ledger=ledger, **change)
+    assert not [entry for entry in ledger.entries() if entry.kind == "begin"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_folder_that_exists_is_refused(make, tmp_path):
+    (tmp_path / "release").mkdir()
+    with pytest.raises(OutputError, match="exists"):
+        make()
+    with pytest.raises(OutputError, match="not a folder"):
+        make(out=tmp_path / "nowhere" / "release")
+
+
+def test_an_expired_policy_is_refused(make, place):
+    policy = Policy.loads(clinic.POLICY.replace("2036-12-31", "2020-01-01"))
+    with pytest.raises(PolicyRefusal, match="expire"):
+        make(policy=policy)
+
+
+def test_the_lifetime_cap_ends_the_releases(make, tmp_path):
+    ledger = MemoryLedger()
+    outcomes = []
+    for attempt in range(6):
+        policy = Policy.loads(clinic.POLICY.replace('version = "1.0"', f'version = "1.{attempt}"'))
+        try:
+            make(ledger=ledger, policy=policy, out=tmp_path / f"release{attempt}")
+            outcomes.append("made")
+        except BudgetExceeded:
+            outcomes.append("refused")
+    assert outcomes[0] == "made"
+    assert outcomes[-1] == "refused"
+    assert ledger.balance("clinic").cap.admits(ledger.balance("clinic").spent)
+
+
+def test_an_audit_that_cannot_tell_refuses_with_reasons_and_without_data(make, place, tmp_path):
+    small = tmp_path / "small.csv"
+    lines = place["table"].read_text().splitlines()
+    small.write_text("\n".join(lines[:300]) + "\n")
+    ledger = MemoryLedger()
+    with pytest.raises(AuditFailed, match="INCONCLUSIVE"):
+        make(source=small, ledger=ledger)
+    assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
+    refused = tmp_path / "release.refused"
+    assert {path.name for path in refused.iterdir()} == {"refusal.json", "refusal.html"}
+    assert not (tmp_path / "release").exists()
+    assert not list(tmp_path.rglob("certificate.json"))
+    document = json.loads((refused / "refusal.json").read_text())
+    assert document["decision"] == "REFUSED"
+    assert document["reasons"]
+    assert "SECRET" not in (refused / "refusal.html").read_text()
+    with pytest.raises(RefusedError):
+        make(source=small, ledger=ledger)
+
+
+def test_changed_terms_cannot_take_over_an_earlier_attempt(make, place, tmp_path):
+    ledger = MemoryLedger()
+    make(ledger=ledger)
+    (tmp_path / "release").rename(tmp_path / "elsewhere")
+    policy = Policy.loads(clinic.POLICY.replace('version = "1.0"', 'version = "2.0"'))
+    with pytest.raises(RefusedError, match="another policy"):
+        make(ledger=ledger, policy=policy)
+
+
+def test_the_certificate_says_nothing_that_only_the_curator_may_know(made):
+    release, _ = made
+    statement = json.loads(envelope.payload((release.folder / "certificate.json").read_bytes()))
+    text = json.dumps(statement)
+    for word in ('"seed', "hostname", "/home", "/tmp", "elapsed", "SECRET"):  # noqa: S108 - looked for, not used
+        assert word not in text
+
+
+def test_a_plan_that_succeeded_may_be_released_again_and_one_that_failed_may_not(make, place, tmp_path):
+    ledger = MemoryLedger()
+    make(ledger=ledger, out=tmp_path / "first")
+    make(ledger=ledger, out=tmp_path / "second")
+    small = tmp_path / "small.csv"
+    small.write_text("\n".join(place["table"].read_text().splitlines()[:300]) + "\n")
+    with pytest.raises(AuditFailed):
+        make(source=small, ledger=ledger, out=tmp_path / "third")
+    with pytest.raises(PolicyRefusal, match="attempts"):
+        make(ledger=ledger, out=tmp_path / "fourth")
+
+
+def test_what_cannot_be_certified_is_refused_before_anything_is_spent(make):
+    ledger = MemoryLedger()
+    text = clinic.POLICY + '[recipients]\ncontract = "See /home/alice/contract.pdf"\n'
+    with pytest.raises(CertificateError):
+        make(ledger=ledger, policy=Policy.loads(text))
+    assert not ledger.entries()
