@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from privsynth.cli.app import app
@@ -32,19 +31,21 @@ def audit(
 ) -> None:
     """Attack a synthetic table and say PASS, FAIL or INCONCLUSIVE, with the leak that would have been seen."""
     from privsynth import api
+    from privsynth.auditing import AuditPlan
     from privsynth.errors import AuditFailed
     from privsynth.releasing import files as release_files
     from privsynth.releasing.workspace import write_durably
 
     console: Console = context.obj
+    agreed = AuditPlan.load(plan)
     with console.progress():
         findings = api.audit(
             synthetic=synthetic,
             training=training,
             holdout=holdout,
             schema=schema,
-            plan=plan,
-            rng=np.random.default_rng(),
+            plan=agreed,
+            rng=agreed.rng(),
         )
     if internal is not None:
         write_durably(internal, json.dumps(findings.internal(), indent=2).encode())
