@@ -95,7 +95,19 @@ def rows(patients=6000, seed=1, secret="SECRET"):  # noqa: S107 - a planted valu
             charge = f"{min(5000.0, 100 * stay + 500 * rng.random()):.2f}"
             again = "yes" if rng.random() < 0.1 + 0.02 * stay else "no"
             sex = "?" if rng.random() < 0.02 else sex
-            out.append([f"{secret}-v{patient}-{visit}", f"{secret}-p{patient}", f"{secret} note", age, sex, ward, stay, charge, again])
+            out.append(
+                [
+                    f"{secret}-v{patient}-{visit}",
+                    f"{secret}-p{patient}",
+                    f"{secret} note",
+                    age,
+                    sex,
+                    ward,
+                    stay,
+                    charge,
+                    again,
+                ]
+            )
     return out
 
 

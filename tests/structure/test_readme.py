@@ -51,7 +51,9 @@ def test_the_documented_exit_codes_are_the_code():
 
     documented = re.search(r"Exit codes: (.*?)\.", README).group(1)
     codes = {int(part.split()[0]) for part in documented.split(", ")}
-    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.PrivsynthError)]
+    kinds = [
+        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.PrivsynthError)
+    ]
     assert codes == {0} | {kind.exit_code for kind in kinds}
 
 
