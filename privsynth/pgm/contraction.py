@@ -64,7 +64,8 @@ def best_groups(sizes: tuple[int, ...], factors: frozenset[frozenset[int]]) -> G
     while len(blocks) > _BLOCKS:
         blocks.sort(key=lambda block: -int(np.prod([sizes[axis] for axis in block], dtype=np.int64)))
         blocks[-2:] = [blocks[-2] + blocks[-1]]
-    dealt = np.array(list(itertools.product(range(3), repeat=len(blocks))), dtype=np.int8).reshape(-1, len(blocks))
+    ways = list(itertools.product(range(3), repeat=len(blocks)))
+    dealt = np.array(ways, dtype=np.int8).reshape(len(ways), len(blocks))
     weight = np.array([np.sum(np.log([sizes[axis] for axis in block])) for block in blocks])
     x, y, z = (np.exp((dealt == group) @ weight) for group in range(3))
     cost = 6 * (z * x + z * y + x * y) + 0.3 * x * y * z

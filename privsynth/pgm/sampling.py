@@ -38,10 +38,13 @@ def _draw_chunk(tree: JunctionTree, beliefs: Sequence[Factor], n: int, rng: np.r
     drawn: dict[str, Codes] = {}
     for clique, separator, belief in zip(tree.cliques, tree.separators, beliefs, strict=True):
         fresh = tuple(name for name in clique if name not in separator)
+        if not fresh:
+            continue
         order = [clique.index(name) for name in (*separator, *fresh)]
         weights = belief.values.transpose(order).reshape(tree.domain.cells(separator), -1)
         cells = _deal(weights, _states(tree.domain, separator, drawn, n), rng)
-        for name, codes in zip(fresh, np.unravel_index(cells, tree.domain.shape(fresh)), strict=True):
+        split = np.unravel_index(cells, tree.domain.shape(fresh)) if len(fresh) > 1 else (cells,)
+        for name, codes in zip(fresh, split, strict=True):
             drawn[name] = codes.astype(np.min_scalar_type(tree.domain.size(name) - 1))
     return drawn
 
@@ -55,16 +58,14 @@ def _states(domain: Domain, separator: Clique, drawn: dict[str, Codes], n: int) 
     return states
 
 
-def _deal(
-    weights: npt.NDArray[np.float64], states: npt.NDArray[np.int64], rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
+def _deal(weights: npt.NDArray[np.float64], states: npt.NDArray[np.int64], rng: np.random.Generator) -> Codes:
     """A cell for every row, given its state. Shapes: weights (states, cells); states and the result (rows,)."""
     sizes = np.bincount(states, minlength=len(weights))
     occupied = np.flatnonzero(sizes)
     counts = round_counts(weights[occupied], sizes[occupied], rng)
-    cells = np.repeat(np.tile(np.arange(weights.shape[1]), len(occupied)), counts.reshape(-1))
-    out = np.empty(len(states), dtype=np.intp)
-    out[shuffled_by_group(states, len(weights), rng)] = cells
+    cells: Codes = np.arange(weights.shape[1]).astype(np.min_scalar_type(weights.shape[1] - 1))
+    out: Codes = np.empty(len(states), dtype=cells.dtype)
+    out[shuffled_by_group(states, len(weights), rng)] = np.repeat(np.tile(cells, len(occupied)), counts.reshape(-1))
     return out
 
 
