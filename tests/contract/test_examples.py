@@ -83,3 +83,25 @@ def test_authors_source_and_licence_are_named(folder):
         "Changes:",
     ):
         assert needed in text
+
+
+def test_the_finance_twin_is_released_and_verifies(tmp_path):
+    """The whole path on the bank's clients; `make demo` does it on the hospital's stays."""
+    from privsynth import api
+    from privsynth.certificate import keys
+
+    (bank,) = [folder for folder in EXAMPLES if folder.name == "credit_default"]
+    keys.new(tmp_path / "key.pem", tmp_path / "trust.toml", "machine")
+    made = api.release(
+        bank / "clients.csv.gz",
+        schema=bank / "schema.toml",
+        policy=bank / "policy.toml",
+        key=tmp_path / "key.pem",
+        out=tmp_path / "release",
+        ledger=tmp_path / "ledger" / "ledger.sqlite3",
+    )
+    verified = api.verify(made.folder, trust=tmp_path / "trust.toml")
+    assert verified.predicate["audit"]["verdict"] == "PASS"
+    assert verified.predicate["guarantee"]["epsilon"] == "4"
+    released = records.read_public(made.folder / "data.csv", Schema.load(bank / "schema.toml"))
+    assert not any(mask.any() for mask in rules.check(released.schema.rules, released).values())

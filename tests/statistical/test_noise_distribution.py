@@ -42,18 +42,18 @@ def draw(sigma: float, count: int = DRAWS) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.0, SIGMA, 250.5])
-def test_variance_is_right(sigma):
+def test_variance_is_right(sigma, full):
     values = np.arange(-4000, 4001)
     weight = np.exp(-(values**2) / (2 * sigma**2))
     exact = float(np.sqrt((values**2 * weight).sum() / weight.sum()))
-    sample = draw(sigma, 60_000)
+    sample = draw(sigma, 3_000_000 if full else 60_000)
     fourth = float((values**4 * weight).sum() / weight.sum())
     deviation = (sample.astype(float) ** 2).mean() - exact**2
     assert abs(deviation) < stats.norm.isf(ALARM / 2) * np.sqrt((fourth - exact**4) / len(sample))
 
 
-def test_shape_is_right():
-    assert shape_p_value(draw(SIGMA), SIGMA) > ALARM
+def test_shape_is_right(full):
+    assert shape_p_value(draw(SIGMA, 3_000_000 if full else DRAWS), SIGMA) > ALARM
 
 
 @pytest.mark.parametrize("wrong", [0.95, 1.05])
