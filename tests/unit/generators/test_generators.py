@@ -120,14 +120,33 @@ def test_aim_shares_every_round_between_choosing_and_measuring() -> None:
     assert spent[0] == box.budget / (8 * 5) / 4
 
 
+def rounds_of(data: Dataset, rho: Fraction) -> list[Fraction]:
+    box = curator(data, rho)
+    AIM().measure(box)
+    return [entry.event.rho for entry in box.transcript if isinstance(entry, Selection)]
+
+
+def test_aim_spends_more_when_a_round_teaches_nothing_and_not_while_it_teaches() -> None:
+    rng = np.random.default_rng(0)
+    domain = Domain(tuple("abcde"), (6, 6, 6, 6, 3))
+    nothing = {name: rng.integers(0, size, 5000) for name, size in zip(domain.attributes, domain.sizes, strict=True)}
+    idle = rounds_of(Dataset.from_columns(nothing, domain), Fraction(1, 10))
+    assert len(idle) <= 12
+    busy = rounds_of(chain(5000), Fraction(1, 10))
+    assert busy[:3] == [busy[0]] * 3
+
+
 def test_aim_keeps_the_model_within_its_size_and_tables_within_theirs() -> None:
     rng = np.random.default_rng(0)
     domain = Domain(tuple("abcd"), (60, 60, 60, 60))
     hidden = rng.integers(0, 60, 4000)
-    data = Dataset.from_columns({name: (hidden + rng.integers(0, 5, 4000)) % 60 for name in "abcd"}, domain)
-    model = AIM(max_model_megabytes=1).fit(curator(data, Fraction(2)))
-    assert isinstance(model, graphical.GraphicalDistribution)
-    assert model.model.tree.megabytes <= 1
+    data = Dataset.from_columns({name: (hidden + rng.integers(0, 9, 4000)) % 60 for name in "abcd"}, domain)
+    sizes = []
+    for most in (1, 16):
+        model = AIM(max_model_megabytes=most).fit(curator(data, Fraction(40)))
+        assert isinstance(model, graphical.GraphicalDistribution)
+        sizes.append(model.model.tree.megabytes)
+    assert sizes[0] <= 1 < sizes[1] <= 16
     box = curator(data, Fraction(2))
     AIM(max_table_cells=3599, rounds_per_attribute=1).measure(box)
     assert all(len(entry.clique) == 1 for entry in measurements(box.transcript))
@@ -176,17 +195,17 @@ def test_penalties_are_the_noise_that_is_expected(monkeypatch: pytest.MonkeyPatc
 
 def test_the_expected_error_of_pairs_is_noise_where_there_are_counts_and_counts_where_there_are_none() -> None:
     first = graphical.FirstLook(
-        domain=Domain(("a", "b"), (2, 2)),
+        domain=Domain(("a", "b", "c"), (2, 2, 1)),
         total=1000.0,
-        counts={"a": np.array([900.0, 100.0]), "b": np.array([1000.0, 0.0])},
+        counts={"a": np.array([900.0, 100.0]), "b": np.array([1000.0, 0.0]), "c": np.array([1000.0])},
         sensitivity_squared=4,
     )
     np.testing.assert_allclose(first.table(("b", "a")), [[900, 100], [0, 0]])
-    sigma = np.sqrt(4 / (2 * 0.0002))
-    assert first.pair_error(Fraction(2, 10**4)) == pytest.approx(
-        (min(900, 0.79788 * sigma) + 0.79788 * sigma) / 1000, rel=1e-4
-    )
-    assert first.affords_pairs(Fraction(2, 10**4)) == (first.pair_error(Fraction(2, 10**4)) <= 0.25)
+    rho = Fraction(1, 100)
+    noise = np.sqrt(2 / np.pi) * np.sqrt(4 * 2 / (2 * float(rho)))
+    ab, ac, bc = noise + noise, noise + noise, noise
+    assert first.pair_error(rho) == pytest.approx((ab + ac + bc) / 3 / 1000)
+    assert first.affords_pairs(rho)
     assert first.pair_error(Fraction(1, 10**7)) == pytest.approx(1.0)
     assert not first.affords_pairs(Fraction(1, 10**7))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -146,7 +147,10 @@ def test_fitting_stops_where_it_would_fit_noise_and_always_at_the_same_place() -
     to_the_end = fit_until_flat(task, start, iterations=2000, tolerance=0.0)
     np.testing.assert_array_equal(stopped.potentials.flat, again.potentials.flat)
     assert stopped.loss > to_the_end.loss
+    path = itertools.takewhile(lambda fit: fit.evaluations <= 1000, task.descend(start))
+    best = min(np.abs(fit.marginals.tables()["a", "b"] - truth).sum() for fit in path)
     error, overfit = (np.abs(fit.marginals.tables()["a", "b"] - truth).sum() for fit in (stopped, to_the_end))
+    assert error < 1.15 * best
     assert error < 0.6 * overfit
 
 
