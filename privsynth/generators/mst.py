@@ -31,15 +31,16 @@ class MST(AbstractGenerator):
     """One-way tables, a maximum spanning tree of pairs by the exponential mechanism, the tree's tables, a tree model.
 
     Args: `one_way_share` and `selection_share` of the budget; the tree's tables get the rest. `iterations` bounds the fit.
-    Source: McKenna, Miklau, Sheldon 2021 (Winning the NIST contest), algorithm 1, with shares other than thirds: pairs
-        carry one-way information too, and selecting is cheap. Rare levels are not merged: the fit starts from independence
-        and stops where it would fit noise, which leaves pairs of rare levels independent and each level its own count.
+    Source: McKenna, Miklau, Sheldon 2021 (Winning the NIST contest), algorithm 1, but for three things. Shares are not
+        thirds, since selecting is cheap. A pair's score is lowered by what sampling alone would make it, or wide
+        independent pairs would win. Rare levels are not merged: the fit starts from independence and stops where it would
+        fit noise, which leaves pairs of rare levels independent and each level its own count.
     """
 
     name: ClassVar[str] = "mst"
 
-    one_way_share: Fraction = Fraction(1, 4)
-    selection_share: Fraction = Fraction(1, 10)
+    one_way_share: Fraction = Fraction(1, 3)
+    selection_share: Fraction = Fraction(1, 20)
     iterations: int = 2000
 
     def __post_init__(self) -> None:
@@ -65,10 +66,14 @@ class MST(AbstractGenerator):
         curator.measure(tree, rho=curator.remaining, stage="tree")
 
     def _select(self, curator: Curator, first: graphical.FirstLook, rho: Fraction) -> list[Clique]:
-        """Kruskal's algorithm, with the next edge chosen by how wrong independence is about it."""
+        """Kruskal's algorithm, with the next edge chosen by how wrong independence is about it.
+
+        A cell of m expected records is off by sqrt(2 m / pi) on average if independence holds (Poisson, for large m).
+        """
         domain = curator.domain
         component = {name: index for index, name in enumerate(domain.attributes)}
         tables = {pair: first.table(pair) for pair in itertools.combinations(domain.attributes, 2)}
+        sampling = {pair: float(np.sqrt(2 / np.pi * table).sum()) for pair, table in tables.items()}
         tree: list[Clique] = []
         while len(tree) < len(domain) - 1:
             progress.report("choosing pairs", len(tree), len(domain) - 1)
@@ -77,7 +82,7 @@ class MST(AbstractGenerator):
                 cliques=joining,
                 references=[tables[pair] for pair in joining],
                 weights=[1] * len(joining),
-                penalties=[0.0] * len(joining),
+                penalties=[sampling[pair] for pair in joining],
             )
             one, two = joining[curator.select(query, rho=rho / (len(domain) - 1), stage="select")]
             tree.append((one, two))

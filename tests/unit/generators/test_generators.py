@@ -77,8 +77,24 @@ def test_mst_finds_the_tree_and_spends_its_shares_exactly() -> None:
     spent: dict[str, Fraction] = {}
     for entry in box.transcript:
         spent[entry.event.stage] = spent.get(entry.event.stage, Fraction(0)) + entry.event.rho
-    assert spent == {"one-way": Fraction(1, 8), "select": Fraction(1, 20), "tree": Fraction(13, 40)}
+    assert spent == {"one-way": Fraction(1, 6), "select": Fraction(1, 40), "tree": Fraction(37, 120)}
     assert box.remaining == 0
+
+
+def test_mst_is_not_drawn_to_wide_pairs_that_are_independent() -> None:
+    """2,000 records in 2,500 cells are far from their expectations in L1, and say nothing."""
+    rng = np.random.default_rng(0)
+    domain = Domain(("w", "x", "y", "z"), (50, 50, 3, 3))
+    y = rng.integers(0, 3, 2000)
+    columns = {
+        "w": rng.integers(0, 50, 2000),
+        "x": rng.integers(0, 50, 2000),
+        "y": y,
+        "z": np.where(rng.random(2000) < 0.5, y, rng.integers(0, 3, 2000)),
+    }
+    box = curator(Dataset.from_columns(columns, domain), Fraction(20))
+    generators.get("mst", {}).measure(box)
+    assert next(entry.chosen for entry in box.transcript if isinstance(entry, Selection)) == ("y", "z")
 
 
 @pytest.mark.parametrize("name", ["mst", "aim"])
