@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from privsynth import __version__
+from privsynth.cli import audit, draft, keys, ledger, policy, quote, release, verify
 from privsynth.cli.console import Console
 
 app = typer.Typer(
@@ -52,5 +53,13 @@ def shared(
         context.obj = Console(quiet=quiet, as_json=as_json)
 
 
-# Each verb registers itself with the apps above.
-from privsynth.cli import audit, draft, keys, ledger, policy, quote, release, verify  # noqa: E402, F401
+app.command()(draft.draft)
+app.command()(quote.quote)
+app.command()(release.release)
+app.command()(audit.audit)
+app.command()(verify.verify)
+ledger_app.command()(ledger.show)
+ledger_app.command("verify")(ledger.verify_ledger)
+policy_app.command()(policy.check)
+policy_app.command()(policy.diff)
+keys_app.command()(keys.new)

@@ -12,11 +12,9 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.app import app
 from privsynth.cli.console import Console
 
 
-@app.command()
 def audit(
     context: typer.Context,
     synthetic: Annotated[Path, typer.Option(help="The synthetic table.")],

@@ -10,10 +10,7 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.app import app
 
-
-@app.command()
 def draft(table: Annotated[Path, typer.Argument(help="CSV or Parquet file.")]) -> None:
     """Write a schema to fill in: names and kinds only; what is private is left as a question."""
     from privsynth.drafting import draft as draft_schema

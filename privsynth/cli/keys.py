@@ -10,11 +10,9 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.app import keys_app
 from privsynth.cli.console import Console
 
 
-@keys_app.command()
 def new(
     context: typer.Context,
     key: Annotated[Path, typer.Argument(help="Where to write the private key (mode 0600); must not exist.")],

@@ -10,13 +10,11 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.app import ledger_app
 from privsynth.cli.console import Console
 
 Where = Annotated[Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")]
 
 
-@ledger_app.command()
 def show(context: typer.Context, ledger: Where = None) -> None:
     """Show what each population has spent and what it may spend."""
     from privsynth import api, ledger_view
@@ -26,7 +24,6 @@ def show(context: typer.Context, ledger: Where = None) -> None:
         console.result(ledger_view.to_json(book), ledger_view.lines(book))
 
 
-@ledger_app.command("verify")
 def verify_ledger(context: typer.Context, ledger: Where = None) -> None:
     """Replay every entry: hash chain, rules, caps, and the checkpoint."""
     from privsynth import api

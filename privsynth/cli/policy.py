@@ -10,11 +10,9 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.app import policy_app
 from privsynth.cli.console import Console
 
 
-@policy_app.command()
 def check(
     context: typer.Context,
     policy: Annotated[str, typer.Argument(help="A policy file, or the name of a shipped one.")],
@@ -38,7 +36,6 @@ def check(
         raise PolicyRefusal("the schema does not meet the policy; see the rows marked fail")
 
 
-@policy_app.command()
 def diff(
     context: typer.Context,
     first: Annotated[str, typer.Argument(help="A policy file or name.")],

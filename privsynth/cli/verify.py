@@ -10,11 +10,9 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.app import app
 from privsynth.cli.console import Console
 
 
-@app.command()
 def verify(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The release folder.")],
