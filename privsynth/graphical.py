@@ -38,7 +38,7 @@ _AFFORDABLE_PAIR_ERROR = 0.25
 """Pairs are measured when noise is expected to leave their tables an L1 error (of at most 2) up to this, on average.
 
 On adult, titanic, nltcs, salary and fire at epsilon .003 to 3, models with pairs beat the independent one wherever the
-expectation was below .25, and mostly lost above .3; see docs/decisions.
+expectation was below .25, and mostly lost above .3; docs/decisions/0007 has the table.
 """
 
 

@@ -51,10 +51,8 @@ def _joined(
     linked = {name for factor in below for name in factor.domain.attributes}
     separator = tree.separators[index]
     keep = (own | linked | set(separator)) & set(tree.cliques[index])
-    table = beliefs[index].project(tree.domain.canonical(keep)).conditional(separator)
-    if not index:
-        table = beliefs[index].project(tree.domain.canonical(keep))
-    return functools.reduce(Factor.__mul__, below, table)
+    table = beliefs[index].project(tree.domain.canonical(keep))
+    return functools.reduce(Factor.__mul__, below, table.conditional(separator) if index else table)
 
 
 @final
@@ -95,15 +93,15 @@ def _pairs_at(domain: Domain, belief: Factor, arrived: Sequence[_Message]) -> It
     for one, two in itertools.combinations(clique, 2):
         yield one, two, belief.project((one, two)).values
     for message in arrived:
+        separator = belief.project(message.separator)
         for name in clique:
-            if name not in message.separator:
-                joint = belief.project((*message.separator, name)).values.reshape(len(message.table), -1)
-                block = message.table.T @ joint
-                for below, where in message.columns.items():
-                    yield below, name, block[where]
+            if name in message.separator:
+                block = _with_separator(separator, message, name)
             else:
-                alone = belief.project((*message.separator,))
-                yield from _with_separator(alone, message, name)
+                joint = belief.project((*message.separator, name)).values
+                block = message.table.T @ joint.reshape(len(message.table), -1)
+            for below, where in message.columns.items():
+                yield below, name, block[where]
     for left, right in itertools.combinations(arrived, 2):
         block = _across(domain, belief, left, right)
         for one, rows in left.columns.items():
@@ -111,15 +109,15 @@ def _pairs_at(domain: Domain, belief: Factor, arrived: Sequence[_Message]) -> It
                 yield one, two, block[rows, columns]
 
 
-def _with_separator(separator: Factor, message: _Message, name: str) -> Iterator[tuple[str, str, Array]]:
-    """Tables of the attributes below with one that is in the separator itself."""
-    joint = Factor(separator.domain, separator.values)
-    axis = joint.domain.index(name)
-    weights = joint.values.reshape(-1, 1) * message.table
-    shaped = weights.reshape(*joint.values.shape, -1)
-    block = shaped.sum(axis=tuple(a for a in range(joint.values.ndim) if a != axis))
-    for below, where in message.columns.items():
-        yield below, name, block[:, where].T
+def _with_separator(separator: Factor, message: _Message, name: str) -> Array:
+    """Sums over the separator of P(below | separator) P(separator) for each level of one of its own attributes.
+
+    Shapes: (levels of all attributes below, levels of the attribute).
+    """
+    axis = separator.domain.index(name)
+    joint = (separator.values.reshape(-1, 1) * message.table).reshape(*separator.values.shape, -1)
+    others = tuple(other for other in range(separator.values.ndim) if other != axis)
+    return np.asarray(joint.sum(axis=others).T)
 
 
 def _across(domain: Domain, belief: Factor, left: _Message, right: _Message) -> Array:
