@@ -16,7 +16,7 @@ from privsynth.auditing import AuditPlan
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
 from privsynth.drafting import draft as draft_schema
-from privsynth.errors import AuditError
+from privsynth.errors import AuditError, LedgerError
 from privsynth.findings import Findings
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.model import Model
@@ -37,7 +37,7 @@ LEDGER_VARIABLE = "PRIVSYNTH_LEDGER"
 
 def fit(
     source: object,
-    schema: Schema,
+    schema: Schema | str | Path,
     *,
     epsilon: Exact,
     delta: Exact,
@@ -54,6 +54,7 @@ def fit(
     Raises: RecordsError, SchemaError or MechanismError before anything is spent.
     """
     chosen = dict(settings or {})
+    schema = schema if isinstance(schema, Schema) else Schema.load(schema)
     unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
     plan = FitPlan(
         generator=generators.get(generator, chosen),
@@ -112,8 +113,20 @@ def release(
 
 def open_ledger(path: str | Path | None = None) -> SqliteLedger:
     """Open the durable ledger at a path, at PRIVSYNTH_LEDGER, or in the user's state folder; made when it is not there."""
-    chosen = path or os.environ.get(LEDGER_VARIABLE) or _default_ledger()
-    return SqliteLedger(Path(chosen))
+    return SqliteLedger(ledger_path(path))
+
+
+def existing_ledger(path: str | Path | None = None) -> SqliteLedger:
+    """The same, for reading: LedgerError when there is none, because a mistyped path must not look like a fresh budget."""
+    chosen = ledger_path(path)
+    if not chosen.exists():
+        raise LedgerError(f"there is no ledger at {chosen}; name it with --ledger or {LEDGER_VARIABLE}")
+    return SqliteLedger(chosen)
+
+
+def ledger_path(path: str | Path | None = None) -> Path:
+    """Which ledger is meant: the path, what PRIVSYNTH_LEDGER names, or the one in the user's state folder."""
+    return Path(path or os.environ.get(LEDGER_VARIABLE) or _default_ledger())
 
 
 def _default_ledger() -> Path:

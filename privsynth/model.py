@@ -105,8 +105,10 @@ class Model:
 
     def draw(self, n: int, *, rng: np.random.Generator, given: Mapping[str, object] | None = None) -> Sample:
         """Draw n records that obey every business rule, with counts of the rows that needed repair."""
-        if n < 1:
-            raise InputError(f"n must be at least 1; found {n}")
+        if not isinstance(n, int) or n < 1:
+            raise InputError(f"n is a whole number of rows, at least 1; found {n!r}")
+        if not isinstance(rng, np.random.Generator):
+            raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
         conditions = evidence(self.schema, given) if given else None
         codes = self.distribution.draw(n, rng, conditions)
         decoded = decode(codes, self.schema, rng=rng, given=given)
@@ -122,6 +124,8 @@ class Model:
 
     def error(self, clique: Clique) -> ExpectedError:
         """Expected error of this table from public numbers; see `ExpectedError`."""
+        if isinstance(clique, str):
+            raise InputError(f'a clique is a tuple of column names; write ("{clique}",)')
         wanted = tuple(clique)
         domain = self.schema.domain()
         domain.shape(wanted)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+_INTERRUPTED = 130
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
@@ -20,10 +22,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(list(arguments))
     except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            sys.stderr.write("stopped; a release goes on where it was when the same command is run again\n")
+            return 1
         return ended.code if isinstance(ended.code, int) else 0
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        return 1
     except Exception as failure:  # noqa: BLE001 - the last door: whatever arrives here must not show its text
         text, code = explain(failure)
         sys.stderr.write(text + "\n")

@@ -32,10 +32,12 @@ def audit(
     from privsynth.auditing import AuditPlan
     from privsynth.errors import AuditFailed
     from privsynth.releasing import files as release_files
-    from privsynth.releasing.workspace import write_durably
+    from privsynth.releasing.workspace import Workspace, write_durably
 
     console: Console = context.obj
     agreed = AuditPlan.load(plan)
+    if out is not None:
+        Workspace(out).require_free()
     with console.progress():
         findings = api.audit(
             synthetic=synthetic,
@@ -50,7 +52,7 @@ def audit(
     console.result({"verdict": findings.verdict, "rows": findings.public()}, _lines(findings.public()))
     if findings.verdict != "PASS":
         if out is not None:
-            release_files.write_refusal(out, release_files.reasons(findings), findings, synthetic.name)
+            release_files.write_refusal(out, release_files.reasons(findings), findings.public(), synthetic.name)
         raise AuditFailed(f"the audit's verdict is {findings.verdict}: do not release this table")
 
 

@@ -20,7 +20,7 @@ def show(context: typer.Context, ledger: Where = None) -> None:
     from privsynth import api, ledger_view
 
     console: Console = context.obj
-    with api.open_ledger(ledger) as book:
+    with api.existing_ledger(ledger) as book:
         console.result(ledger_view.to_json(book), ledger_view.lines(book))
 
 
@@ -29,7 +29,7 @@ def verify_ledger(context: typer.Context, ledger: Where = None) -> None:
     from privsynth import api
 
     console: Console = context.obj
-    with api.open_ledger(ledger) as book:
+    with api.existing_ledger(ledger) as book:
         book.verify()
         head = book.head()
     console.result(

@@ -5,6 +5,7 @@ Must never touch a table or a ledger.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def check(
         *(f"{row['result']:<15} {row['rule']} ({row['citation']}): {row['detail']}" for row in rows),
     ]
     console.result({"policy": read.name, "digest": read.digest, "checks": rows}, lines)
+    read.require_current(datetime.now(UTC).date())
     if any(check.result == "fail" for check in checks):
         raise PolicyRefusal("the schema does not meet the policy; see the rows marked fail")
 

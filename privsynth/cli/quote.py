@@ -5,6 +5,7 @@ Must never print a number that depends on the table's records.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,12 @@ def quote(
 ) -> None:
     """Say what a release would cost and how far to trust it, before anything is spent."""
     from privsynth import api
+    from privsynth.errors import BudgetExceeded
 
     console: Console = context.obj
-    with console.progress(), api.open_ledger(ledger) as book:
+    book = api.existing_ledger(ledger) if api.ledger_path(ledger).exists() else None
+    with console.progress(), book or nullcontext():
         found = api.quote(table, schema=schema, policy=policy, ledger=book, generator=generator)
     console.result(found.to_json(), found.lines())
+    if not found.admitted:
+        raise BudgetExceeded(f'the release does not fit the lifetime budget of population "{found.population}"')

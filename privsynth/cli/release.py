@@ -29,6 +29,10 @@ def release(
     from privsynth import api
 
     console: Console = context.obj
+    if not api.ledger_path(ledger).exists():
+        console.say(
+            f"a new ledger is made at {api.ledger_path(ledger)}: if this population was released before, stop and name its own"
+        )
     with console.progress():
         made = api.release(table, schema=schema, policy=policy, key=key, out=out, ledger=ledger, generator=generator)
     promise = made.predicate["guarantee"]

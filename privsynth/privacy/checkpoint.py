@@ -44,7 +44,8 @@ def prepare_folder(folder: Path) -> None:
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:
         raise LedgerError(
-            f'ledger folder "{folder}" lets others in (mode {mode:o}); run chmod 700 on it, or name one that does not exist'
+            f'ledger folder "{folder}" lets others in (mode {mode:o}); '
+            "name a folder of its own that does not exist yet, such as ledger/"
         )
     mounts = Path("/proc/mounts")
     kind = network_filesystem(folder.resolve(), mounts.read_text(errors="replace")) if mounts.exists() else None

@@ -147,7 +147,8 @@ class Book:
         if used >= asked.attempts_allowed:
             raise PolicyRefusal(
                 f'population "{asked.population}": all {asked.attempts_allowed} attempts that the policy allows this plan '
-                "were begun; a further one would be choosing among results"
+                "were begun; a further one would be choosing among results. An interrupted one goes on, at no cost, with the "
+                "same command and the same --out; otherwise whoever owns the policy decides, in a new version of it"
             )
 
     def _check_step(self, kind: Kind, entry: LedgerEntry) -> None:

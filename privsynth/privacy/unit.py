@@ -41,8 +41,8 @@ class PrivacyUnit:
     relation: NeighboringRelation = NeighboringRelation.ADD_REMOVE
 
     def __post_init__(self) -> None:
-        if self.max_rows < 1:
-            raise MechanismError(f"a unit keeps at least one row; max_rows = {self.max_rows}")
+        if isinstance(self.max_rows, bool) or not isinstance(self.max_rows, int) or self.max_rows < 1:
+            raise MechanismError(f"max_rows is a whole number of rows, at least one; found {self.max_rows!r}")
         if self.column is None and self.max_rows != 1:
             raise MechanismError("max_rows above 1 needs a unit column; without one every row is its own unit")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,14 +28,14 @@ def reasons(findings: Findings) -> list[str]:
     return [f"{row.check}: {row.verdict}. {row.meaning}" for row in findings.rows if row.verdict != "PASS"]
 
 
-def write_refusal(folder: Path, why: list[str], findings: Findings, what: str) -> None:
+def write_refusal(folder: Path, why: list[str], rows: Sequence[Mapping[str, object]], what: str) -> None:
     """Write `refusal.json` and `refusal.html`: the reasons and the public part of the findings, no data, no certificate."""
     workspace = Workspace(folder)
     workspace.require_free()
     folder.mkdir(mode=0o755)
-    document = {"decision": "REFUSED", "what": what, "reasons": why, "audit": findings.public()}
+    document = {"decision": "REFUSED", "what": what, "reasons": why, "audit": list(rows)}
     write_durably(folder / "refusal.json", json.dumps(document, indent=2).encode())
-    page = report.render_refusal(reasons=why, findings=findings.public(), what=what)
+    page = report.render_refusal(reasons=why, findings=rows, what=what)
     write_durably(folder / "refusal.html", page.encode())
 
 

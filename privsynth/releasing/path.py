@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -17,9 +18,9 @@ import numpy as np
 from privsynth import auditing, progress, records
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
-from privsynth.errors import AuditFailed, PolicyRefusal, RefusedError
+from privsynth.errors import AuditError, AuditFailed, OutputError, PolicyRefusal, PrivsynthError, RefusedError
 from privsynth.findings import Claim, Findings
-from privsynth.fitting import measure, split
+from privsynth.fitting import fingerprint, measure, split
 from privsynth.measurement import Transcript
 from privsynth.model import Model, Sample
 from privsynth.policy import Policy
@@ -78,23 +79,50 @@ def release(
     workspace = Workspace(Path(out))
     workspace.require_free()
     table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))
-    seeds, reservation = _reserve(agreed, workspace, ledger, source_of_noise)
+    seeds, reservation = _reserve(agreed, table, workspace, ledger, source_of_noise)
     if reservation.state == "committed":
         return _published(workspace)
-    fitted_on, held_out = split(
-        table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
-    )
-    completed, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
-    model = _step("fit", lambda: _model(agreed, completed, transcript))
-    sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
-    checks = agreed.checks + policy.check_release(completed, sample.table)
-    findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, source_of_noise)
-    facts = _facts(agreed, model, sample, reservation, ledger, checks, source_of_noise.name)
-    workspace.write("findings.json", json.dumps(findings.internal()).encode())
-    _require_passed(findings, checks, facts, workspace, ledger, reservation)
+    with _forfeiting(ledger, reservation):
+        fitted_on, held_out = split(
+            table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
+        )
+        completed, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
+        model = _step("fit", lambda: _model(agreed, completed, transcript))
+        sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
+        checks = agreed.checks + policy.check_release(completed, sample.table)
+        try:
+            findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, source_of_noise)
+        except AuditError as failure:
+            write_refusal(workspace.refused, [str(failure)], [], schema.table.name)
+            raise
+        facts = _facts(agreed, model, sample, reservation, ledger, checks, source_of_noise.name)
+        workspace.write("findings.json", json.dumps(findings.internal()).encode())
+        _require_passed(findings, checks, facts, workspace)
     signed = _step("certify", lambda: write_candidate(facts, findings, sample, workspace, signer))
     ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
     return _published(workspace)
+
+
+@contextmanager
+def _forfeiting(ledger: AbstractLedger, reservation: Reservation) -> Iterator[None]:
+    """Record as forfeited what cannot come to a release any more; a full disk can, by running the same command again.
+
+    Raises: the failure, saying that the budget of this attempt is spent.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except PrivsynthError as failure:
+        known = ledger.find(reservation.release_id)
+        if known is not None and known.state == "reserved":
+            ledger.void(reservation)
+            raise
+        if known is None or known.state != "begun":
+            raise
+        ledger.forfeit(reservation, reason=f"stopped by {type(failure).__name__}")
+        kind = AuditFailed if isinstance(failure, AuditError) else RefusedError
+        raise kind(f"{failure} (The budget of this attempt is spent.)") from None
 
 
 def _published(workspace: Workspace) -> Release:
@@ -119,7 +147,11 @@ def _generator(seed: bytes) -> np.random.Generator:
 
 
 def _reserve(
-    agreed: Terms, workspace: Workspace, ledger: AbstractLedger, noise: AbstractNoiseSource
+    agreed: Terms,
+    table: Private[Records],
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    noise: AbstractNoiseSource,
 ) -> tuple[Seeds, Reservation]:
     """Open the account, set the cost aside, and record keys and release id; or pick up an earlier attempt in this place.
 
@@ -132,9 +164,10 @@ def _reserve(
         release_id, seeds = noise.key()[:16].hex(), Seeds(bound=noise.key(), holdout=noise.key(), sample=noise.key())
     else:
         release_id, digest, seeds = earlier
-        if digest != agreed.digest:
+        if digest != f"{agreed.digest} {fingerprint(table, seeds.bound)}":
             raise RefusedError(
-                f"{workspace.folder} belongs to a release with another policy, schema, plan or generator; choose a new --out"
+                f"{workspace.folder} belongs to a release of another table, or with another policy, schema, plan or "
+                "generator; choose a new --out"
             )
     ledger.open_account(population.id, unit=unit, cap=Cap.of(budget.lifetime_epsilon, budget.lifetime_delta))
     reservation = ledger.reserve(
@@ -145,9 +178,12 @@ def _reserve(
         attempts_allowed=agreed.policy.audit.attempts,
     )
     if reservation.state in {"forfeited", "voided"}:
-        raise RefusedError(f"the release in {workspace.folder} was ended ({reservation.reason}); choose a new --out")
+        raise RefusedError(
+            f"the release in {workspace.folder} was ended ({reservation.reason}). Where the policy allows another attempt, "
+            "choose a new --out"
+        )
     if earlier is None:
-        workspace.start(release_id, agreed.digest, seeds)
+        workspace.start(release_id, f"{agreed.digest} {fingerprint(table, seeds.bound)}", seeds)
     return seeds, reservation
 
 
@@ -169,8 +205,8 @@ def _measured(
         if kept is None:
             ledger.forfeit(reservation, reason="cut off before its measurements were safe")
             raise RefusedError(
-                "an earlier attempt was cut off while it measured: its budget is spent and its answers are lost. Choose a "
-                "new --out to try again with fresh budget"
+                "an earlier attempt was cut off while it measured: its budget is spent, its answers are lost, and it counts "
+                "as an attempt. Where the policy allows another one, choose a new --out"
             )
         return kept
     ledger.begin(reservation)
@@ -279,21 +315,11 @@ def _facts(
 
 
 def _require_passed(
-    findings: Findings,
-    checks: tuple[CheckResult, ...],
-    facts: ReleaseFacts,
-    workspace: Workspace,
-    ledger: AbstractLedger,
-    reservation: Reservation,
+    findings: Findings, checks: tuple[CheckResult, ...], facts: ReleaseFacts, workspace: Workspace
 ) -> None:
     """Refuse, with reasons and without data, unless every check passed and the audit's verdict is PASS."""
     why = [f"{check.rule}: {check.detail}" for check in checks if check.result == "fail"] + reasons(findings)
     if not why and findings.verdict == "PASS":
         return
-    ledger.forfeit(
-        reservation, reason="the audit's verdict was not PASS" if findings.verdict != "PASS" else "a check failed"
-    )
-    write_refusal(workspace.out.with_name(workspace.out.name + ".refused"), why, findings, facts.schema.table.name)
-    raise AuditFailed(
-        f"refused: {findings.verdict}. The budget of this attempt is spent. Reasons are in {workspace.out}.refused/"
-    )
+    write_refusal(workspace.refused, why, findings.public(), facts.schema.table.name)
+    raise AuditFailed(f"refused: {findings.verdict}. The reasons are in {workspace.refused}/")

@@ -18,10 +18,12 @@ from privsynth.errors import PolicyRefusal
 from privsynth.fitting import FitPlan
 from privsynth.policy import Policy
 from privsynth.policy.check_result import CheckResult
-from privsynth.privacy.accounting import Cost
+from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.schema import Schema
+
+_ROWS = frozenset({"row", "record"})
 
 
 @final
@@ -57,7 +59,6 @@ def terms(
     Raises: PolicyError, PolicyRefusal, SchemaError or MechanismError; nothing is spent and no record is read.
     """
     policy.require_current(datetime.now(UTC).date())
-    policy.require_population()
     checks = policy.check_schema(schema)
     failed = [check for check in checks if check.result == "fail"]
     if failed:
@@ -68,15 +69,48 @@ def terms(
         raise PolicyRefusal(
             f'the policy does not allow the generator "{name}"; it allows {", ".join(policy.generators.allow)}'
         )
+    _require_unit(schema, policy)
     unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
     budget = Budget.of(policy.budget.release_epsilon, policy.budget.release_delta, buys=bool(schema.unresolved))
-    chosen = dict(settings or {})
-    return Terms(
+    chosen, plan = dict(settings or {}), AuditPlan.load(policy.audit.plan)
+    _require_enough_people(policy, plan)
+    agreed = Terms(
         schema=schema,
         policy=policy,
-        plan=AuditPlan.load(policy.audit.plan),
+        plan=plan,
         fit=FitPlan(generator=generators.get(name, chosen), unit=unit, budget=budget),
         generator=name,
         settings=chosen,
         checks=checks,
     )
+    cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
+    if not cap.admits(agreed.cost):
+        raise PolicyRefusal(
+            "not even one release fits the population's lifetime budget: the cap is held at one Renyi order, and half of "
+            "lifetime_delta is kept for bought categories; make release_epsilon smaller, or lifetime_delta larger"
+        )
+    return agreed
+
+
+def _require_unit(schema: Schema, policy: Policy) -> None:
+    """A policy that protects people needs a schema that says which rows are one person's, and does not model that."""
+    if schema.unit in {column.name for column in schema.modelled}:
+        raise PolicyRefusal(
+            f'column "{schema.unit}" names the {policy.unit.name} and would be modelled; make it kind = "identifier"'
+        )
+    if schema.unit is None and policy.unit.name not in _ROWS:
+        raise PolicyRefusal(
+            f'the policy protects a {policy.unit.name}, but the schema names no unit column; declare unit = "COLUMN" in '
+            '[table], or, where nobody has more than one row, release under a policy whose [unit] name is "row"'
+        )
+
+
+def _require_enough_people(policy: Policy, plan: AuditPlan) -> None:
+    """The declared size, which is an upper bound, must leave the audit as many people as its plan needs at the least."""
+    size, share = policy.require_population().public_size, policy.audit.holdout
+    people = size * share if policy.audit.control == "holdout" else size / 2
+    if people < plan.release.attempts_min:
+        raise PolicyRefusal(
+            f'the audit plan "{plan.name}" needs at least {plan.release.attempts_min} held-out people, and a population of at '
+            f'most {size} with holdout "{float(share):g}" leaves {int(people)}; hold out more, or set control = "half-copy"'
+        )

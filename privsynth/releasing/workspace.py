@@ -52,6 +52,7 @@ class Workspace:
         self.out = out
         self.folder = out.with_name(out.name + ".internal")
         self.candidate = self.folder / "candidate"
+        self.refused = out.with_name(out.name + ".refused")
 
     def require_free(self) -> None:
         """Refuse an output folder that exists, or whose parent cannot be written; nothing is ever overwritten."""

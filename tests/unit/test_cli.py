@@ -162,3 +162,22 @@ def test_an_unexpected_failure_shows_its_place_and_not_its_text(monkeypatch, cap
     shown = capsys.readouterr().err
     assert "KeyError" in shown
     assert PLANTED not in shown
+
+
+def test_a_mistyped_ledger_is_not_made_by_looking(tmp_path, capsys):
+    for verb in (["ledger", "show"], ["ledger", "verify"]):
+        assert run([*verb, "--ledger", str(tmp_path / "typo" / "ledger.sqlite3")]) == 3
+        assert "no ledger at" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_folder_that_exists_is_found_before_the_audit(place, tmp_path, capsys):
+    table = str(place / "clinic.csv")
+    three = ["--synthetic", table, "--training", table, "--holdout", table, "--schema", str(place / "schema.toml")]
+    assert run(["audit", *three, "--plan", "quick", "--out", str(tmp_path)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_an_expired_policy_does_not_check(place, tmp_path, capsys):
+    (tmp_path / "old.toml").write_text(clinic.POLICY.replace("2036-12-31", "2020-01-01"))
+    assert run(["policy", "check", str(tmp_path / "old.toml")]) == 3

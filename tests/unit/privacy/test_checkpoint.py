@@ -124,7 +124,7 @@ def test_a_new_folder_admits_nobody_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701, 0o777])
 def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
-    with pytest.raises(LedgerError, match="chmod 700"):
+    with pytest.raises(LedgerError, match="folder of its own"):
         prepare_folder(tmp_path)
 
 

@@ -21,6 +21,7 @@ from privsynth.errors import (
 from privsynth.policy import Policy
 from privsynth.privacy.ledgers.memory import MemoryLedger
 from privsynth.privacy.noise import UnsafeSeededNoise
+from privsynth.releasing import path as release_path
 from privsynth.releasing import terms as release_terms
 from privsynth.schema import Schema
 from tests import clinic
@@ -158,7 +159,7 @@ def test_noise_that_can_be_replayed_is_never_signed(make):
     [
         ({"generator": "aim"}, PolicyRefusal),
         ({"source": "missing.csv"}, RecordsError),
-        ({"schema": Schema.from_domain({"x": 3})}, RecordsError),
+        ({"schema": Schema.from_domain({"x": 3})}, PolicyRefusal),
     ],
 )
 def test_a_refusal_beforehand_spends_nothing_and_writes_nothing(make, tmp_path, change, error):
@@ -253,3 +254,51 @@ def test_what_cannot_be_certified_is_refused_before_anything_is_spent(make):
     with pytest.raises(CertificateError):
         make(ledger=ledger, policy=Policy.loads(text))
     assert not ledger.entries()
+
+
+def test_an_interrupted_release_cannot_go_on_with_another_table(make, place, tmp_path, monkeypatch):
+    ledger = MemoryLedger()
+    with monkeypatch.context() as patched:
+        patched.setattr(release_path, "_audited", lambda *_: (_ for _ in ()).throw(OutputError("stopped")))
+        with pytest.raises(OutputError):
+            make(ledger=ledger)
+    other = tmp_path / "other.csv"
+    other.write_text(place["table"].read_text().replace("SECRET-p", "OTHER-p"))
+    with pytest.raises(RefusedError, match="another table"):
+        make(source=other, ledger=ledger)
+    assert make(ledger=ledger).folder.exists()
+
+
+def test_a_policy_about_people_needs_a_schema_that_names_them(make):
+    schema = Schema.loads(clinic.SCHEMA.replace('unit = "patient"\n', ""))
+    with pytest.raises(PolicyRefusal, match="names no unit column"):
+        make(schema=schema)
+
+
+def test_too_few_people_for_the_audit_is_known_beforehand(make):
+    with pytest.raises(PolicyRefusal, match="held-out people"):
+        make(policy=Policy.loads(clinic.POLICY.replace("public_size = 10000", "public_size = 2000")))
+
+
+def test_a_lifetime_budget_that_fits_no_release_is_refused(make):
+    policy = Policy.loads(clinic.POLICY + '[budget]\nlifetime_epsilon = "4"\n')
+    with pytest.raises(PolicyRefusal, match="not even one"):
+        make(policy=policy)
+
+
+def test_one_row_ends_in_a_refusal_that_is_on_record(make, place, tmp_path):
+    ledger, single = MemoryLedger(), tmp_path / "single.csv"
+    single.write_text("\n".join(place["table"].read_text().splitlines()[:2]) + "\n")
+    with pytest.raises(AuditFailed, match="budget of this attempt is spent"):
+        make(source=single, ledger=ledger)
+    assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
+    assert (tmp_path / "release.refused" / "refusal.html").exists()
+
+
+def test_a_purchase_that_fails_is_forfeited(make, place):
+    text = clinic.SCHEMA.replace('lower = "0.00"\nupper = "5000.00"\nprecision', 'buy = "bounds"\nprecision')
+    policy = Policy.loads(clinic.POLICY + '[budget]\nrelease_epsilon = "0.01"\n')
+    ledger = MemoryLedger()
+    with pytest.raises(RefusedError, match="could not be told from the noise"):
+        make(schema=Schema.loads(text), policy=policy, ledger=ledger)
+    assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
