@@ -121,3 +121,28 @@ def write(folder: Path, table=None, policy=POLICY, schema=SCHEMA):
     (folder / "schema.toml").write_text(schema)
     (folder / "policy.toml").write_text(policy)
     return folder / "clinic.csv", folder / "schema.toml", folder / "policy.toml"
+
+
+def passing_audit(*_, **__):
+    """Findings that pass, for tests of the path around the audit: a real one refuses a good release now and then, by design."""
+    from privsynth.findings import Finding, Findings
+
+    row = Finding(
+        check="stand-in",
+        family="release",
+        threat="none",
+        verdict="PASS",
+        threshold=None,
+        detectable=None,
+        ceiling=None,
+        meaning="The audit was replaced in a test.",
+    )
+    return Findings(rows=(row,))
+
+
+def pass_every_audit(setattr_=setattr):
+    """Replace both halves of the audit by `passing_audit`."""
+    from privsynth import auditing
+
+    setattr_(auditing, "run", passing_audit)
+    setattr_(auditing, "conformance", passing_audit)

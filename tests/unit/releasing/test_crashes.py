@@ -41,6 +41,8 @@ FORFEITED = {"after begin", "after the noise"}
 KILLER = textwrap.dedent(
     """
     import importlib, os, signal, sys
+    from tests import clinic
+    clinic.pass_every_audit()
     path, turn, when, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
     owner, name = path.rsplit(".", 1)
     try:
@@ -66,7 +68,8 @@ KILLER = textwrap.dedent(
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    clinic.pass_every_audit(monkeypatch.setattr)
     clinic.write(tmp_path)
     keys.new(tmp_path / "key.pem", tmp_path / "trust.toml", "machine")
     return tmp_path

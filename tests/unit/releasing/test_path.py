@@ -47,10 +47,17 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def make(place, tmp_path):
-    """Release into a fresh folder from a fresh ledger; arguments replace the defaults."""
+def make(place, tmp_path, monkeypatch):
+    """Release into a fresh folder from a fresh ledger; arguments replace the defaults.
 
-    def run(**changes):
+    The audit is replaced by one that passes; `audited=True` leaves the real one, for tests in which it refuses.
+    """
+
+    def run(*, audited=False, **changes):
+        if audited:
+            monkeypatch.undo()
+        else:
+            clinic.pass_every_audit(monkeypatch.setattr)
         source = changes.pop("source", place["table"])
         arguments = {
             "schema": place["schema"],
@@ -205,7 +212,7 @@ def test_an_audit_that_cannot_tell_refuses_with_reasons_and_without_data(make, p
     small.write_text("\n".join(lines[:300]) + "\n")
     ledger = MemoryLedger()
     with pytest.raises(AuditFailed, match="INCONCLUSIVE"):
-        make(source=small, ledger=ledger)
+        make(audited=True, source=small, ledger=ledger)
     assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
     refused = tmp_path / "release.refused"
     assert {path.name for path in refused.iterdir()} == {"refusal.json", "refusal.html"}
@@ -243,7 +250,7 @@ def test_a_plan_that_succeeded_may_be_released_again_and_one_that_failed_may_not
     small = tmp_path / "small.csv"
     small.write_text("\n".join(place["table"].read_text().splitlines()[:300]) + "\n")
     with pytest.raises(AuditFailed):
-        make(source=small, ledger=ledger, out=tmp_path / "third")
+        make(audited=True, source=small, ledger=ledger, out=tmp_path / "third")
     with pytest.raises(PolicyRefusal, match="attempts"):
         make(ledger=ledger, out=tmp_path / "fourth")
 
@@ -290,7 +297,7 @@ def test_one_row_ends_in_a_refusal_that_is_on_record(make, place, tmp_path):
     ledger, single = MemoryLedger(), tmp_path / "single.csv"
     single.write_text("\n".join(place["table"].read_text().splitlines()[:2]) + "\n")
     with pytest.raises(AuditFailed, match="budget of this attempt is spent"):
-        make(source=single, ledger=ledger)
+        make(audited=True, source=single, ledger=ledger)
     assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
     assert (tmp_path / "release.refused" / "refusal.html").exists()
 
