@@ -48,6 +48,11 @@ def split(
     return Private(fitted), Private(held)
 
 
+def completed(records: Private[Records], schema: Schema) -> Private[Records]:
+    """The same rows under the schema with what was bought filled in."""
+    return Private(records.open().with_schema(schema))
+
+
 def fingerprint(records: Private[Records], key: bytes) -> str:
     """A keyed digest of a table, to know it again after an interruption; says nothing to who has not the key.
 
@@ -73,7 +78,7 @@ def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource
     """
     schema, bought = _buy(records, plan, noise)
     progress.report("encode", 0, 1)
-    encoded = encode(Private(records.open().with_schema(schema)))
+    encoded = encode(completed(records, schema))
     progress.report("encode", 1, 1)
     rho = plan.budget.rho - sum((entry.event.rho for entry in bought), Fraction(0))
     curator = Curator(encoded, unit=plan.unit, rho=rho, noise=noise)

@@ -20,7 +20,7 @@ from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
 from privsynth.errors import AuditError, AuditFailed, OutputError, PolicyRefusal, PrivsynthError, RefusedError
 from privsynth.findings import Claim, Findings
-from privsynth.fitting import fingerprint, measure, split
+from privsynth.fitting import completed, fingerprint, measure, split
 from privsynth.measurement import Transcript
 from privsynth.model import Model, Sample
 from privsynth.policy import Policy
@@ -86,10 +86,10 @@ def release(
         fitted_on, held_out = split(
             table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
         )
-        completed, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
-        model = _step("fit", lambda: _model(agreed, completed, transcript))
+        bought, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
+        model = _step("fit", lambda: _model(agreed, bought, transcript))
         sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
-        checks = agreed.checks + policy.check_release(completed, sample.table)
+        checks = agreed.checks + policy.check_release(bought, sample.table)
         try:
             findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, source_of_noise)
         except AuditError as failure:
@@ -253,11 +253,11 @@ def _audited(
     conformance = auditing.conformance(
         agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, noise=noise, rng=rng
     )
-    attacked = sample
+    attacked, drawn = model, sample
     if agreed.policy.audit.control == "half-copy":
         fitted_on, held_out = split(fitted_on, unit, 0.5, bound_key=seeds.bound, holdout_key=seeds.sample)
-        copy = _model(agreed, *measure(fitted_on, agreed.fit, noise))
-        attacked = copy.draw(sample.records.rows, rng=rng)
+        attacked = _model(agreed, *measure(fitted_on, agreed.fit, noise))
+        drawn = attacked.draw(sample.records.rows, rng=rng)
     claim = Claim(
         epsilon=model.guarantee.epsilon,
         delta=float(model.guarantee.delta),
@@ -266,10 +266,10 @@ def _audited(
     )
     risk = auditing.run(
         agreed.plan,
-        schema=model.schema,
-        synthetic=attacked.records,
-        members=fitted_on,
-        controls=held_out,
+        schema=attacked.schema,
+        synthetic=drawn.records,
+        members=completed(fitted_on, attacked.schema),
+        controls=completed(held_out, attacked.schema),
         claim=claim,
         rng=rng,
     )

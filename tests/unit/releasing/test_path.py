@@ -4,6 +4,7 @@ import hashlib
 import json
 import stat
 
+import numpy as np
 import pytest
 
 from privsynth import api, releasing
@@ -309,3 +310,62 @@ def test_a_purchase_that_fails_is_forfeited(make, place):
     with pytest.raises(RefusedError, match="could not be told from the noise"):
         make(schema=Schema.loads(text), policy=policy, ledger=ledger)
     assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
+
+
+def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, monkeypatch):
+    from pathlib import Path
+
+    shipped = Path(__file__).resolve().parents[3] / "policies" / "internal-research.toml"
+    text = shipped.read_text().replace('control = "holdout"', 'control = "half-copy"')
+    policy = Policy.loads(text + '[population]\nid = "clinic"\npublic_size = 10000\n')
+    seen = {}
+
+    def run(plan, *, schema, synthetic, members, controls, claim, rng):
+        seen.update(members=members.open().rows, controls=controls.open().rows, synthetic=synthetic)
+        return clinic.passing_audit()
+
+    clinic.pass_every_audit(monkeypatch.setattr)
+    monkeypatch.setattr(release_path.auditing, "run", run)
+    made = releasing.release(
+        place["table"],
+        schema=place["schema"],
+        policy=policy,
+        signer=Signer.load(place["folder"] / "key.pem"),
+        out=place["folder"] / "half",
+        ledger=MemoryLedger(),
+        generator="independent",
+    )
+    assert seen["members"] + seen["controls"] > 5000
+    assert abs(seen["members"] - seen["controls"]) < 600
+    attacked = seen["synthetic"].ticks["age"]
+    released = json.loads((made.folder / "measurements.json").read_text())
+    assert len(attacked) == made.predicate["schema"]["rows"]
+    assert released
+
+
+def test_bought_categories_are_released_and_attacked_under_the_completed_schema(make, place, monkeypatch):
+    """Every copied row must be found again: the audit has to compare labels, not their places in two different lists."""
+    wards = 'values = ["A & E", "<b>Bold</b>", "Surgery, general", "Maternity"]\nother = "A & E"'
+    text = clinic.SCHEMA.replace(wards, "buy = true")
+    schema = Schema.loads(text[: text.index("[[rules]]")])
+    seen = {}
+
+    def run(plan, *, schema, synthetic, members, controls, claim, rng):
+        seen.update(schema=schema, synthetic=synthetic, members=members.open(), controls=controls.open())
+        return clinic.passing_audit()
+
+    clinic.pass_every_audit(monkeypatch.setattr)
+    monkeypatch.setattr(release_path.auditing, "run", run)
+    releasing.release(
+        place["table"],
+        schema=schema,
+        policy=place["policy"],
+        signer=Signer.load(place["folder"] / "key.pem"),
+        out=place["folder"] / "bought",
+        ledger=MemoryLedger(),
+    )
+    assert not seen["schema"].unresolved
+    for table in (seen["synthetic"], seen["members"], seen["controls"]):
+        assert table.schema == seen["schema"]
+        bold = seen["schema"].column("ward").values.index("<b>Bold</b>")
+        assert np.mean(table.ticks["ward"] == bold) == pytest.approx(0.31, abs=0.04)
