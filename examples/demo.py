@@ -47,7 +47,9 @@ def bad_candidate() -> tuple[Path, Path, Path]:
     training = [first_stay[index] for index in order[: len(order) // 2]]
     holdout = [first_stay[index] for index in order[len(order) // 2 :]]
     place = [header.index(name) for name in released_header]
-    for target, row in zip(rng.choice(len(released), int(COPIED_SHARE * len(released)), replace=False), training, strict=False):
+    for target, row in zip(
+        rng.choice(len(released), int(COPIED_SHARE * len(released)), replace=False), training, strict=False
+    ):
         released[target] = [row[index] for index in place]
     files = []
     for name, head, rows in (
@@ -77,7 +79,18 @@ def main() -> None:
     privsynth("--quiet", "quote", table, "--schema", schema, "--policy", policy, "--ledger", ledger)
     print("\n3. Release: measure under the budget, sample, attack, certify.")
     privsynth(
-        "release", table, "--schema", schema, "--policy", policy, "--ledger", ledger, "--key", key, "--out", BUILD / "release"
+        "release",
+        table,
+        "--schema",
+        schema,
+        "--policy",
+        policy,
+        "--ledger",
+        ledger,
+        "--key",
+        key,
+        "--out",
+        BUILD / "release",
     )
     print("\n4. A bad candidate: one released row in ten is overwritten by a real patient's. It must be refused.")
     candidate, training, holdout = bad_candidate()
