@@ -6,7 +6,7 @@ Must never decide anything about privacy: budgets, units and checks are the call
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -163,13 +163,13 @@ def audit(
     )
 
 
-def verify(folder: str | Path, *, trust: TrustStore | str | Path) -> Verified:
-    """Verify a release folder offline: signature, keys, every file, dates.
+def verify(folder: str | Path, *, trust: TrustStore | str | Path, roles: Sequence[str] = ()) -> Verified:
+    """Verify a release folder offline: signature, keys, every file, dates; and that keys of these roles are among the signers.
 
     Raises: CertificateError, in its kinds.
     """
     store = trust if isinstance(trust, TrustStore) else TrustStore.load(Path(trust))
-    return verify_release(Path(folder), store)
+    return verify_release(Path(folder), store, roles=roles)
 
 
 def quote(

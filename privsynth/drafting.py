@@ -27,6 +27,7 @@ _LONG_TEXT = 64
 _MARKERS = 3
 _MANY = 100
 
+_VALUE = re.compile(r"[-+]?[0-9][0-9.,:/ -]*|[^@]+@[^@]+[.][a-z]+")
 _HEAD: Final = """\
 # A draft: names and kinds of the columns, guessed; correct them where they are wrong. Nothing else was taken from the table.
 # What is written below is public. So every line that a column still lacks is a question with three lawful answers:
@@ -111,6 +112,11 @@ def draft(source: frames.Source) -> str:
                 "the names of the columns cannot be used: one occurs twice, is empty, is very long or starts with one of "
                 "= + - @; expected a first line with a name for each column"
             )
+    if any(_VALUE.fullmatch(name) for name in names):
+        raise RecordsError(
+            "the first line looks like a record and not like names of columns (numbers or dates among them); "
+            "add a line with the names, because what stands there would be published with the schema"
+        )
     arrays = frames.read(source, names)
     title = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "table"
     parts = [_HEAD.format(lists=", ".join(codelists.names()), name=json.dumps(title, ensure_ascii=False))]

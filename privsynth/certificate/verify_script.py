@@ -14,7 +14,7 @@ TEXT: Final = r"""#!/bin/sh
 #
 # PUBLIC_KEY.pem is the publisher's Ed25519 public key, from a source that you trust; do not take it from this folder.
 # Needs: sh, sed, tr, grep, sort, find, cmp, base64, sha256sum and openssl 3. Exit status 0: verified; 1: not; 2: wrong use.
-# It cannot know whether the key was revoked or is of the right role: `privsynth verify` checks those too.
+# It cannot know whether the key was revoked or is of the right role: `privsynth verify --role ROLE` checks those.
 set -eu
 LC_ALL=C
 export LC_ALL

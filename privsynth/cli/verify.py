@@ -17,12 +17,15 @@ def verify(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The release folder.")],
     trust: Annotated[Path, typer.Option(help="The trust store: which keys you trust, a TOML file.")],
+    role: Annotated[
+        list[str] | None, typer.Option(help="A role that must have signed; may be given several times.")
+    ] = None,
 ) -> None:
     """Verify a release offline: signature, trusted key, every file, dates. Exit code 0, or 5 with the reason."""
     from privsynth import api
 
     console: Console = context.obj
-    verified = api.verify(folder, trust=trust)
+    verified = api.verify(folder, trust=trust, roles=role or ())
     promise = verified.predicate["guarantee"]
     lines = [
         f"verified: {folder}",

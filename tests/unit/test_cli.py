@@ -181,3 +181,9 @@ def test_a_refusal_folder_that_exists_is_found_before_the_audit(place, tmp_path,
 def test_an_expired_policy_does_not_check(place, tmp_path, capsys):
     (tmp_path / "old.toml").write_text(clinic.POLICY.replace("2036-12-31", "2020-01-01"))
     assert run(["policy", "check", str(tmp_path / "old.toml")]) == 3
+
+
+def test_a_role_that_did_not_sign_fails_verification(place, released, capsys):
+    trust = ["--trust", str(place / "trust.toml")]
+    assert run(["verify", str(released), *trust, "--role", "machine"]) == 0
+    assert run(["verify", str(released), *trust, "--role", "privacy-officer"]) == 5

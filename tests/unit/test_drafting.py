@@ -107,3 +107,13 @@ def test_names_that_cannot_be_used(names):
 def test_a_table_without_columns():
     with pytest.raises(RecordsError, match="no columns"):
         draft({})
+
+
+@pytest.mark.parametrize("first", ["17", "2001-05-03", "12.50", "jane@example.org"])
+def test_a_first_line_that_is_a_record_is_refused_and_not_repeated(tmp_path, first):
+    table = tmp_path / "table.csv"
+    table.write_text(f"Secretname,{first}\nother,3\n")
+    with pytest.raises(RecordsError, match="first line") as refused:
+        draft(table)
+    assert "Secretname" not in str(refused.value)
+    assert first not in str(refused.value)
