@@ -42,8 +42,9 @@ def planted_leak(plan: AuditPlan, people: People, *, rng: np.random.Generator) -
         threshold=None,
         detectable=None,
         ceiling=None,
-        meaning=_planted_meaning(found, terms.planted_share),
-        figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found},
+        meaning=_planted_meaning(found),
+        figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found}
+        | {f"noticed, {sight.attack}": sight.seen for sight in found},
     )
 
 
@@ -72,20 +73,12 @@ def _planted(
     return Sight(attack=attack.name, p_value=p_value, seen="harmless" if harmless else "nothing")
 
 
-def _planted_meaning(found: Sequence[Sight], share: float) -> str:
-    def named(seen: str) -> str:
-        return ", ".join(sight.attack for sight in found if sight.seen == seen)
-
-    if named("nothing"):
-        return f"With so few people, these attacks cannot see a leak planted on purpose: {named('nothing')}."
-    parts = {
-        f"noticed when the records of {100 * share:g} % of the people tried were copied into the release": named(
-            "a share"
-        ),
-        "noticed when all of them were": named("all"),
-        "could not exceed its limit on this table even then": named("harmless"),
-    }
-    return "; ".join(f"{who}: {what}" for what, who in parts.items() if who) + "."
+def _planted_meaning(found: Sequence[Sight]) -> str:
+    """One sentence for all that pass: what each attack saw is computed on members, and stays in the figures."""
+    blind = any(sight.seen == "nothing" for sight in found)
+    if blind:
+        return "With so few people, an attack cannot see a leak planted on purpose."
+    return "Records copied into the release on purpose were noticed by every attack that such a leak could take over its limit."
 
 
 def holdout_as_release(plan: AuditPlan, people: People, *, rng: np.random.Generator) -> Finding:

@@ -196,14 +196,13 @@ def _judged(trial: Trial, result: AttackResult, p_value: float, look: Look, term
         verdict = "FAIL"
     elif upper < trial.limit and look.enough:
         verdict = "PASS"
-    tried = look.attempts if trial.group == "everyone" else max(1, round(look.pool * terms.isolated_share))
     return Finding(
         check=f"{result.label}, {trial.group}",
         family="release",
         threat=f"{trial.attack.threat} (attacker has: {trial.attack.tier})",
         verdict=verdict,
         threshold=trial.limit,
-        detectable=_rounded_up(statistics.detectable_excess(tried, alpha=look.alpha_pass)),
+        detectable=_rounded_up(statistics.detectable_excess(_least(trial, terms), alpha=look.alpha_pass)),
         ceiling=None if look.ceiling is None else _rounded_up(look.ceiling),
         meaning=_meaning(verdict, trial, look, terms),
         figures={
@@ -219,6 +218,16 @@ def _judged(trial: Trial, result: AttackResult, p_value: float, look: Look, term
             "adjusted p-value of no leak above the limit": p_value,
         },
     )
+
+
+def _least(trial: Trial, terms: ReleaseTerms) -> int:
+    """How many people the plan tries at the least: a public number, where how many were tried tells how many there are."""
+    if trial.group == "everyone":
+        return terms.attempts_min
+    pool = terms.isolated_pool
+    while pool > terms.attempts_min:
+        pool //= 2
+    return max(1, round(pool * terms.isolated_share))
 
 
 def _rounded_up(rate: float) -> float:

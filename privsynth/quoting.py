@@ -114,9 +114,6 @@ def quote(
     """
     agreed = terms(schema, policy, generator=generator)
     population = policy.require_population()
-    if source is not None:
-        progress.report("read", 0, 1)
-        records.read(source, schema, out_of_domain=policy.records.out_of_domain)
     cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
     held = _held(ledger, population.id)
     stages: tuple[QuotedStage, ...] = ()
@@ -125,7 +122,10 @@ def quote(
         started = time.process_time()
         stages = _rehearse(agreed, population.public_size)
         seconds = time.process_time() - started
-        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # before the table is read: it is public
+    if source is not None:
+        progress.report("read", 0, 1)
+        records.read(source, schema, out_of_domain=policy.records.out_of_domain)
     return Quote(
         population=population.id,
         epsilon=decimal_up(policy.budget.release_epsilon),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from privsynth.errors import RefusedError
 from privsynth.privacy.accounting import Cap, Cost
@@ -44,6 +44,9 @@ class AbstractLedger(ABC):
     Privacy: the sum of all costs ever begun on a population stays within its cap at one fixed Renyi order, whatever
         crashes, races or retries; a population is what the steward registered, not a file.
     """
+
+    durable: ClassVar[bool]
+    """Whether what was spent survives the process: only then may a release rest on it."""
 
     @abstractmethod
     def _record(self, decide: Decision) -> LedgerHead:

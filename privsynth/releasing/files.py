@@ -41,14 +41,8 @@ def write_refusal(folder: Path, why: list[str], rows: Sequence[Mapping[str, obje
 
 def write_candidate(
     facts: ReleaseFacts, findings: Findings, sample: Sample, workspace: Workspace, signer: Signer
-) -> bytes:
-    """Write every file of the release, then sign their digests; an unfinished candidate is cleared first.
-
-    Returns: the certificate's bytes. A certificate that an earlier attempt finished is kept, so that there is never a second.
-    """
-    finished = workspace.candidate / CERTIFICATE
-    if finished.exists():
-        return finished.read_bytes()
+) -> None:
+    """Write every file of the release, then sign their digests; what an earlier attempt left unfinished is cleared first."""
     workspace.clear_candidate()
     says = predicate(facts, findings, datetime.now(UTC))
     files = {
@@ -70,7 +64,6 @@ def write_candidate(
         workspace.write_candidate(name, content)
     signed = envelope.sign(statement.Statement(subjects=digests, predicate=says).to_bytes(), signer)
     workspace.write_candidate(CERTIFICATE, signed)
-    return signed
 
 
 def signed_predicate(certificate: Path) -> Mapping[str, Any]:

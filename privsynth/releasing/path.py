@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from privsynth import auditing, progress, records
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
 from privsynth.errors import AuditError, AuditFailed, OutputError, PolicyRefusal, PrivsynthError, RefusedError
-from privsynth.findings import Claim, Findings
+from privsynth.findings import Claim, Figure, Findings
 from privsynth.fitting import completed, fingerprint, measure, split
 from privsynth.measurement import Transcript
 from privsynth.model import Model, Sample
@@ -35,7 +35,7 @@ from privsynth.records import Records
 from privsynth.releasing.files import CERTIFICATE, reasons, signed_predicate, write_candidate, write_refusal
 from privsynth.releasing.statement import ReleaseFacts, rehearse
 from privsynth.releasing.terms import Terms, terms
-from privsynth.releasing.workspace import Seeds, Workspace
+from privsynth.releasing.workspace import HALF_COPY, Seeds, Workspace
 from privsynth.schema import Schema
 
 _T = TypeVar("_T")
@@ -69,6 +69,8 @@ def release(
     Raises: InputError before anything is spent; RefusedError when the policy or ledger refuses; AuditFailed when the
         attacks succeed or cannot tell: the budget is forfeited, and `<out>.refused/` holds the reasons and no data.
     """
+    if not ledger.durable:
+        raise PolicyRefusal("a release rests on a ledger that outlives the process; open one with SqliteLedger(path)")
     source_of_noise = noise or SystemNoise()
     if type(source_of_noise) is not SystemNoise:
         raise PolicyRefusal(
@@ -79,28 +81,81 @@ def release(
     workspace = Workspace(Path(out))
     workspace.require_free()
     table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))
-    seeds, reservation = _reserve(agreed, table, workspace, ledger, source_of_noise)
-    if reservation.state == "committed":
+    with workspace.locked():
+        seeds, reservation = _reserve(agreed, table, workspace, ledger, source_of_noise)
+        if reservation.state == "committed":
+            return _published(workspace)
+        if not (workspace.candidate / CERTIFICATE).exists():
+            with _forfeiting(ledger, reservation):
+                outcome = _attempt(agreed, table, seeds, workspace, ledger, reservation, source_of_noise)
+            if isinstance(outcome, Refusal):
+                _refuse(outcome, schema.table.name, workspace, ledger, reservation)
+            _step(
+                "certify", lambda: write_candidate(outcome.facts, outcome.findings, outcome.sample, workspace, signer)
+            )
+        require_files(workspace.candidate)
+        signed = (workspace.candidate / CERTIFICATE).read_bytes()
+        ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
         return _published(workspace)
-    with _forfeiting(ledger, reservation):
-        fitted_on, held_out = split(
-            table, agreed.fit.unit, float(policy.audit.holdout), bound_key=seeds.bound, holdout_key=seeds.holdout
-        )
-        bought, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, source_of_noise)
-        model = _step("fit", lambda: _model(agreed, bought, transcript))
-        sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
-        checks = agreed.checks + policy.check_release(bought, sample.table)
-        try:
-            findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, source_of_noise)
-        except AuditError as failure:
-            write_refusal(workspace.refused, [str(failure)], [], schema.table.name)
-            raise
-        facts = _facts(agreed, model, sample, reservation, ledger, checks, source_of_noise.name)
-        workspace.write("findings.json", json.dumps(findings.internal()).encode())
-        _require_passed(findings, checks, facts, workspace)
-    signed = _step("certify", lambda: write_candidate(facts, findings, sample, workspace, signer))
-    ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
-    return _published(workspace)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why an attempt may not be released: public sentences, and the published rows of the audit."""
+
+    why: list[str]
+    rows: list[dict[str, Figure]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """An attempt that may be certified."""
+
+    facts: ReleaseFacts
+    findings: Findings
+    sample: Sample
+
+
+def _attempt(
+    agreed: Terms,
+    table: Private[Records],
+    seeds: Seeds,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    reservation: Reservation,
+    noise: AbstractNoiseSource,
+) -> Pass | Refusal:
+    """Measure (or go on from what was measured), fit, sample, check and attack."""
+    unit, share = agreed.fit.unit, float(agreed.policy.audit.holdout)
+    fitted_on, held_out = split(table, unit, share, bound_key=seeds.bound, holdout_key=seeds.holdout)
+    bought, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, noise)
+    model = _step("fit", lambda: _model(agreed, bought, transcript))
+    sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
+    checks = agreed.policy.check_schema(bought) + agreed.policy.check_release(bought, sample.table)
+    try:
+        findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, workspace, noise)
+    except AuditError as failure:
+        return Refusal(why=[str(failure)], rows=[])
+    workspace.write("findings.json", json.dumps(findings.internal()).encode())
+    why = [f"{check.rule}: {check.detail}" for check in checks if check.result == "fail"] + reasons(findings)
+    if why or findings.verdict != "PASS":
+        return Refusal(why=why, rows=findings.public())
+    facts = _facts(agreed, model, sample, reservation, ledger, checks, noise.name)
+    return Pass(facts=facts, findings=findings, sample=sample)
+
+
+def _refuse(
+    refusal: Refusal, what: str, workspace: Workspace, ledger: AbstractLedger, reservation: Reservation
+) -> NoReturn:
+    """Put the forfeit on record first, so that nothing can undo it; then write the reasons, without data."""
+    ledger.forfeit(reservation, reason="the attempt did not pass")
+    workspace.clear_candidate()
+    write_refusal(workspace.refused, refusal.why, refusal.rows, what)
+    raise AuditFailed(
+        f"refused; the budget of this attempt is spent. {' '.join(refusal.why[:3])} The reasons are in {workspace.refused}/"
+    )
 
 
 @contextmanager
@@ -169,6 +224,8 @@ def _reserve(
                 f"{workspace.folder} belongs to a release of another table, or with another policy, schema, plan or "
                 "generator; choose a new --out"
             )
+    if population.id not in ledger.populations():
+        progress.report(f'population "{population.id}" is new to this ledger: its lifetime budget begins here', 0, 1)
     ledger.open_account(population.id, unit=unit, cap=Cap.of(budget.lifetime_epsilon, budget.lifetime_delta))
     reservation = ledger.reserve(
         population.id,
@@ -241,6 +298,7 @@ def _audited(
     fitted_on: Private[Records],
     held_out: Private[Records],
     seeds: Seeds,
+    workspace: Workspace,
     noise: AbstractNoiseSource,
 ) -> Findings:
     """Check the generator's conformance on public tables and attack the release with the held-out units as control.
@@ -256,7 +314,11 @@ def _audited(
     attacked, drawn = model, sample
     if agreed.policy.audit.control == "half-copy":
         fitted_on, held_out = split(fitted_on, unit, 0.5, bound_key=seeds.bound, holdout_key=seeds.sample)
-        attacked = _model(agreed, *measure(fitted_on, agreed.fit, noise))
+        kept = workspace.measurements(HALF_COPY)
+        if kept is None:
+            kept = measure(fitted_on, agreed.fit, noise)
+            workspace.save_measurements(*kept, HALF_COPY)
+        attacked = _model(agreed, *kept)
         drawn = attacked.draw(sample.records.rows, rng=rng)
     claim = Claim(
         epsilon=model.guarantee.epsilon,
@@ -312,14 +374,3 @@ def _facts(
         repaired=sample.repaired,
         attempts_used=attempt,
     )
-
-
-def _require_passed(
-    findings: Findings, checks: tuple[CheckResult, ...], facts: ReleaseFacts, workspace: Workspace
-) -> None:
-    """Refuse, with reasons and without data, unless every check passed and the audit's verdict is PASS."""
-    why = [f"{check.rule}: {check.detail}" for check in checks if check.result == "fail"] + reasons(findings)
-    if not why and findings.verdict == "PASS":
-        return
-    write_refusal(workspace.refused, why, findings.public(), facts.schema.table.name)
-    raise AuditFailed(f"refused: {findings.verdict}. The reasons are in {workspace.refused}/")

@@ -41,6 +41,11 @@ LIMITATIONS = (
     "Trust each statistic as far as the report's expected error says; do not test hypotheses as if the rows were real.",
 )
 
+HALF_COPY = (
+    "The attacks were made on a copy of the model that was fitted on half of the people, with noise of its own that the ledger "
+    "was not charged for; the copy was not released, only the verdict was."
+)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,5 +155,5 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
         "repairs": dict(facts.repaired),
         "attempts": {"allowed": policy.audit.attempts, "used": facts.attempts_used},
         "recipients": {"class": policy.recipients.klass, "contract": policy.recipients.contract},
-        "limitations": list(LIMITATIONS),
+        "limitations": [*LIMITATIONS, *([HALF_COPY] if policy.audit.control == "half-copy" else [])],
     }

@@ -42,7 +42,7 @@ class Terms:
     @property
     def digest(self) -> str:
         """SHA-256 over the policy, the schema, the audit plan and the generator's settings."""
-        parts = (self.policy.digest, self.schema.digest(), self.plan.digest, self.generator, json.dumps(self.settings))
+        parts = (self.policy.digest, self.schema.digest(), self.plan.digest, self.generator, _text(self.settings))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
@@ -90,6 +90,10 @@ def terms(
             "lifetime_delta is kept for bought categories; make release_epsilon smaller, or lifetime_delta larger"
         )
     return agreed
+
+
+def _text(settings: Mapping[str, object]) -> str:
+    return json.dumps(dict(settings), sort_keys=True, default=str)
 
 
 def _require_unit(schema: Schema, policy: Policy) -> None:

@@ -6,9 +6,11 @@ Must never leave a half-written file under a final name, and must never overwrit
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -18,7 +20,9 @@ from privsynth.measurement import Transcript, entry_from_json
 from privsynth.schema import Schema
 
 _STATE = "state.json"
-_MEASUREMENTS = "measurements.json"
+_LOCK = "lock"
+MEASUREMENTS = "measurements.json"
+HALF_COPY = "half-copy.json"
 
 
 @final
@@ -61,8 +65,39 @@ class Workspace:
         parent = self.out.resolve().parent
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputError(f"{parent} is not a folder that can be written; create it or choose another --out")
+        if self.refused.exists() or self.refused.is_symlink():
+            raise OutputError(
+                f"{self.refused} exists, from a refused attempt; choose a new --out, or keep it elsewhere"
+            )
         if self.folder.is_symlink():
             raise OutputError(f"{self.folder} is a link; remove it, private state is kept in real folders only")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process out of this place inside the block.
+
+        Raises: OutputError when another process is at work here.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self.folder.chmod(0o700)
+            descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as failure:
+            raise OutputError(f"{self.folder} cannot be made ({failure.strerror}); choose another --out") from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(
+                    f"another process is making {self.out}; wait for it, or choose another --out"
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+            if not (self.folder / _STATE).exists():  # nothing was started: leave no trace
+                (self.folder / _LOCK).unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.folder.rmdir()
 
     def state(self) -> tuple[str, str, Seeds] | None:
         """(release id, terms digest, keys) of an earlier attempt in this place, or None."""
@@ -76,22 +111,17 @@ class Workspace:
             raise OutputError(f"{path} is damaged; move {self.folder} away and start again in a new --out") from None
 
     def start(self, release_id: str, terms: str, seeds: Seeds) -> None:
-        """Make the folder and record the state durably, before anything is begun."""
-        try:
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            self.folder.chmod(0o700)
-        except OSError as failure:
-            raise OutputError(f"{self.folder} cannot be made ({failure.strerror}); choose another --out") from None
+        """Record the state durably, before anything is begun."""
         self.write(_STATE, json.dumps({"releaseId": release_id, "terms": terms, "keys": seeds.hex()}).encode())
 
-    def save_measurements(self, schema: Schema, transcript: Transcript) -> None:
+    def save_measurements(self, schema: Schema, transcript: Transcript, name: str = MEASUREMENTS) -> None:
         """Make the noisy answers durable: from here on a crash costs nothing."""
         document = {"schema": schema.to_json(), "transcript": [entry.to_json() for entry in transcript]}
-        self.write(_MEASUREMENTS, json.dumps(document).encode())
+        self.write(name, json.dumps(document).encode())
 
-    def measurements(self) -> tuple[Schema, Transcript] | None:
+    def measurements(self, name: str = MEASUREMENTS) -> tuple[Schema, Transcript] | None:
         """The completed schema and transcript of an earlier attempt, or None."""
-        path = self.folder / _MEASUREMENTS
+        path = self.folder / name
         if not path.exists():
             return None
         try:

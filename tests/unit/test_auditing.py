@@ -147,7 +147,7 @@ def test_an_excess_at_the_limit_stays_open(plan: AuditPlan) -> None:
 def test_what_the_first_look_leaves_open_the_second_one_decides(plan: AuditPlan) -> None:
     row = rates(plan, 0.26, 0.20)
     assert (row.verdict, row.figures["attempts"]) == ("PASS", 3200)
-    assert row.detectable == pytest.approx(statistics.detectable_excess(3200, alpha=0.0125) + 5e-5, abs=5e-5)
+    assert row.detectable == pytest.approx(statistics.detectable_excess(200, alpha=0.0125) + 5e-5, abs=5e-5)
     assert rates(plan, 0.26, 0.20, count=400).verdict == "INCONCLUSIVE"
 
 
@@ -269,7 +269,7 @@ def test_hypotheses_are_corrected_together() -> None:
 def test_the_planted_leak_and_the_holdout_pass_where_nothing_is_wrong(plan: AuditPlan) -> None:
     found = audited(plan, people(4000, 0.1, start=0), people(4000, 0.1, start=100_000))
     assert found["control: planted leak"].verdict == "PASS"
-    assert "50 % of the people tried" in found["control: planted leak"].meaning
+    assert found["control: planted leak"].figures["noticed, told"] == "a share"
     assert found["control: holdout as release"].verdict == "PASS"
 
 
@@ -287,7 +287,8 @@ def test_an_attack_that_does_not_see_a_planted_leak_lets_nothing_pass(
     monkeypatch.setattr(AuditPlan, "attacks", lambda plan: [(plan.release.attacks[0], Blind())])
     row = audited(plan, people(4000, 0.1, start=0), people(4000, 0.1, start=100_000))["control: planted leak"]
     assert row.verdict == "INCONCLUSIVE"
-    assert "cannot see a leak planted on purpose: told" in row.meaning
+    assert "cannot see a leak planted on purpose" in row.meaning
+    assert row.figures["noticed, told"] == "nothing"
 
 
 def test_an_attack_that_could_not_exceed_its_limit_even_so_is_excused(plan: AuditPlan) -> None:
@@ -295,13 +296,22 @@ def test_an_attack_that_could_not_exceed_its_limit_even_so_is_excused(plan: Audi
     text = PLAN.replace("tau = 0.10", "tau = 0.45").replace("control_attempts = 100", "control_attempts = 20")
     found = audited(AuditPlan.loads(text), people(4000, 0.9, start=0), people(4000, 0.9, start=100_000))
     assert found["control: planted leak"].verdict == "PASS"
-    assert "could not exceed its limit" in found["control: planted leak"].meaning
+    assert found["control: planted leak"].figures["noticed, told"] == "harmless"
 
 
 def test_a_leak_seen_only_when_all_are_copied_is_said_to_be(plan: AuditPlan) -> None:
     text = PLAN.replace("planted_share = 0.5", "planted_share = 0.05")
     found = audited(AuditPlan.loads(text), people(4000, 0.3, start=0), people(4000, 0.3, start=100_000))
-    assert "noticed when all of them were" in found["control: planted leak"].meaning
+    assert found["control: planted leak"].figures["noticed, told"] == "all"
+
+
+def test_what_is_published_does_not_tell_how_many_people_there_are(plan: AuditPlan) -> None:
+    """With the same verdicts, a group of 3,999 reads as one of 250."""
+    published = [
+        [row.public() for row in audited(plan, people(n, 0.0, start=0), people(n, 0.0, start=100_000)).values()]
+        for n in (3999, 3199, 500)
+    ]
+    assert published[0] == published[1] == published[2]
 
 
 @pytest.mark.parametrize(("members", "controls"), [(0.9, 0.1), (0.1, 0.9)])

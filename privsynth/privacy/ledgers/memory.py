@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from typing import final
+from typing import ClassVar, final
 
 from privsynth.privacy.ledger import AbstractLedger, Decision
 from privsynth.privacy.ledger_book import Book
@@ -17,6 +17,8 @@ from privsynth.privacy.ledger_entry import TIME_FORMAT, LedgerHead
 @final
 class MemoryLedger(AbstractLedger):
     """A ledger that lives as long as its process; the same rules as the durable one."""
+
+    durable: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from privsynth.errors import LedgerError
 from privsynth.privacy.checkpoint import (
@@ -73,6 +73,8 @@ class SqliteLedger(AbstractLedger):
     Raises: LedgerError, always before anything is written, when the database is locked, read-only, corrupted, edited,
         of another version, behind its checkpoint or forked from it, or readable by others.
     """
+
+    durable: ClassVar[bool] = True
 
     def __init__(
         self,

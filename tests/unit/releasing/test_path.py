@@ -3,6 +3,9 @@
 import hashlib
 import json
 import stat
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +22,10 @@ from privsynth.errors import (
     RecordsError,
     RefusedError,
 )
+from privsynth.findings import Findings
 from privsynth.policy import Policy
 from privsynth.privacy.ledgers.memory import MemoryLedger
+from privsynth.privacy.ledgers.sqlite import SqliteLedger
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.releasing import path as release_path
 from privsynth.releasing import terms as release_terms
@@ -37,6 +42,11 @@ FILES = {
     "schema.json",
     "verify.sh",
 }
+
+
+def fresh_ledger():
+    """A durable ledger in a folder of its own."""
+    return SqliteLedger(Path(tempfile.mkdtemp()) / "ledger" / "ledger.sqlite3")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +75,7 @@ def make(place, tmp_path, monkeypatch):
             "policy": place["policy"],
             "signer": Signer.load(place["folder"] / "key.pem"),
             "out": tmp_path / "release",
-            "ledger": MemoryLedger(),
+            "ledger": fresh_ledger(),
         }
         return releasing.release(source, **(arguments | changes))
 
@@ -74,7 +84,7 @@ def make(place, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def made(place, tmp_path_factory):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     out = tmp_path_factory.mktemp("made") / "release"
     release = releasing.release(
         place["table"],
@@ -171,7 +181,7 @@ def test_noise_that_can_be_replayed_is_never_signed(make):
     ],
 )
 def test_a_refusal_beforehand_spends_nothing_and_writes_nothing(make, tmp_path, change, error):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     with pytest.raises(error):
         make(ledger=ledger, **change)
     assert not [entry for entry in ledger.entries() if entry.kind == "begin"]
@@ -193,7 +203,7 @@ def test_an_expired_policy_is_refused(make, place):
 
 
 def test_the_lifetime_cap_ends_the_releases(make, tmp_path):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     outcomes = []
     for attempt in range(6):
         policy = Policy.loads(clinic.POLICY.replace('version = "1.0"', f'version = "1.{attempt}"'))
@@ -211,8 +221,8 @@ def test_an_audit_that_cannot_tell_refuses_with_reasons_and_without_data(make, p
     small = tmp_path / "small.csv"
     lines = place["table"].read_text().splitlines()
     small.write_text("\n".join(lines[:300]) + "\n")
-    ledger = MemoryLedger()
-    with pytest.raises(AuditFailed, match="INCONCLUSIVE"):
+    ledger = fresh_ledger()
+    with pytest.raises(AuditFailed, match="refused"):
         make(audited=True, source=small, ledger=ledger)
     assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
     refused = tmp_path / "release.refused"
@@ -223,12 +233,12 @@ def test_an_audit_that_cannot_tell_refuses_with_reasons_and_without_data(make, p
     assert document["decision"] == "REFUSED"
     assert document["reasons"]
     assert "SECRET" not in (refused / "refusal.html").read_text()
-    with pytest.raises(RefusedError):
+    with pytest.raises(OutputError, match="refused attempt"):
         make(source=small, ledger=ledger)
 
 
 def test_changed_terms_cannot_take_over_an_earlier_attempt(make, place, tmp_path):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     make(ledger=ledger)
     (tmp_path / "release").rename(tmp_path / "elsewhere")
     policy = Policy.loads(clinic.POLICY.replace('version = "1.0"', 'version = "2.0"'))
@@ -245,7 +255,7 @@ def test_the_certificate_says_nothing_that_only_the_curator_may_know(made):
 
 
 def test_a_plan_that_succeeded_may_be_released_again_and_one_that_failed_may_not(make, place, tmp_path):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     make(ledger=ledger, out=tmp_path / "first")
     make(ledger=ledger, out=tmp_path / "second")
     small = tmp_path / "small.csv"
@@ -257,7 +267,7 @@ def test_a_plan_that_succeeded_may_be_released_again_and_one_that_failed_may_not
 
 
 def test_what_cannot_be_certified_is_refused_before_anything_is_spent(make):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     text = clinic.POLICY + '[recipients]\ncontract = "See /home/alice/contract.pdf"\n'
     with pytest.raises(CertificateError):
         make(ledger=ledger, policy=Policy.loads(text))
@@ -265,7 +275,7 @@ def test_what_cannot_be_certified_is_refused_before_anything_is_spent(make):
 
 
 def test_an_interrupted_release_cannot_go_on_with_another_table(make, place, tmp_path, monkeypatch):
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     with monkeypatch.context() as patched:
         patched.setattr(release_path, "_audited", lambda *_: (_ for _ in ()).throw(OutputError("stopped")))
         with pytest.raises(OutputError):
@@ -295,7 +305,7 @@ def test_a_lifetime_budget_that_fits_no_release_is_refused(make):
 
 
 def test_one_row_ends_in_a_refusal_that_is_on_record(make, place, tmp_path):
-    ledger, single = MemoryLedger(), tmp_path / "single.csv"
+    ledger, single = fresh_ledger(), tmp_path / "single.csv"
     single.write_text("\n".join(place["table"].read_text().splitlines()[:2]) + "\n")
     with pytest.raises(AuditFailed, match="budget of this attempt is spent"):
         make(audited=True, source=single, ledger=ledger)
@@ -306,15 +316,13 @@ def test_one_row_ends_in_a_refusal_that_is_on_record(make, place, tmp_path):
 def test_a_purchase_that_fails_is_forfeited(make, place):
     text = clinic.SCHEMA.replace('lower = "0.00"\nupper = "5000.00"\nprecision', 'buy = "bounds"\nprecision')
     policy = Policy.loads(clinic.POLICY + '[budget]\nrelease_epsilon = "0.01"\n')
-    ledger = MemoryLedger()
+    ledger = fresh_ledger()
     with pytest.raises(RefusedError, match="could not be told from the noise"):
         make(schema=Schema.loads(text), policy=policy, ledger=ledger)
     assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
 
 
 def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, monkeypatch):
-    from pathlib import Path
-
     shipped = Path(__file__).resolve().parents[3] / "policies" / "internal-research.toml"
     text = shipped.read_text().replace('control = "holdout"', 'control = "half-copy"')
     policy = Policy.loads(text + '[population]\nid = "clinic"\npublic_size = 10000\n')
@@ -332,7 +340,7 @@ def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, 
         policy=policy,
         signer=Signer.load(place["folder"] / "key.pem"),
         out=place["folder"] / "half",
-        ledger=MemoryLedger(),
+        ledger=fresh_ledger(),
         generator="independent",
     )
     assert seen["members"] + seen["controls"] > 5000
@@ -362,10 +370,51 @@ def test_bought_categories_are_released_and_attacked_under_the_completed_schema(
         policy=place["policy"],
         signer=Signer.load(place["folder"] / "key.pem"),
         out=place["folder"] / "bought",
-        ledger=MemoryLedger(),
+        ledger=fresh_ledger(),
     )
     assert not seen["schema"].unresolved
     for table in (seen["synthetic"], seen["members"], seen["controls"]):
         assert table.schema == seen["schema"]
         bold = seen["schema"].column("ward").values.index("<b>Bold</b>")
         assert np.mean(table.ticks["ward"] == bold) == pytest.approx(0.31, abs=0.04)
+
+
+def test_a_ledger_that_dies_with_the_process_backs_no_release(make):
+    with pytest.raises(PolicyRefusal, match="outlives"):
+        make(ledger=MemoryLedger())
+
+
+def test_a_failed_audit_cannot_be_tried_again_for_free(make, tmp_path, monkeypatch):
+    """Whatever stands in the refusal's place: the forfeit is on record before the reasons are written."""
+    ledger = fresh_ledger()
+    (tmp_path / "release.refused").mkdir()
+    with pytest.raises(OutputError, match="refused attempt"):
+        make(ledger=ledger)
+    assert not ledger.entries()
+    (tmp_path / "release.refused").rmdir()
+    (row,) = clinic.passing_audit().rows
+    failed = Findings(rows=(replace(row, verdict="FAIL"),))
+    monkeypatch.setattr(clinic, "passing_audit", lambda *_, **__: failed)
+    monkeypatch.setattr(release_path, "write_refusal", lambda *_: (_ for _ in ()).throw(OutputError("disk full")))
+    with pytest.raises(OutputError, match="disk full"):
+        make(ledger=ledger)
+    assert [entry.kind for entry in ledger.entries()][-1] == "forfeit"
+
+
+def test_two_processes_cannot_work_in_one_place(make, tmp_path):
+    from privsynth.releasing.workspace import Workspace
+
+    with Workspace(tmp_path / "release").locked(), pytest.raises(OutputError, match="another process"):
+        make()
+    assert make().folder.exists()
+
+
+def test_a_bought_label_that_identifies_somebody_is_refused(make, place, tmp_path):
+    wards = 'values = ["A & E", "<b>Bold</b>", "Surgery, general", "Maternity"]\nother = "A & E"'
+    text = clinic.SCHEMA.replace(wards, "buy = true")
+    table = tmp_path / "table.csv"
+    table.write_text(place["table"].read_text().replace("<b>Bold</b>", "jane.roe@hospital.org"))
+    policy = Policy.loads(clinic.POLICY + "[records]\nrows = 5\n")
+    with pytest.raises(AuditFailed, match="labels"):
+        make(source=table, schema=Schema.loads(text[: text.index("[[rules]]")]), policy=policy)
+    assert not list(tmp_path.rglob("certificate.json"))
