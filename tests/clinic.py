@@ -1,5 +1,6 @@
 """A made-up clinic's table, with its schema and policy, for tests of the whole path."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,13 @@ def write(folder: Path, table=None, policy=POLICY, schema=SCHEMA):
     (folder / "schema.toml").write_text(schema)
     (folder / "policy.toml").write_text(policy)
     return folder / "clinic.csv", folder / "schema.toml", folder / "policy.toml"
+
+
+def fresh_ledger():
+    """A durable ledger in a folder of its own."""
+    from privsynth.privacy.ledgers.sqlite import SqliteLedger
+
+    return SqliteLedger(Path(tempfile.mkdtemp()) / "ledger" / "ledger.sqlite3")
 
 
 def passing_audit(*_, **__):
