@@ -85,19 +85,26 @@ class Workspace:
         except OSError as failure:
             raise OutputError(f"{self.folder} cannot be made ({failure.strerror}); choose another --out") from None
         try:
+            self._take(descriptor)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(
-                    f"another process is making {self.out}; wait for it, or choose another --out"
-                ) from None
-            yield
+                yield
+            finally:
+                if not (self.folder / _STATE).exists():  # nothing was started: leave no trace
+                    (self.folder / _LOCK).unlink(missing_ok=True)
+                    with suppress(OSError):
+                        self.folder.rmdir()
         finally:
             os.close(descriptor)
-            if not (self.folder / _STATE).exists():  # nothing was started: leave no trace
-                (self.folder / _LOCK).unlink(missing_ok=True)
-                with suppress(OSError):
-                    self.folder.rmdir()
+
+    def _take(self, descriptor: int) -> None:
+        """Lock the file, and make sure that it is still the one under its name."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            current = os.fstat(descriptor).st_ino == (self.folder / _LOCK).stat().st_ino
+        except (BlockingIOError, FileNotFoundError):
+            current = False
+        if not current:
+            raise OutputError(f"another process is making {self.out}; wait for it, or choose another --out")
 
     def state(self) -> tuple[str, str, Seeds] | None:
         """(release id, terms digest, keys) of an earlier attempt in this place, or None."""

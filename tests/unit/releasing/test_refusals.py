@@ -270,3 +270,15 @@ def test_a_bought_label_that_identifies_somebody_is_refused(make, place, tmp_pat
     with pytest.raises(AuditFailed, match="labels"):
         make(source=table, schema=Schema.loads(text[: text.index("[[rules]]")]), policy=policy)
     assert not list(tmp_path.rglob("certificate.json"))
+
+
+def test_who_comes_second_does_not_take_the_lock_away(tmp_path):
+    from privsynth.releasing.workspace import Workspace
+
+    with Workspace(tmp_path / "release").locked():
+        for _ in range(3):
+            with pytest.raises(OutputError, match="another process"), Workspace(tmp_path / "release").locked():
+                pass
+    assert not (tmp_path / "release.internal").exists()
+    with Workspace(tmp_path / "release").locked():
+        assert (tmp_path / "release.internal").exists()
