@@ -94,3 +94,19 @@ def test_the_exponential_mechanism_has_its_probabilities():
     assert stats.chisquare(counts, 20_000 * weight / weight.sum()).pvalue > ALARM
     twice = np.exp(scores / 15)  # the coefficient forgotten: this test would have seen it
     assert stats.chisquare(counts, 20_000 * twice / twice.sum()).pvalue < ALARM
+
+
+def test_the_exponential_mechanism_agrees_with_diffprivlib():
+    """Epsilon 1 and sensitivity 1: both choose with probability proportional to exp(score / 2)."""
+    from diffprivlib.mechanisms import Exponential
+
+    scores = np.array([0, 1, 3, 2], dtype=np.int64)
+    theirs = Exponential(epsilon=1, sensitivity=1, utility=scores.astype(float).tolist(), random_state=7)
+    source = SystemNoise()
+    table = np.array(
+        [
+            np.bincount([source.exponential(scores, Fraction(1, 2)) for _ in range(10_000)], minlength=4),
+            np.bincount([theirs.randomise() for _ in range(10_000)], minlength=4),
+        ]
+    )
+    assert stats.chi2_contingency(table).pvalue > ALARM
