@@ -19,6 +19,7 @@ from privsynth.policy import CheckResult, Policy
 from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.ledger import Balance, LedgerHead
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.releasing.terms import Terms
 from privsynth.schema import Schema
 
@@ -28,8 +29,9 @@ ASSUMPTIONS = (
     "The schema, with its categories, bounds, codes and business rules, is public: it was declared or bought, not read "
     "off this table.",
     "The declared size of the population is public, and the population's ledger is the only way its records are released.",
-    "Every row of a person carries that person's identifier in the unit column.",
 )
+ONE_IDENTIFIER = "Every row of a {unit} carries that {unit}'s identifier in the column {column}."
+NO_IDENTIFIER = "Each row is protected by itself: who has several rows is protected for each one, not for all together."
 NOT_COVERED = (
     "How long the computation took, and that it succeeded, are not part of the guarantee.",
     "The audit's verdict is a function of the records and was not paid for from the budget; its figures on real records "
@@ -108,6 +110,11 @@ def rehearse(agreed: Terms, noise: str) -> None:
     require(predicate(facts, Findings(rows=(row,)), datetime.now(UTC)))
 
 
+def _about_rows(unit: PrivacyUnit) -> str:
+    """What the guarantee takes for granted about whose row is whose."""
+    return NO_IDENTIFIER if unit.column is None else ONE_IDENTIFIER.format(unit=unit.name, column=unit.column)
+
+
 def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> dict[str, object]:
     """The predicate of one release. Units: decimal strings for epsilon, delta and rho; RFC 3339 times in UTC."""
     policy = facts.policy
@@ -123,7 +130,7 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
         "decision": "PASSED",
         "guarantee": {
             **facts.guarantee.statement(noise=facts.noise, transcript=facts.transcript),
-            "assumptions": list(ASSUMPTIONS),
+            "assumptions": [*ASSUMPTIONS, _about_rows(facts.guarantee.unit)],
             "notCovered": list(NOT_COVERED),
         },
         "budget": {

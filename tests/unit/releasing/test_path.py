@@ -3,13 +3,16 @@
 import hashlib
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
 from privsynth import api, releasing
 from privsynth.certificate import envelope
 from privsynth.certificate.keys import Signer
+from privsynth.policy import Policy
 from privsynth.releasing import terms as release_terms
+from privsynth.schema import Schema
 from tests import clinic
 
 FILES = {
@@ -115,3 +118,13 @@ def test_the_certificate_says_nothing_that_only_the_curator_may_know(made):
     text = json.dumps(statement)
     for word in ('"seed', "hostname", "/home", "/tmp", "elapsed", "SECRET"):  # noqa: S108 - looked for, not used
         assert word not in text
+
+
+def test_what_is_assumed_about_rows_is_true_of_the_schema(made, make, place):
+    release, _ = made
+    assert "identifier in the column patient" in release.predicate["guarantee"]["assumptions"][-1]
+    schema = Schema.loads(clinic.SCHEMA.replace('unit = "patient"\n', ""))
+    full = Path(__file__).resolve().parents[3] / "policies" / "internal-research.toml"
+    text = full.read_text().replace('name = "person" ', 'name = "row" ').replace('holdout = "0.1"', 'holdout = "0.4"')
+    rows = make(schema=schema, policy=Policy.loads(text + '[population]\nid = "clinic"\npublic_size = 20000\n'))
+    assert "Each row is protected by itself" in rows.predicate["guarantee"]["assumptions"][-1]
