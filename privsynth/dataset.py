@@ -84,6 +84,23 @@ class Dataset:
         """The records at these positions, or where the mask is true, in that order."""
         return Dataset(tuple(column[index] for column in self.columns), self.domain)
 
+    def regrouped(self, groups: Mapping[str, tuple[int, ...]]) -> Dataset:
+        """The same records with levels merged: {attribute: the group of each of its levels}; other attributes stay.
+
+        Groups are numbered from 0, and each holds a level. The columns of other attributes are shared, not copied.
+        Raises: SchemaError when an attribute is not in the domain, or a level has no group, or a group no level.
+        """
+        columns, sizes = list(self.columns), list(self.domain.sizes)
+        for name, group_of in groups.items():
+            at = self.domain.index(name)
+            if len(group_of) != sizes[at] or sorted(set(group_of)) != list(range(max(group_of) + 1)):
+                raise SchemaError(
+                    f'the groups of "{name}" must be numbered from 0, without gaps, one for each of its {sizes[at]} levels'
+                )
+            sizes[at] = max(group_of) + 1
+            columns[at] = _narrow(name, sizes[at], np.array(group_of))[self.columns[at]]
+        return Dataset(tuple(columns), Domain(self.domain.attributes, tuple(sizes)))
+
     def marginal(self, clique: Clique) -> Counts:
         """Exact table of one clique. Shapes: `domain.shape(clique)`."""
         return self.marginals([clique])[0]

@@ -94,6 +94,30 @@ def test_codes_are_stored_narrow_and_rows_can_be_taken() -> None:
     assert data.take(columns["a0"] == 1).rows == int((columns["a0"] == 1).sum())
 
 
+def test_levels_are_merged_into_groups() -> None:
+    columns, domain = make((3, 300, 4), 500, 4)
+    data = Dataset.from_columns(columns, domain)
+    groups = {"a1": tuple(level // 100 for level in range(300)), "a2": (1, 0, 0, 2)}
+    coarse = data.regrouped(groups)
+    assert coarse.domain.attributes == domain.attributes
+    assert coarse.domain.sizes == (3, 3, 3)
+    assert [column.dtype for column in coarse.columns] == [np.uint8, np.uint8, np.uint8]
+    assert coarse.columns[0] is data.columns[0]
+    fine = data.marginal(("a2", "a0", "a1"))
+    merged = np.stack([fine[1] + fine[2], fine[0], fine[3]]).reshape(3, 3, 3, 100).sum(axis=3)
+    np.testing.assert_array_equal(coarse.marginal(("a2", "a0", "a1")), merged)
+    assert data.regrouped({}).marginal(("a1",)).tolist() == data.marginal(("a1",)).tolist()
+
+
+@pytest.mark.parametrize("group_of", [(0, 1), (0, 0, 2), (1, 1, 2), (-1, 0, 1), (0, 1, 1, 0), ()])
+def test_every_level_has_a_group_and_every_group_a_level(group_of: tuple[int, ...]) -> None:
+    data = Dataset.from_columns({"a": [0, 1]}, Domain(("a",), (3,)))
+    with pytest.raises(SchemaError, match='groups of "a" must be numbered from 0, without gaps, one for each of its 3'):
+        data.regrouped({"a": group_of})
+    with pytest.raises(SchemaError, match="no attribute"):
+        data.regrouped({"b": (0,)})
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
