@@ -1,4 +1,5 @@
-"""Domain: attribute names and their sizes after encoding; set algebra on names, so that axes are never numbered elsewhere.
+"""Domain: attribute names and their sizes after encoding, and what is publicly known of their levels; set algebra on names,
+so that axes are never numbered elsewhere.
 
 Must never be derived from records: it is a function of the schema alone.
 """
@@ -10,23 +11,83 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+import numpy as np
+import numpy.typing as npt
+
 from privsynth.errors import SchemaError
 
 Clique: TypeAlias = tuple[str, ...]
 """Attribute names; order is significant for arrays (axis i is the i-th name)."""
 
+_PAIR = 2
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelFacts:
+    """What is publicly known of one attribute's levels, whose codes are bins or labels, then atoms, then missing.
+
+    The first `ordered` levels are in order; those after them stand alone. `parents` is a hierarchy, declared or of a code
+    list: the parent (0..p-1, every one used) of every level; empty when there is none.
+    Raises: SchemaError when a number is negative or a parent has no level.
+    """
+
+    ordered: int = 0
+    parents: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        used = set(self.parents)
+        if self.ordered < 0 or used != set(range(len(used))):
+            raise SchemaError(
+                "level facts: expected a number of ordered levels, and parents 0..p-1 that all have levels"
+            )
+
+
+_NOTHING = LevelFacts()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impossible:
+    """The cells of one table that no row obeying the schema's rules can have.
+
+    `clique` has two attributes or more, in the order of the schema's columns; it keeps that order in a domain that was
+    reordered by `project`. `mask` is `np.packbits` of the table in C order, true where a cell is impossible.
+    """
+
+    clique: Clique
+    mask: bytes
+
+    def __post_init__(self) -> None:
+        if len(set(self.clique)) != len(self.clique) or len(self.clique) < _PAIR:
+            raise SchemaError(f"impossible cells: expected two different attributes or more, found {self.clique}")
+
+    @classmethod
+    def of(cls, clique: Clique, table: npt.NDArray[np.bool_]) -> Impossible:
+        """Pack a table that is true where a cell is impossible; its axes are in the clique's order."""
+        return cls(clique=clique, mask=np.packbits(table).tobytes())
+
+    def table(self, domain: Domain) -> npt.NDArray[np.bool_]:
+        """The cells, true where impossible. Shapes: `domain.shape(clique)`."""
+        packed = np.frombuffer(self.mask, dtype=np.uint8)
+        shape = domain.shape(self.clique)
+        return np.unpackbits(packed, count=math.prod(shape)).view(np.bool_).reshape(shape)
+
 
 @final
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Attributes and the number of levels of each.
+    """Attributes, the number of levels of each, what is known of those levels, and which cells no row can have.
 
-    Shapes: `attributes` and `sizes` have one entry an attribute, in the order of the columns.
-    Raises: SchemaError if a name repeats, a size is below one, or the lengths differ.
+    Shapes: `attributes`, `sizes` and `facts` have one entry an attribute, in the order of the columns; empty `facts` say that
+        nothing is known of any, and facts that say nothing are stored so.
+    Raises: SchemaError if a name repeats, a size is below one, the lengths differ, or facts do not fit the sizes.
     """
 
     attributes: Clique
     sizes: tuple[int, ...]
+    facts: tuple[LevelFacts, ...] = ()
+    impossible: tuple[Impossible, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.attributes) != len(self.sizes):
@@ -36,6 +97,20 @@ class Domain:
         for name, size in zip(self.attributes, self.sizes, strict=True):
             if size < 1:
                 raise SchemaError(f'domain: attribute "{name}" has {size} levels; it needs at least one')
+        if self.facts:
+            self._check_facts()
+        for one in self.impossible:
+            if len(one.mask) != (self.cells(one.clique) + 7) // 8:
+                raise SchemaError(f"domain: the impossible cells of {one.clique} are a table of another size")
+
+    def _check_facts(self) -> None:
+        if len(self.facts) != len(self.sizes):
+            raise SchemaError(f"domain: {len(self.attributes)} attributes but facts of {len(self.facts)}")
+        for name, size, fact in zip(self.attributes, self.sizes, self.facts, strict=True):
+            if fact.ordered > size or len(fact.parents) not in (0, size):
+                raise SchemaError(f'domain: the facts of attribute "{name}" are not of {size} levels')
+        if all(fact == _NOTHING for fact in self.facts):
+            object.__setattr__(self, "facts", ())
 
     @classmethod
     def from_mapping(cls, sizes: Mapping[str, int]) -> Domain:
@@ -61,6 +136,11 @@ class Domain:
         """Number of levels of one attribute."""
         return self.sizes[self.index(attribute)]
 
+    def fact(self, attribute: str) -> LevelFacts:
+        """What is known of one attribute's levels."""
+        place = self.index(attribute)
+        return self.facts[place] if self.facts else _NOTHING
+
     def shape(self, clique: Iterable[str]) -> tuple[int, ...]:
         """Sizes of the clique's attributes, in the clique's order."""
         return tuple(self.size(attribute) for attribute in clique)
@@ -74,9 +154,17 @@ class Domain:
         return tuple(sorted(set(clique), key=self.index))
 
     def project(self, clique: Iterable[str]) -> Domain:
-        """The domain of these attributes, in the given order."""
+        """The domain of these attributes, in the given order; impossible cells stay where all their attributes do."""
         names = tuple(clique)
-        return Domain(names, self.shape(names))
+        if not self.facts and not self.impossible:
+            return Domain(names, self.shape(names))
+        inside = set(names)
+        return Domain(
+            names,
+            self.shape(names),
+            tuple(self.fact(name) for name in names),
+            tuple(one for one in self.impossible if inside.issuperset(one.clique)),
+        )
 
     def marginalize(self, drop: Iterable[str]) -> Domain:
         """The domain without these attributes."""
@@ -84,9 +172,22 @@ class Domain:
         return self.project(name for name in self.attributes if name not in gone)
 
     def merge(self, other: Domain) -> Domain:
-        """Union of two domains: this one's attributes first. Raises SchemaError where sizes disagree."""
+        """Union of two domains: this one's attributes first, with what either knows of them, this one first.
+
+        Raises: SchemaError where sizes disagree.
+        """
         for name in other.attributes:
             if name in self and self.size(name) != other.size(name):
                 raise SchemaError(f'attribute "{name}" has two sizes: {self.size(name)} and {other.size(name)}')
         extra = tuple(name for name in other.attributes if name not in self)
-        return Domain(self.attributes + extra, self.sizes + other.shape(extra))
+        facts: tuple[LevelFacts, ...] = ()
+        if self.facts or other.facts:
+            known = {name: other.fact(name) for name in other.attributes}
+            known |= {name: fact for name, fact in zip(self.attributes, self.facts, strict=False) if fact != _NOTHING}
+            facts = tuple(known.get(name, _NOTHING) for name in self.attributes + extra)
+        return Domain(
+            self.attributes + extra,
+            self.sizes + other.shape(extra),
+            facts,
+            tuple(dict.fromkeys(self.impossible + other.impossible)),
+        )
