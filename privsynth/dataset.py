@@ -12,6 +12,7 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from privsynth import compiled
 from privsynth.domain import Clique, Domain
 from privsynth.errors import SchemaError
 
@@ -31,6 +32,9 @@ _SHARED_ROWS = 100_000
 
 _SHARED_CELLS, _SHARED_AXES = 32_768, 4
 """A shared table's limits: cell numbers of two bytes, and few enough axes that computing them stays cheap."""
+
+_COMPILED_INCREMENTS = 1 << 28
+"""From so many increments on, the compiled loop is faster even where numba has to be loaded for it."""
 
 
 @final
@@ -124,25 +128,28 @@ class Dataset:
         shapes = {axes: tuple(self.domain.sizes[axis] for axis in axes) for axes in tables}
         flat = {axes: np.zeros(int(np.prod(shapes[axes], dtype=np.int64)), dtype=np.int64) for axes in tables}
         small = [axes for axes in tables if axes and flat[axes].size <= _CACHED_CELLS]
+        many = self.rows * len(tables) >= _COMPILED_INCREMENTS
+        add = (compiled.increment() if many else None) or _increment
         for start in range(0, self.rows, _BLOCK_ROWS):
-            self._count_block(small, flat, start, _BLOCK_ROWS)
+            self._count_block(small, flat, start, _BLOCK_ROWS, add)
         for axes in tables:
             if not axes:
                 flat[axes][0] = self.rows
             elif flat[axes].size > _CACHED_CELLS:
                 rows = max(_BLOCK_ROWS, flat[axes].size)
                 for start in range(0, self.rows, rows):
-                    self._count_block([axes], flat, start, rows)
+                    self._count_block([axes], flat, start, rows, add)
         return {axes: flat[axes].reshape(shapes[axes]) for axes in tables}
 
-    def _count_block(self, tables: Sequence[Axes], flat: Mapping[Axes, Counts], start: int, rows: int) -> None:
+    def _count_block(
+        self, tables: Sequence[Axes], flat: Mapping[Axes, Counts], start: int, rows: int, add: compiled.Increment
+    ) -> None:
         """Add the rows [start, start + rows) to every table.
 
-        The cell numbers are computed in the narrowest type that holds them (vector instructions), then widened once.
+        The cell numbers are computed in the narrowest type that holds them (vector instructions).
         """
         length = min(rows, self.rows - start)
-        cells = np.empty(length, dtype=np.intp)
-        work = {kind: np.empty(length, dtype=kind) for kind in (np.uint16, np.uint32, np.uint64)}
+        work: dict[type, Codes] = {kind: np.empty(length, dtype=kind) for kind in (np.uint16, np.uint32, np.uint64)}
         block = {
             axis: self.columns[axis][start : start + length] for axis in {axis for axes in tables for axis in axes}
         }
@@ -156,8 +163,12 @@ class Dataset:
             for axis in axes[1:]:
                 np.multiply(index, kind(self.domain.sizes[axis]), out=index)
                 np.add(index, block[axis], out=index, casting="unsafe")
-            np.copyto(cells, index, casting="unsafe")
-            flat[axes][:] += np.bincount(cells, minlength=size)
+            add(index, flat[axes])
+
+
+def _increment(cells: npt.NDArray[np.unsignedinteger], table: Counts) -> None:
+    """Add one at each of these cells: `compiled.increment` in numpy."""
+    table += np.bincount(cells.astype(np.intp), minlength=table.size)
 
 
 def _outside(name: str, size: int) -> SchemaError:

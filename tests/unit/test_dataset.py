@@ -35,10 +35,11 @@ def make(sizes: tuple[int, ...], rows: int, seed: int) -> tuple[dict[str, npt.ND
     rows=st.integers(0, 60),
     seed=st.integers(0, 2**32 - 1),
     shared=st.booleans(),
+    by_numba=st.booleans(),
     data=st.data(),
 )
-def test_tables_equal_brute_force_on_both_routes(
-    sizes: tuple[int, ...], rows: int, seed: int, shared: bool, data: st.DataObject
+def test_tables_equal_brute_force_on_every_route(
+    sizes: tuple[int, ...], rows: int, seed: int, shared: bool, by_numba: bool, data: st.DataObject
 ) -> None:
     columns, domain = make(sizes, rows, seed)
     names = st.permutations(domain.attributes).flatmap(
@@ -48,6 +49,7 @@ def test_tables_equal_brute_force_on_both_routes(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "_SHARED_ROWS", 0 if shared else 10**9)
         patch.setattr(dataset, "_BLOCK_ROWS", 16)
+        patch.setattr(dataset, "_COMPILED_INCREMENTS", 0 if by_numba else 10**9)
         tables = Dataset.from_columns(columns, domain).marginals(cliques)
     assert len(tables) == len(cliques)
     for clique, table in zip(cliques, tables, strict=True):
