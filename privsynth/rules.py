@@ -16,24 +16,13 @@ from privsynth import conditions
 from privsynth.encoding import offsets
 from privsynth.errors import FitError
 from privsynth.records import Records
-from privsynth.rule_masks import (
-    FAR,
-    MIRRORED,
-    Mask,
-    Scale,
-    Ticks,
-    allowed,
-    broken,
-    constant,
-    holds,
-    order_scales,
-    right_side,
-)
+from privsynth.rule_masks import allowed, broken, constant, holds, order_scales, right_side
 from privsynth.schema import Schema
 from privsynth.schema.columns import TemporalColumn
+from privsynth.schema.comparing import MIRRORED, Mask, Scale, Ticks
 from privsynth.schema.levels import granule_bounds, levels
 from privsynth.schema.rule import CombinationRule, ImplicationRule, OrderRule, Rule, SumRule
-from privsynth.schema.ticks import MISSING, from_granules, granules, rebased
+from privsynth.schema.ticks import FAR, MISSING, from_granules, granules, rebased
 
 _ROUNDS = 6
 """Repairing one rule may break another; after so many rounds a row that is still broken is replaced."""

@@ -27,7 +27,7 @@ from privsynth.schema.columns import (
 )
 from privsynth.schema.levels import column_is_open, layout
 from privsynth.schema.rule import CombinationRule, Condition, ImplicationRule, OrderRule, Rule, SumRule
-from privsynth.schema.ticks import tick
+from privsynth.schema.ticks import tick_all
 
 
 def check(
@@ -127,9 +127,8 @@ def _check_rule(rule: Rule, modelled: dict[str, ModelledColumn]) -> None:
             _check_condition(rule.condition, modelled[rule.condition.column])
             _check_condition(rule.then, modelled[rule.then.column])
         case CombinationRule():
-            for row in rule.allowed:
-                for name, value in zip(rule.names, row, strict=True):
-                    _constant(modelled[name], value)
+            for name, values in zip(rule.names, zip(*rule.allowed, strict=True), strict=True):
+                _constants(modelled[name], values)
         case SumRule():
             columns = [modelled[name] for name in rule.columns]
             units = {column.unit for column in columns if isinstance(column, IntegerColumn | NumberColumn)}
@@ -143,7 +142,7 @@ def _check_order(rule: OrderRule, modelled: dict[str, ModelledColumn]) -> None:
         raise ValueError(f'"{rule.left}" has no order; an order rule needs numbers, dates or ordered labels')
     if rule.right is None:
         assert rule.value is not None
-        _constant(left, rule.value)
+        _constants(left, (rule.value,))
         return
     right = modelled[rule.right]
     families: tuple[tuple[type, ...], ...] = ((IntegerColumn, NumberColumn), (DateColumn, DatetimeColumn))
@@ -157,9 +156,8 @@ def _check_order(rule: OrderRule, modelled: dict[str, ModelledColumn]) -> None:
 
 
 def _check_condition(condition: Condition, column: ModelledColumn) -> None:
-    for value in (*condition.values, condition.lower, condition.upper):
-        if value is not None:
-            _constant(column, value)
+    ends = tuple(end for end in (condition.lower, condition.upper) if end is not None)
+    _constants(column, (*condition.values, *ends))
     bounded = condition.lower is not None or condition.upper is not None
     if bounded and isinstance(column, CategoryColumn | BooleanColumn):
         raise ValueError(f'"{column.name}" has no order; use in = [...] instead of lower and upper')
@@ -167,11 +165,11 @@ def _check_condition(condition: Condition, column: ModelledColumn) -> None:
         raise ValueError(f'"{column.name}" cannot be missing; it declares no missing markers')
 
 
-def _constant(column: ModelledColumn, value: str) -> None:
-    if isinstance(column, CategoryColumn) and column.buy:
+def _constants(column: ModelledColumn, values: Sequence[str]) -> None:
+    if values and isinstance(column, CategoryColumn) and column.buy:
         raise ValueError(f'"{column.name}": a rule cannot name labels that are still to be bought; declare them')
     try:
-        tick(column, value)
+        tick_all(column, values)
     except ValueError as error:
         raise ValueError(f'"{column.name}": {error}; correct the rule') from None
 

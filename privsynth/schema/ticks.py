@@ -6,7 +6,9 @@ Must never be used row by row: tables are converted as arrays, in `parsing` and 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,9 @@ from privsynth.schema.columns import (
 
 MISSING = int(np.iinfo(np.int64).min)
 """The tick of a missing value, in every column."""
+
+FAR: Final = 1 << 61
+"""Beyond every tick, and small enough to add to one."""
 
 EPOCH = dt.date(1970, 1, 1)
 _EPOCH_TIME = dt.datetime(1970, 1, 1)
@@ -139,6 +144,23 @@ def tick(column: ModelledColumn, value: object) -> int:
             return _datetime(column, value)
         case _:
             return _label(column, value)
+
+
+def tick_all(column: ModelledColumn, values: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Turn many texts into ticks, as `tick` does; what lies beyond every tick is cut to FAR or its negative.
+
+    Shapes: (values,). Raises: ValueError, as `tick`.
+    """
+    if isinstance(column, CategoryColumn) and column.codes is not None:
+        found = codelists.load(column.codes).find(list(values)).tolist()
+    elif isinstance(column, CategoryColumn | OrderedColumn):
+        place = {label: index for index, label in enumerate(column.labels)}
+        found = [place.get(value, -1) for value in values]
+    else:
+        return np.array([min(max(tick(column, value), -FAR), FAR) for value in values], dtype=np.int64)
+    if -1 in found:
+        tick(column, values[found.index(-1)])
+    return np.array(found, dtype=np.int64)
 
 
 def text(column: ModelledColumn, value: int) -> str:
