@@ -12,7 +12,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from privsynth.measurement import Entry, Event, Measurement, Selection, Transcript
+from privsynth.measurement import Entry, ErrorScores, Event, Measurement, Selection, Transcript
 from privsynth.replay import Call
 
 
@@ -47,7 +47,7 @@ def payments(calls: Sequence[Call], transcript: Transcript) -> Accounts:
         if turn == len(calls):
             return Accounts(paid=tuple(paid), problems=("an event without a use of noise",))
         call = calls[turn]
-        size = entry.values.size if isinstance(entry, Measurement) else call.exact.size
+        size = entry.values.size if isinstance(entry, Measurement | ErrorScores) else call.exact.size
         cells = slice(start, start + size)
         wrong = _mismatch(entry, call, cells) or _underpaid(entry.event)
         if wrong:
@@ -70,7 +70,7 @@ def _mismatch(entry: Entry, call: Call, cells: slice) -> str:
         return "" if same else "the selection does not use the rate that its epsilon and sensitivity give"
     if entry.event.sigma_squared != call.parameter:
         return "the noise was drawn with another sigma than the event states"
-    if isinstance(entry, Measurement) and not np.array_equal(entry.values.reshape(-1), call.noisy[cells]):
+    if isinstance(entry, Measurement | ErrorScores) and not np.array_equal(entry.values.reshape(-1), call.noisy[cells]):
         return "what was published is not what the mechanism gave out"
     return ""
 

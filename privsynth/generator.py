@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from privsynth.domain import Clique, Domain
 from privsynth.measurement import Transcript
+from privsynth.privacy.accounting import Composition
 
 if TYPE_CHECKING:
     from privsynth.dataset import Dataset
@@ -55,10 +56,12 @@ class AbstractDistribution(ABC):
 class AbstractGenerator(ABC):
     """SELECT and MEASURE through a curator, then GENERATE from the transcript.
 
-    An instance holds public settings only. `name` is the file's name in `generators/`.
+    An instance holds public settings only. `name` is the file's name in `generators/`. `composition` is "gdp" where
+    `measure` asks for Gaussian noise alone (it never selects): its budget then buys 5 to 9 % less noise.
     """
 
     name: ClassVar[str]
+    composition: ClassVar[Composition] = "zcdp"
 
     @abstractmethod
     def measure(self, curator: Curator) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, final
 
@@ -17,7 +17,11 @@ import numpy.typing as npt
 from privsynth.domain import Clique
 from privsynth.errors import FitError
 
-Mechanism: TypeAlias = Literal["discrete-gaussian", "exponential", "stability-threshold"]
+Mechanism: TypeAlias = Literal["rounded-gaussian", "exponential", "stability-threshold", "discrete-gaussian"]
+"""What noise was drawn; "discrete-gaussian" is what releases of privsynth 0.1 say."""
+
+Groups: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Attribute -> the group (0, 1, ...; none is left out) of each of its levels."""
 
 
 @final
@@ -26,11 +30,11 @@ class Event:
     """One use of a mechanism: enough to account for it, nothing about its outcome.
 
     Units: `rho` is zCDP; `delta` is the additional failure probability (0 but for stability thresholds);
-        `sensitivity_squared` is the squared L2 sensitivity for "discrete-gaussian" and "stability-threshold", and the
-        squared range sensitivity of the score for "exponential"; `sigma_squared` is the noise's variance parameter;
-        `epsilon` the exponential mechanism's parameter.
-    Source: Canonne, Kamath, Steinke 2020 for the Gaussian's rho = sensitivity^2 / (2 sigma^2);
-        Cesar, Rogers 2021 (bounded range) for the exponential mechanism's rho = epsilon^2 / 8.
+        `sensitivity_squared` is the squared L2 sensitivity for "rounded-gaussian" and "stability-threshold", and the
+        squared range sensitivity of the score for "exponential"; `sigma_squared` is the Gaussian's variance before it is
+        rounded; `epsilon` the exponential mechanism's parameter.
+    Source: Bun, Steinke 2016 for the Gaussian's rho = sensitivity^2 / (2 sigma^2), which is also mu-GDP with mu^2 = 2 rho
+        (Dong, Roth, Su 2022); Cesar, Rogers 2021 (bounded range) for the exponential mechanism's rho = epsilon^2 / 8.
     """
 
     stage: str
@@ -73,35 +77,84 @@ class Event:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measurement:
-    """The noisy table of one clique.
+    """The noisy table of one clique, over levels or, for the attributes in `groups`, over groups of levels.
 
-    Shapes: `values` is int64 with one axis an attribute of `clique`, in that order.
-    Privacy: the output of a discrete Gaussian mechanism; public.
+    Shapes: `values` is int64 with one axis an attribute of `clique`, in that order, as long as it has levels or groups.
+    Privacy: the output of a rounded Gaussian mechanism; public, as are the groups.
     """
 
     clique: Clique
     values: npt.NDArray[np.int64]
     event: Event
+    groups: Groups = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.event.sigma_squared is None:
             raise FitError("a measurement needs an event with sigma_squared")
         if self.values.ndim != len(self.clique):
             raise FitError(f"a measurement of {len(self.clique)} attributes needs as many axes, not {self.values.ndim}")
+        for name, group_of in self.groups.items():
+            if name not in self.clique or not is_grouping(group_of):
+                raise FitError("a measurement's groups are numbered from 0 without gaps, for attributes of its clique")
+            if self.values.shape[self.clique.index(name)] != max(group_of) + 1:
+                raise FitError("a measurement over groups of levels has a cell for each group, and no other")
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise in each cell (to within the discrete Gaussian's rounding)."""
+        """Standard deviation of the Gaussian in each cell; rounding adds about 1/12 to its variance."""
         assert self.event.sigma_squared is not None
         return math.sqrt(self.event.sigma_squared)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with the values flattened in C order."""
-        return {
+        out: dict[str, Any] = {
             "type": "measurement",
             "clique": list(self.clique),
             "shape": list(self.values.shape),
             "values": self.values.reshape(-1).tolist(),
+            "event": self.event.to_json(),
+        }
+        if self.groups:
+            out["groups"] = {name: list(group_of) for name, group_of in self.groups.items()}
+        return out
+
+
+def is_grouping(group_of: tuple[int, ...]) -> bool:
+    """Whether groups are numbered by plain integers from 0 without gaps, with a level in each, and there is one."""
+    return (
+        isinstance(group_of, tuple)
+        and bool(group_of)
+        and all(type(group) is int for group in group_of)
+        and set(group_of) == set(range(len(set(group_of))))
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ErrorScores:
+    """The noisy scores of all candidates of a `MarginalErrors` query.
+
+    Shapes: `values` is (candidates,) int64, one a clique. Units: `values` and the event's sigma in 1/1024
+        (`MarginalErrors.GRID`) of weighted records.
+    Privacy: the output of a rounded Gaussian mechanism; public.
+    """
+
+    cliques: tuple[Clique, ...]
+    values: npt.NDArray[np.int64]
+    event: Event
+
+    def __post_init__(self) -> None:
+        if self.event.sigma_squared is None:
+            raise FitError("error scores need an event with sigma_squared")
+        if self.values.shape != (len(self.cliques),):
+            raise FitError("error scores need one value for each of their cliques")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "type": "error-scores",
+            "cliques": [list(clique) for clique in self.cliques],
+            "values": self.values.tolist(),
             "event": self.event.to_json(),
         }
 
@@ -149,7 +202,7 @@ class Purchase:
         }
 
 
-Entry: TypeAlias = Measurement | Selection | Purchase
+Entry: TypeAlias = Measurement | ErrorScores | Selection | Purchase
 Transcript: TypeAlias = tuple[Entry, ...]
 """All that crossed the wall for one fit, in order. Models, reports and error bars are functions of it alone."""
 
@@ -160,7 +213,11 @@ def entry_from_json(value: Mapping[str, Any]) -> Entry:
     match value["type"]:
         case "measurement":
             values = np.asarray(value["values"], dtype=np.int64).reshape(value["shape"])
-            return Measurement(clique=tuple(value["clique"]), values=values, event=event)
+            groups = {name: tuple(group_of) for name, group_of in value.get("groups", {}).items()}
+            return Measurement(clique=tuple(value["clique"]), values=values, event=event, groups=groups)
+        case "error-scores":
+            cliques = tuple(tuple(clique) for clique in value["cliques"])
+            return ErrorScores(cliques=cliques, values=np.asarray(value["values"], dtype=np.int64), event=event)
         case "selection":
             return Selection(chosen=tuple(value["chosen"]), candidates=int(value["candidates"]), event=event)
         case "purchase":

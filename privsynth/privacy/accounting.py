@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 from privsynth.errors import MechanismError
 
 Exact: TypeAlias = Fraction | int | str | float
 """A number given exactly: a fraction, an integer, a decimal string, or a float taken at its binary value."""
+
+Composition: TypeAlias = Literal["gdp", "zcdp"]
+"""How the answers of one fit add up: Gaussian noise alone ("gdp"), or any mechanism that is zCDP ("zcdp")."""
 
 NANO = 10**9
 PICO = 10**12

@@ -5,9 +5,9 @@ Must never return an exact answer, and must never answer what the budget does no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NoReturn, final
+from typing import NoReturn, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,35 +15,53 @@ import numpy.typing as npt
 from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import BudgetExceeded, MechanismError
-from privsynth.measurement import Entry, Measurement, Selection, Transcript
+from privsynth.measurement import Entry, ErrorScores, Measurement, Selection, Transcript
 from privsynth.privacy import mechanism
+from privsynth.privacy.accounting import Composition
 from privsynth.privacy.query import MarginalErrors, Marginals
-from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 
 _CACHED_CELLS = 1 << 26
+
+_Counted: TypeAlias = tuple[Clique, tuple[tuple[str, tuple[int, ...]], ...]]
+"""What an exact table counts: its clique, and the groups of those attributes that have any."""
 
 
 @final
 class Curator:
     """Answers two kinds of question about one private dataset, within one budget.
 
-    Privacy: everything it returns together is budget-zCDP for neighbours that differ in one `unit`: each answer is
-        rho-zCDP by its mechanism, the rhos are added before the data is touched, and adaptively chosen zCDP answers add up
-        (Bun, Steinke 2016; as a filter, Whitehouse et al. 2023).
+    Privacy: for neighbours that differ in one `unit`, everything it returns together is
+        with composition "zcdp", budget-zCDP: each answer is rho-zCDP by its mechanism, the rhos are added before the data
+        is touched, and adaptively chosen zCDP answers add up (Bun, Steinke 2016; as a filter, Whitehouse et al. 2023);
+        with composition "gdp", mu-GDP with mu^2 = 2 * budget: each answer is Gaussian (`mechanism.gaussian`), the rhos are
+        added the same way, and adaptively chosen Gaussian answers with adaptively chosen scales add up to one of that mu
+        (Smith, Thakurta 2022: a filter with the parameters of non-adaptive composition). No other mechanism is used then.
     """
 
-    def __init__(self, data: Private[Dataset], *, unit: PrivacyUnit, rho: Fraction, noise: AbstractNoiseSource) -> None:
+    def __init__(
+        self,
+        data: Private[Dataset],
+        *,
+        unit: PrivacyUnit,
+        rho: Fraction,
+        noise: AbstractNoiseSource,
+        composition: Composition = "zcdp",
+    ) -> None:
         if not isinstance(rho, Fraction) or rho <= 0:
             raise MechanismError("a curator needs a budget above zero, as an exact fraction")
+        if composition not in {"gdp", "zcdp"}:
+            raise MechanismError(f'answers add up as "gdp" or "zcdp", not as "{composition}"')
         self._data = data
         self._unit = unit
         self._budget = rho
         self._noise = noise
+        self._composition: Composition = composition
         self._entries: list[Entry] = []
         self._spent = Fraction(0)
-        self._exact: dict[Clique, npt.NDArray[np.int64]] = {}
+        self._exact: dict[_Counted, npt.NDArray[np.int64]] = {}
 
     @property
     def domain(self) -> Domain:
@@ -51,8 +69,18 @@ class Curator:
         return self._data.open().domain
 
     @property
+    def composition(self) -> Composition:
+        """How the answers add up; with "gdp", nothing can be selected."""
+        return self._composition
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """Whose participation is protected: public."""
+        return self._unit
+
+    @property
     def budget(self) -> Fraction:
-        """The whole budget of this fit, in zCDP."""
+        """The whole budget of this fit: rho, or with composition "gdp" half the square of mu."""
         return self._budget
 
     @property
@@ -65,47 +93,75 @@ class Curator:
         """Everything that was learned, in order: public."""
         return tuple(self._entries)
 
-    def measure(self, cliques: Sequence[Clique], *, rho: Fraction, stage: str) -> tuple[Measurement, ...]:
-        """Release the tables of these cliques together, with equal noise.
+    def measure(
+        self,
+        cliques: Sequence[Clique],
+        *,
+        rho: Fraction,
+        stage: str,
+        groups: Mapping[str, tuple[int, ...]] | None = None,
+        weights: Sequence[Fraction] | None = None,
+    ) -> tuple[Measurement, ...]:
+        """Release the tables of these cliques together.
 
-        Privacy: spends rho for all of them together.
-        Raises: BudgetExceeded before the data is touched; MechanismError for an empty list or a budget of zero.
+        Args: `groups` gives attributes a group (0, 1, ...) for each of their levels; their tables are then counted over
+            groups. `weights` is the share of rho that each clique gets, in exact fractions; by default all get the same.
+        Privacy: spends rho for all of them together. Groups and weights are public: they come from a generator.
+        Raises: BudgetExceeded, MechanismError or SchemaError before anything is spent and the data is touched.
         """
-        query = Marginals(cliques=tuple(tuple(clique) for clique in cliques))
-        for clique in query.cliques:
-            self.domain.project(clique)
+        if weights is not None and not weights:
+            raise MechanismError("a measurement needs as many weights as cliques")
+        query = Marginals(cliques=tuple(cliques), groups=groups or {}, weights=tuple(weights or ()))
+        query.require_within(self.domain)
         self._require(rho, stage)
-        mechanism.gaussian_variance(query.table_sensitivity_squared(self._unit), rho / len(query.cliques))
+        sensitivity_squared, shares = query.table_sensitivity_squared(self._unit), query.shares(rho)
+        mechanism.gaussian_variance(sensitivity_squared, min(shares))
         self._spent += rho
-        noisy, event = mechanism.gaussian(
-            self._tables(query.cliques),
-            sensitivity_squared=query.table_sensitivity_squared(self._unit),
-            rho=rho,
-            stage=stage,
-            noise=self._noise,
+        noisy, events = mechanism.gaussian(
+            self._tables(query), sensitivity_squared=sensitivity_squared, shares=shares, stage=stage, noise=self._noise
         )
         found = tuple(
-            Measurement(clique=clique, values=values, event=event)
-            for clique, values in zip(query.cliques, noisy, strict=True)
+            Measurement(clique=clique, values=values, event=event, groups=query.groups_of(clique))
+            for clique, values, event in zip(query.cliques, noisy, events, strict=True)
         )
         self._entries.extend(found)
+        return found
+
+    def measure_errors(self, query: MarginalErrors, *, rho: Fraction, stage: str) -> ErrorScores:
+        """Release the scores of all candidates together, each with the same noise.
+
+        Privacy: spends rho. Raises: as `measure`.
+        """
+        self._require_errors(query)
+        self._require(rho, stage)
+        sensitivity_squared = query.sensitivity_squared(self._unit)
+        mechanism.gaussian_variance(sensitivity_squared, rho, most=MAX_SIGMA)
+        self._spent += rho
+        (values,), (event,) = mechanism.gaussian(
+            [query.answer(self._tables(Marginals(cliques=query.cliques)))],
+            sensitivity_squared=sensitivity_squared,
+            shares=[rho],
+            stage=stage,
+            noise=self._noise,
+            most=MAX_SIGMA,
+        )
+        found = ErrorScores(cliques=query.cliques, values=values, event=event)
+        self._entries.append(found)
         return found
 
     def select(self, query: MarginalErrors, *, rho: Fraction, stage: str) -> int:
         """Choose the candidate whose reference table is most wrong.
 
         Privacy: spends rho. Returns: the index of the chosen candidate.
-        Raises: BudgetExceeded before the data is touched.
+        Raises: as `measure`; MechanismError with composition "gdp".
         """
-        if not isinstance(query, MarginalErrors):
-            raise MechanismError("a selection is asked with MarginalErrors and nothing else")
-        for clique, reference in zip(query.cliques, query.references, strict=True):
-            if reference.shape != self.domain.project(clique).sizes:
-                raise MechanismError("a selection's references must have the shapes of their cliques' tables")
+        if self._composition == "gdp":
+            raise MechanismError("a selection is no Gaussian mechanism: this fit's answers must add up as such")
+        self._require_errors(query)
         self._require(rho, stage)
         self._spent += rho
         chosen, event = mechanism.exponential(
-            query.answer(self._tables(query.cliques)),
+            query.answer(self._tables(Marginals(cliques=query.cliques))),
             sensitivity=query.sensitivity(self._unit),
             rho=rho,
             stage=stage,
@@ -117,7 +173,14 @@ class Curator:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise MechanismError("a curator cannot be copied or pickled: its budget is spent once")
 
+    def _require_errors(self, query: MarginalErrors) -> None:
+        if not isinstance(query, MarginalErrors):
+            raise MechanismError("errors are asked for with MarginalErrors and nothing else")
+        query.require_within(self.domain)
+
     def _require(self, rho: Fraction, stage: str) -> None:
+        if not isinstance(stage, str):
+            raise MechanismError("a stage is named by a text")
         if not isinstance(rho, Fraction):
             raise MechanismError(f'stage "{stage}" must ask for its budget as an exact fraction')
         if rho <= 0:
@@ -128,17 +191,25 @@ class Curator:
                 f"{float(self._budget):.6g}; give the stages smaller shares or the release a larger budget"
             )
 
-    def _tables(self, cliques: Iterable[Clique]) -> list[npt.NDArray[np.int64]]:
-        wanted = list(cliques)
-        missing = [clique for clique in dict.fromkeys(wanted) if clique not in self._exact]
+    def _tables(self, query: Marginals) -> list[npt.NDArray[np.int64]]:
+        wanted: list[_Counted] = [(clique, tuple(query.groups_of(clique).items())) for clique in query.cliques]
+        missing = [counted for counted in dict.fromkeys(wanted) if counted not in self._exact]
         if missing:
-            self._exact.update(zip(missing, self._data.open().marginals(missing), strict=True))
-        out = [self._exact[clique] for clique in wanted]
+            rest = Marginals(cliques=tuple(clique for clique, _ in missing), groups=query.groups)
+            self._exact.update(zip(missing, rest.answer(self._data.open()), strict=True))
+        out = [self._exact[counted] for counted in wanted]
         if sum(table.size for table in self._exact.values()) > _CACHED_CELLS:
             self._exact.clear()
         return out
 
 
-def make_curator(dataset: Dataset, *, unit: PrivacyUnit, rho: Fraction, noise: AbstractNoiseSource) -> Curator:
+def make_curator(
+    dataset: Dataset,
+    *,
+    unit: PrivacyUnit,
+    rho: Fraction,
+    noise: AbstractNoiseSource,
+    composition: Composition = "zcdp",
+) -> Curator:
     """A curator over a dataset that is already in hand: for tests, audits on public tables, and benchmarks."""
-    return Curator(Private(dataset), unit=unit, rho=rho, noise=noise)
+    return Curator(Private(dataset), unit=unit, rho=rho, noise=noise, composition=composition)

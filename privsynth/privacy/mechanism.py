@@ -5,6 +5,7 @@ Must never be told a noise scale: it is computed here from the sensitivity and t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from privsynth.errors import MechanismError
 from privsynth.measurement import Event
-from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
+from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource
 
 _SIGMA_GRID = 1 << 20
 _EPSILON_GRID = 1 << 40
@@ -25,17 +26,16 @@ def _require_budget(rho: Fraction) -> None:
         raise MechanismError("a mechanism needs a budget above zero, as an exact fraction")
 
 
-def gaussian_variance(sensitivity_squared: int, rho: Fraction) -> Fraction:
-    """The smallest sigma^2 (a multiple of 2^-20) for which the discrete Gaussian is rho-zCDP.
+def gaussian_variance(sensitivity_squared: int, rho: Fraction, *, most: int = MAX_COUNT_SIGMA) -> Fraction:
+    """The smallest sigma^2 (a multiple of 2^-20) for which Gaussian noise is rho-zCDP, and mu-GDP with mu^2 = 2 rho.
 
-    Source: Canonne, Kamath, Steinke 2020, theorem 14 (multivariate): sigma^2 >= sensitivity^2 / (2 rho).
+    Source: Bun, Steinke 2016, proposition 6; Dong, Roth, Su 2022, theorem 1: sigma^2 >= sensitivity^2 / (2 rho).
+    Raises: MechanismError when sigma would be above `most`.
     """
     _require_budget(rho)
     variance = Fraction(math.ceil(sensitivity_squared / (2 * rho) * _SIGMA_GRID), _SIGMA_GRID)
-    if variance > MAX_SIGMA**2:
-        raise MechanismError(
-            f"this budget needs noise of more than {MAX_SIGMA} records a cell; raise it, or ask for less"
-        )
+    if variance > most**2:
+        raise MechanismError(f"this budget needs noise of more than {most} records a cell; raise it, or ask for less")
     return variance
 
 
@@ -54,30 +54,36 @@ def gaussian(
     answers: Sequence[npt.NDArray[np.int64]],
     *,
     sensitivity_squared: int,
-    rho: Fraction,
+    shares: Sequence[Fraction],
     stage: str,
     noise: AbstractNoiseSource,
-) -> tuple[list[npt.NDArray[np.int64]], Event]:
-    """Release integer tables with discrete Gaussian noise of one variance, from one draw.
+    most: int = MAX_COUNT_SIGMA,
+) -> tuple[list[npt.NDArray[np.int64]], list[Event]]:
+    """Release integer tables with rounded Gaussian noise, the t-th for its share of the budget.
 
-    Privacy: rho-zCDP for all of them together, when each has the stated squared L2 sensitivity: stacked, k tables have k
-        times that, and sigma^2 = k sensitivity^2 / (2 rho) is also what each needs for its rho / k.
-    Returns: the noisy tables, shaped like the answers, and the event of each one of them (rho / k).
+    Privacy: mu-GDP with mu^2 = 2 rho, and so rho-zCDP, for all of them together, rho the sum of the shares, when each has
+        the stated squared L2 sensitivity. Proof: divided by their sigmas and stacked, the tables have squared sensitivity
+        sum(sensitivity^2 / sigma_t^2) <= 2 rho, so adding N(0, sigma_t^2) to each is one Gaussian mechanism; the exact
+        answers are integers, so answer + round(noise) = round(answer + noise) is computed from its output alone.
+    Returns: the noisy tables, shaped like the answers, and the event of each one of them.
     """
-    share = rho / len(answers)
-    variance = gaussian_variance(sensitivity_squared, share)
-    event = Event(
-        stage=stage,
-        mechanism="discrete-gaussian",
-        rho=share,
-        sensitivity_squared=sensitivity_squared,
-        sigma_squared=variance,
-    )
-    exact = np.concatenate([answer.reshape(-1) for answer in answers])
-    noisy = noise.gaussian(exact, variance)
-    ends = np.cumsum([answer.size for answer in answers])[:-1]
-    parts = np.split(noisy, ends)
-    return [part.reshape(answer.shape) for part, answer in zip(parts, answers, strict=True)], event
+    variances = [gaussian_variance(sensitivity_squared, share, most=most) for share in shares]
+    noisy: list[npt.NDArray[np.int64]] = []
+    for variance, alike in itertools.groupby(zip(variances, answers, strict=True), key=lambda pair: pair[0]):
+        tables = [answer for _, answer in alike]
+        drawn = noise.gaussian(np.concatenate([table.reshape(-1) for table in tables]), variance)
+        ends = np.cumsum([table.size for table in tables])[:-1]
+        noisy += [part.reshape(table.shape) for part, table in zip(np.split(drawn, ends), tables, strict=True)]
+    return noisy, [
+        Event(
+            stage=stage,
+            mechanism="rounded-gaussian",
+            rho=share,
+            sensitivity_squared=sensitivity_squared,
+            sigma_squared=variance,
+        )
+        for share, variance in zip(shares, variances, strict=True)
+    ]
 
 
 def exponential(

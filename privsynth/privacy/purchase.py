@@ -46,15 +46,15 @@ class Price:
 
 
 def stability_threshold(variance: Fraction, max_rows: int, delta: Fraction) -> int:
-    """The smallest T with max_rows * P(1 + N >= T) <= delta for N discrete Gaussian.
+    """The smallest T with max_rows * P(1 + N >= T) <= delta for N rounded Gaussian.
 
-    Source: the discrete Gaussian's tail is below the continuous one's, P(N >= m) <= P(G >= m - 1) for m >= 1 (Canonne,
-        Kamath, Steinke 2020); erfc is inflated by 1e-9 for its own rounding.
+    Proof: N >= m exactly when the Gaussian that is rounded is at least m - 1/2 (a tie has probability zero); erfc is inflated
+        by 1e-9 for its own rounding.
     """
     sigma = math.sqrt(variance)
     allowed = float(delta / max_rows)
     threshold = 2
-    while 0.5 * math.erfc((threshold - 2) / (sigma * math.sqrt(2))) * (1 + 1e-9) > allowed:
+    while 0.5 * math.erfc((threshold - 1.5) / (sigma * math.sqrt(2))) * (1 + 1e-9) > allowed:
         threshold += 1
     return threshold
 
@@ -79,10 +79,10 @@ def categories(
     counts = np.bincount(pairs[0], minlength=len(labels)).astype(np.int64)
     occupied = np.flatnonzero(counts > 0)
     distinct_bound = unit.l1
-    noisy, event = mechanism.gaussian(
+    noisy, (event,) = mechanism.gaussian(
         [counts[occupied]],
         sensitivity_squared=distinct_bound,
-        rho=price.rho,
+        shares=[price.rho],
         stage=f"categories of {column.name}",
         noise=noise,
     )
@@ -167,8 +167,8 @@ def _histogram(
     cell: npt.NDArray[np.int64], cells: int, unit: PrivacyUnit, price: Price, noise: AbstractNoiseSource, stage: str
 ) -> tuple[npt.NDArray[np.int64], Event]:
     counts = np.bincount(cell, minlength=cells).astype(np.int64)
-    noisy, event = mechanism.gaussian(
-        [counts], sensitivity_squared=unit.l2_squared, rho=price.rho, stage=stage, noise=noise
+    noisy, (event,) = mechanism.gaussian(
+        [counts], sensitivity_squared=unit.l2_squared, shares=[price.rho], stage=stage, noise=noise
     )
     return noisy[0], event
 

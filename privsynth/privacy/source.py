@@ -12,8 +12,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-MAX_SIGMA = 1 << 16
-"""The largest standard deviation that sources draw: beyond it, an answer says nothing and its table fills the memory."""
+MAX_COUNT_SIGMA = 1 << 16
+"""The largest standard deviation of a count's noise: beyond it, an answer says nothing."""
+
+MAX_SIGMA = 1 << 40
+"""The largest standard deviation that sources draw: with it, sums of answers and noise stay within int64."""
 
 
 class AbstractNoiseSource(ABC):
@@ -27,7 +30,7 @@ class AbstractNoiseSource(ABC):
 
     @abstractmethod
     def gaussian(self, exact: npt.NDArray[np.int64], sigma_squared: Fraction) -> npt.NDArray[np.int64]:
-        """Return `exact` plus independent discrete Gaussian noise N_Z(0, sigma_squared) in every cell; same shape."""
+        """Return `exact` plus independent noise round(N(0, sigma_squared)) in every cell; same shape."""
 
     @abstractmethod
     def exponential(self, scores: npt.NDArray[np.int64], rate: Fraction) -> int:

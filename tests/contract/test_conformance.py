@@ -283,7 +283,7 @@ def test_noise_of_another_sigma_than_the_event_s_is_caught(monkeypatch: pytest.M
 
 def test_a_price_too_low_for_its_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     right = mechanism.gaussian_variance
-    monkeypatch.setattr(mechanism, "gaussian_variance", lambda sensitivity, rho: right(sensitivity, rho) / 2)
+    monkeypatch.setattr(mechanism, "gaussian_variance", lambda *args, **named: right(*args, **named) / 2)
     assert failing(checked()) == {"ledger"}
 
 

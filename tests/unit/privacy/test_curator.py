@@ -7,8 +7,8 @@ import pytest
 
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
-from privsynth.errors import BudgetExceeded, MechanismError, SchemaError
-from privsynth.measurement import Measurement, Selection, entry_from_json
+from privsynth.errors import BudgetExceeded, FitError, MechanismError, SchemaError
+from privsynth.measurement import ErrorScores, Measurement, Selection, entry_from_json
 from privsynth.privacy import mechanism
 from privsynth.privacy.curator import make_curator
 from privsynth.privacy.noise import SystemNoise
@@ -40,10 +40,11 @@ class Recorder(AbstractNoiseSource):
         return bytes(32)
 
 
-def curator(noise, rho="1", rows=1, column="id"):
+def curator(noise, rho="1", rows=1, column="id", composition="zcdp"):
     codes = np.array([[0, 1], [0, 1], [1, 2]])
     data = Dataset.from_columns({"a": codes[:, 0], "b": codes[:, 1]}, DOMAIN)
-    return make_curator(data, unit=PrivacyUnit(name="p", column=column, max_rows=rows), rho=Fraction(rho), noise=noise)
+    unit = PrivacyUnit(name="p", column=column, max_rows=rows)
+    return make_curator(data, unit=unit, rho=Fraction(rho), noise=noise, composition=composition)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
@@ -187,3 +188,118 @@ def test_noise_too_large_to_draw_is_refused_before_anything_is_spent():
     with pytest.raises(MechanismError, match="records a cell"):
         held.measure([("a",)], rho=Fraction(1, 10**12), stage="x")
     assert held.remaining == 1
+
+
+def test_tables_over_groups_are_sums_of_tables_over_levels_at_the_same_price():
+    noise = Recorder()
+    held = curator(noise, rows=2)
+    plain, grouped, again = (
+        held.measure([("b", "a")], rho=Fraction(1, 4), stage="x", groups=groups)[0]
+        for groups in (None, {"b": np.array([1, 0, 1])}, {"b": (0, 0, 1)})
+    )
+    assert plain.values.tolist() == [[0, 0], [2, 0], [0, 1]]
+    assert grouped.values.tolist() == [[2, 0], [0, 1]]  # level 1; then levels 0 and 2
+    assert again.values.tolist() == [[2, 0], [0, 1]]
+    assert (plain.groups, grouped.groups, again.groups) == ({}, {"b": (1, 0, 1)}, {"b": (0, 0, 1)})
+    assert noise.variances == [Fraction(4 * 4, 2)] * 3
+    third = held.measure([("a",), ("b",)], rho=Fraction(1, 4), stage="x", groups={"b": (0, 0, 0)})
+    assert [table.values.tolist() for table in third] == [[2, 1], [3]]
+    assert [table.groups for table in third] == [{}, {"b": (0, 0, 0)}]
+
+
+def test_weights_share_the_budget_exactly():
+    noise = Recorder()
+    held = curator(noise)
+    weights = [Fraction(1, 2), Fraction(1, 6), Fraction(1, 6), Fraction(1, 6)]
+    found = held.measure([("a",), ("b",), ("a", "b"), ("b", "a")], rho=Fraction(1), stage="x", weights=weights)
+    assert [table.event.rho for table in found] == weights
+    assert [table.event.sigma_squared for table in found] == [1, 3, 3, 3]
+    assert (noise.variances, noise.sizes) == ([1, 3], [2, 3 + 6 + 6])
+    assert held.remaining == 0
+    assert [table.values.shape for table in found] == [(2,), (3,), (2, 3), (3, 2)]
+
+
+HALF = Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"weights": []},
+        {"weights": [HALF]},
+        {"weights": [HALF, HALF, Fraction(0)]},
+        {"weights": [0.5, 0.5]},
+        {"weights": [HALF, float("nan")]},
+        {"weights": [HALF, Fraction(1, 3)]},
+        {"weights": [Fraction(3, 2), -HALF]},
+        {"weights": [1, 0]},
+        {"weights": [1 - Fraction(1, 10**15), Fraction(1, 10**15)]},  # noise too large for the small one
+        {"groups": {"b": (0, 1)}},
+        {"groups": {"b": (0, 1, 2, 3)}},
+        {"groups": {"b": ()}},
+        {"groups": {"b": (0, 2, 2)}},
+        {"groups": {"b": (1, 2, 1)}},
+        {"groups": {"b": (-1, 0, 1)}},
+        {"groups": {"b": (0.0, 1.0, 1.0)}},
+        {"groups": {"b": (0, float("nan"), 1)}},
+        {"groups": {"b": 3}},
+        {"groups": {"missing": (0, 0)}},
+        {"stage": 3},
+        {"rho": 1},
+    ],
+)
+def test_bad_groups_and_weights_are_refused_before_anything_is_spent(bad):
+    noise = Recorder()
+    held = curator(noise)
+    with pytest.raises((MechanismError, SchemaError)):
+        held.measure([("a",), ("b",)], **{"rho": HALF, "stage": "x", **bad})
+    assert (held.remaining, held.transcript, noise.variances) == (1, (), [])
+
+
+def test_error_scores_are_released_together_with_noise_for_all_of_them():
+    noise = Recorder()
+    held = curator(noise, rows=2, composition="gdp")
+    query = MarginalErrors(
+        cliques=(("a",), ("b",)), references=[np.array([2.0, 1.0]), np.zeros(3)], weights=(1, 3), penalties=(0.5, 0.0)
+    )
+    found = held.measure_errors(query, rho=Fraction(1, 8), stage="scores")
+    assert found.values.tolist() == [-512, 9 * 1024]
+    assert noise.variances == [(2**2 + 6**2) * 1024**2 * 4] == [found.event.sigma_squared]
+    assert found.event.sensitivity_squared == 40 * 1024**2
+    assert (held.transcript, held.remaining) == ((found,), Fraction(7, 8))
+    again = entry_from_json(found.to_json())
+    assert isinstance(again, ErrorScores)
+    assert (again.cliques, again.event, again.values.tolist()) == (found.cliques, found.event, [-512, 9 * 1024])
+
+
+def test_error_scores_are_refused_before_anything_is_spent():
+    noise = Recorder()
+    held = curator(noise)
+    for query, rho in ((object(), HALF), (asking([np.zeros(3)]), HALF), (asking([np.zeros(2)]), Fraction(2))):
+        with pytest.raises((MechanismError, BudgetExceeded)):
+            held.measure_errors(query, rho=rho, stage="x")
+    with pytest.raises(MechanismError, match="records a cell"):
+        held.measure_errors(asking([np.zeros(2)]), rho=Fraction(1, 10**24), stage="x")
+    assert (held.remaining, held.transcript, noise.variances) == (1, (), [])
+
+
+def test_where_answers_add_up_as_gaussian_ones_nothing_is_selected():
+    noise = Recorder()
+    held = curator(noise, composition="gdp")
+    assert held.composition == "gdp"
+    with pytest.raises(MechanismError, match="no Gaussian"):
+        held.select(asking([np.zeros(2)]), rho=HALF, stage="x")
+    assert (held.remaining, held.transcript, noise.rates) == (1, (), [])
+    with pytest.raises(MechanismError, match="add up"):
+        curator(noise, composition="renyi")
+
+
+@pytest.mark.parametrize("groups", [{"b": [0, 0]}, {"c": [0]}, {"b": [0, 2, 1]}, {"b": [0, 0, 0]}, {"a": [0, 0]}])
+def test_a_stored_measurement_whose_groups_do_not_fit_is_refused(groups):
+    stored = curator(Recorder()).measure([("a", "b")], rho=HALF, stage="x", groups={"b": (0, 0, 1)})[0].to_json()
+    assert entry_from_json(stored).groups == {"b": (0, 0, 1)}
+    kept = {**stored, "groups": groups}
+    if groups == {"b": [0, 0]}:
+        kept["shape"], kept["values"] = [2, 2], [0, 0, 0, 0]
+    with pytest.raises(FitError, match="groups"):
+        entry_from_json(kept)
