@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
@@ -34,7 +35,8 @@ from privsynth.schema.columns import (
     TemporalColumn,
     TextColumn,
 )
-from privsynth.schema.levels import Levels, column_is_open, levels
+from privsynth.schema.impossible import impossible_cells
+from privsynth.schema.levels import Levels, column_is_open, level_facts, levels
 from privsynth.schema.rule import Rule
 
 Fact = Literal["categories", "bounds", "edges"]
@@ -246,11 +248,24 @@ class Schema(BaseModel):
         return levels(self.modelled_column(name))
 
     def domain(self) -> Domain:
-        """The modelled columns and their numbers of levels; SchemaError while something is still to be bought."""
+        """The modelled columns, their levels, and the cells that no row can have; computed once.
+
+        Raises: SchemaError while something is still to be bought, or for a rule that no row can obey.
+        """
         if self.unresolved:
             names = ", ".join(column.name for column in self.unresolved)
             raise SchemaError(f"these columns still have something to buy: {names}; buy it, then resolve the schema")
-        return Domain.from_mapping({column.name: levels(column).size for column in self.modelled})
+        return self._domain
+
+    @cached_property
+    def _domain(self) -> Domain:
+        columns = self.modelled
+        return Domain(
+            tuple(column.name for column in columns),
+            tuple(levels(column).size for column in columns),
+            tuple(level_facts(column) for column in columns),
+            impossible_cells(columns, self.rules),
+        )
 
     def resolve(self, column: str, fact: Fact, found: Sequence[str]) -> Schema:
         """Complete the schema with a bought fact: labels, (lower, upper), or edges as decimal strings.

@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.domain import LevelFacts
 from privsynth.errors import SchemaError
 from privsynth.schema.binning import EdgeBins, counted_starts, edge_starts
 from privsynth.schema.columns import (
@@ -167,6 +168,19 @@ def layout(column: ModelledColumn) -> Levels:
         atoms=np.array(sorted(atoms), dtype=np.int64),
         missing=column.nullable,
     )
+
+
+def level_facts(column: ModelledColumn) -> LevelFacts:
+    """What is known of a column's levels: which are in order, and which belong together.
+
+    Bins, and labels that are declared in order, are in order; atoms and the missing level stand alone, and so does the
+    last label of an ordered column where it takes what is not listed.
+    """
+    layout = levels(column)
+    if isinstance(column, CategoryColumn):
+        return LevelFacts()
+    apart = isinstance(column, OrderedColumn) and column.other == column.labels[-1]
+    return LevelFacts(ordered=layout.bins - int(apart))
 
 
 def level_names(column: ModelledColumn) -> tuple[str, ...]:
