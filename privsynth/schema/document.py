@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, final
 
@@ -248,24 +248,14 @@ class Schema(BaseModel):
         return levels(self.modelled_column(name))
 
     def domain(self) -> Domain:
-        """The modelled columns, their levels, and the cells that no row can have; computed once.
+        """The modelled columns, their levels, and the cells that no row can have.
 
         Raises: SchemaError while something is still to be bought, or for a rule that no row can obey.
         """
         if self.unresolved:
             names = ", ".join(column.name for column in self.unresolved)
             raise SchemaError(f"these columns still have something to buy: {names}; buy it, then resolve the schema")
-        return self._domain
-
-    @cached_property
-    def _domain(self) -> Domain:
-        columns = self.modelled
-        return Domain(
-            tuple(column.name for column in columns),
-            tuple(levels(column).size for column in columns),
-            tuple(level_facts(column) for column in columns),
-            impossible_cells(columns, self.rules),
-        )
+        return _domain_of(self.modelled, self.rules)
 
     def resolve(self, column: str, fact: Fact, found: Sequence[str]) -> Schema:
         """Complete the schema with a bought fact: labels, (lower, upper), or edges as decimal strings.
@@ -281,6 +271,16 @@ class Schema(BaseModel):
         columns = [fields if one is old else one.model_dump(exclude_defaults=True) for one in self.columns]
         value = {**self.model_dump(exclude_defaults=True, by_alias=True), "columns": columns}
         return self._checked(value, "schema.toml with what was bought", tuple(one.name for one in self.columns))
+
+
+@lru_cache(maxsize=64)
+def _domain_of(columns: tuple[ModelledColumn, ...], rules: tuple[Rule, ...]) -> Domain:
+    return Domain(
+        tuple(column.name for column in columns),
+        tuple(levels(column).size for column in columns),
+        tuple(level_facts(column) for column in columns),
+        impossible_cells(columns, rules),
+    )
 
 
 def _frozen(value: object) -> object:
