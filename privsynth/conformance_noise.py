@@ -102,10 +102,10 @@ def _tests(
     )
     yield Hypothesis(
         check="noise: shape",
-        threat="that the noise is not discrete Gaussian",
+        threat="that the noise is not Gaussian",
         p_value=shape_p_value(values),
-        rejected="The noise is not discrete Gaussian.",
-        kept="The noise is spread as a discrete Gaussian.",
+        rejected="The noise is not a rounded Gaussian.",
+        kept="The noise is spread as a rounded Gaussian.",
     )
     yield Hypothesis(
         check="noise: independence of draws",
@@ -146,11 +146,10 @@ def _probes(source: AbstractNoiseSource) -> Iterator[Call]:
 
 @lru_cache(maxsize=256)
 def _steps(sigma_squared: Fraction) -> tuple[int, Floats]:
-    """The discrete Gaussian's distribution function from 12 sigma below zero on: (first value, P(X <= value))."""
+    """The rounded Gaussian's distribution function from 12 sigma below zero on: (first value, P(X <= value))."""
     sigma = math.sqrt(sigma_squared)
     reach = math.ceil(_TAIL * sigma) + 1
-    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * float(sigma_squared)))
-    return -reach, np.cumsum(weights) / weights.sum()
+    return -reach, np.array([statistics.normal_cdf((value + 0.5) / sigma) for value in range(-reach, reach + 1)])
 
 
 def _normal(call: Call, rng: np.random.Generator) -> Floats:

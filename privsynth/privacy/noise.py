@@ -2,9 +2,9 @@
 
 Must never round a probability: a draw that 64 random bits cannot decide is decided with more bits and more precision.
 
-How the discrete Gaussian is drawn: the magnitude's distribution function is enclosed between integers (`exact_cdf.py`); 63
-random bits u name the interval [u, u+1) / 2^63; where no threshold lies inside it the answer is certain, and where one does
-(one draw in 2^56 at sigma 10) further bits are drawn until it is. So the output has the exact distribution, not a rounded one.
+How the rounded Gaussian, round(N(0, sigma^2)), is drawn: the magnitude's distribution function is enclosed between integers
+(`exact_cdf.py`); 63 random bits u name the interval [u, u+1) / 2^63; where no threshold lies inside it the answer is certain,
+and where one does (one draw in 2^56 at sigma 10) further bits are drawn until it is. So the output has the exact distribution.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from abc import abstractmethod
 from fractions import Fraction
 from functools import lru_cache
+from statistics import NormalDist
 from typing import ClassVar, final
 
 import numpy as np
@@ -22,10 +23,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from privsynth.errors import MechanismError
 from privsynth.privacy.exact_cdf import MagnitudeCdf, pick_exactly
-from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
+from privsynth.privacy.source import MAX_COUNT_SIGMA, MAX_SIGMA, AbstractNoiseSource
 
 _BLOCK = 1 << 17
 _UNIFORM_BITS = 63
+_CELLS_PER_SIGMA = 4
+"""A table of 9 sigma entries is built where it serves a quarter of sigma cells or more; one draw costs 30 entries."""
 
 
 class _AbstractBitSource(AbstractNoiseSource):
@@ -37,17 +40,20 @@ class _AbstractBitSource(AbstractNoiseSource):
 
     @final
     def gaussian(self, exact: npt.NDArray[np.int64], sigma_squared: Fraction) -> npt.NDArray[np.int64]:
-        """Add exact discrete Gaussian noise. Source: the distribution of Canonne, Kamath, Steinke 2020, definition 1."""
+        """Add round(N(0, sigma_squared)) to every cell, exactly."""
         if exact.dtype != np.int64:
             raise MechanismError(f"noise is added to int64 counts, not to {exact.dtype}")
         if sigma_squared <= 0 or sigma_squared > MAX_SIGMA**2:
             raise MechanismError(f"sigma must be above 0 and at most {MAX_SIGMA}; raise the budget")
-        table = _table(sigma_squared)
         bits = _Bits(self._stream_key())
         noise = np.empty(exact.size, dtype=np.int64)
-        for start in range(0, exact.size, _BLOCK):
-            stop = min(start + _BLOCK, exact.size)
-            noise[start:stop] = _draw_block(table, bits, stop - start)
+        if sigma_squared > min(MAX_COUNT_SIGMA, _CELLS_PER_SIGMA * exact.size) ** 2:
+            noise[:] = _draw_singly(sigma_squared, bits, exact.size)
+        else:
+            table = _table(sigma_squared)
+            for start in range(0, exact.size, _BLOCK):
+                stop = min(start + _BLOCK, exact.size)
+                noise[start:stop] = _draw_block(table, bits, stop - start)
         return exact + noise.reshape(exact.shape)
 
     @final
@@ -145,3 +151,15 @@ def _draw_block(table: tuple[MagnitudeCdf, npt.NDArray[np.int64]], bits: _Bits, 
         first = int(np.searchsorted(thresholds, uniform[index], side="left"))
         magnitude[index] = cdf.invert(int(uniform[index]), _UNIFORM_BITS, first, bits.integer)
     return np.where((words & np.uint64(1)).astype(bool), -magnitude, magnitude).astype(np.int64)
+
+
+def _draw_singly(sigma_squared: Fraction, bits: _Bits, count: int) -> npt.NDArray[np.int64]:
+    """Draw without a table: a float guesses where each draw lies, and enclosures of the distribution function decide."""
+    cdf, sigma = MagnitudeCdf(sigma_squared), float(sigma_squared) ** 0.5
+    out = np.empty(count, dtype=np.int64)
+    for index, word in enumerate(bits.words(count).tolist()):
+        uniform = word >> 1
+        outside = ((1 << _UNIFORM_BITS) - uniform) / (2 << _UNIFORM_BITS)
+        magnitude = cdf.invert(uniform, _UNIFORM_BITS, round(-NormalDist().inv_cdf(outside) * sigma), bits.integer)
+        out[index] = -magnitude if word & 1 else magnitude
+    return out

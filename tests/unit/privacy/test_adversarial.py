@@ -223,5 +223,5 @@ def test_large_counts_are_noised_too():
     a = np.full(2000, 10**9, np.int64)
     from privsynth.privacy.mechanism import gaussian
 
-    (x,), _ = gaussian([a], sensitivity_squared=1, rho=Fraction(1, 200), stage="x", noise=SystemNoise())
+    (x,), _ = gaussian([a], sensitivity_squared=1, shares=[Fraction(1, 200)], stage="x", noise=SystemNoise())
     assert (x != a).sum() > 1000

@@ -10,7 +10,6 @@ import pytest
 from privsynth.errors import MechanismError
 from privsynth.privacy import mechanism, noise
 from privsynth.privacy.accounting import NANO, ORDERS, Cap, Cost, epsilon_of
-from privsynth.privacy.exact_cdf import MagnitudeCdf
 from privsynth.privacy.noise import SystemNoise
 
 ORDERS_DIGEST = "419224b3312231cf05ed98fc0ecb0496e104427d875ec4cd7ff786b4b8669a49"
@@ -34,12 +33,8 @@ class Words:
 def below(sigma_squared, m, precision=400):
     """floor(2^precision P(|X| <= m))."""
     with mpmath.workprec(precision + 200):
-        w = [
-            mpmath.exp(-mpmath.mpf(x * x) * sigma_squared.denominator / (2 * sigma_squared.numerator))
-            for x in range(600)
-        ]
-        p = (w[0] + 2 * mpmath.fsum(w[1 : m + 1])) / (w[0] + 2 * mpmath.fsum(w[1:]))
-        return int(mpmath.floor(p * mpmath.mpf(2) ** precision))
+        x = mpmath.mpf(2 * m + 1) / mpmath.sqrt(mpmath.mpf(8) * sigma_squared.numerator / sigma_squared.denominator)
+        return int(mpmath.floor(mpmath.erf(x) * mpmath.mpf(2) ** precision))
 
 
 @pytest.mark.parametrize("m", [0, 1, 7])
@@ -67,17 +62,24 @@ def test_the_last_word_reaches_beyond_the_table():
     assert far[0] >= len(t) and far[1] <= -len(t)
 
 
-def test_enclosures_hold_at_low_precision():
-    s2 = Fraction(9)
-    _, (lo, hi) = MagnitudeCdf(s2)._cumulative(16)
-    with mpmath.workprec(300):
-        w = [mpmath.exp(-mpmath.mpf(x * x) / 18) for x in range(400)]
-        assert lo <= (w[0] + 2 * mpmath.fsum(w[1:])) * 2**16 <= hi
-    exact = MagnitudeCdf(s2).thresholds(20)
-    for p in range(8, 60):
-        found = MagnitudeCdf(s2)._try_thresholds(20, p)
-        assert found is None or found == exact
-    assert MagnitudeCdf(s2)._try_thresholds(20, 21) is None
+@pytest.mark.parametrize("sigma", [5, 2**20])
+def test_few_draws_are_made_without_a_table_and_are_the_same_ones(sigma):
+    s2 = Fraction(sigma) ** 2
+    words = [*np.random.default_rng(4).integers(0, 2**64, 40, dtype=np.uint64).tolist(), 0, 1, 2**63]
+    singly = noise._draw_singly(s2, Words(words), len(words)).tolist()
+    if sigma < 100:
+        assert singly == noise._draw_block(noise._table(s2), Words(words), len(words)).tolist()
+    for word, found in zip(words, singly, strict=True):
+        m, u = abs(found), word >> 1
+        assert u <= below(s2, m, 63) and (m == 0 or u >= below(s2, m - 1, 63))
+        assert found == 0 or (found < 0) == bool(word & 1)
+
+
+def test_a_wide_draw_needs_no_table(monkeypatch):
+    monkeypatch.setattr(noise, "_table", None)
+    drawn = SystemNoise().gaussian(np.zeros(50, np.int64), Fraction(2**80))
+    assert 2**38 < drawn.astype(float).std() < 2**42
+    assert SystemNoise().gaussian(np.zeros(0, np.int64), Fraction(4)).tolist() == []
 
 
 @pytest.mark.parametrize("n", [2, 3, 1000])
