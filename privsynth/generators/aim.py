@@ -52,7 +52,7 @@ class AIM(AbstractGenerator):
     degree: int = 2
     rounds_per_attribute: int = 8
     selection_share: Fraction = Fraction(1, 10)
-    max_model_megabytes: int = 4
+    max_model_megabytes: int = 80
     max_table_cells: int = 100_000
     round_iterations: int = 100
     iterations: int = 2000
@@ -85,24 +85,21 @@ class AIM(AbstractGenerator):
             return
         model = _Model(domain, first.sensitivity_squared, self.round_iterations)
         model.refit(curator.transcript)
-        workload = closure(domain, min(self.degree, len(domain)))
+        workload = {
+            clique: weight
+            for clique, weight in closure(domain, min(self.degree, len(domain))).items()
+            if len(clique) == 1 or domain.cells(clique) <= self.max_table_cells
+        }
         while curator.remaining > 0:
             rho = rho if curator.remaining >= 2 * rho else curator.remaining
             spent = 1 - curator.remaining / curator.budget
             progress.report("rounds", round(1000 * spent), 1000)
-            fitting = [clique for clique in workload if self._fits(model, clique, spent)]
-            rho = rho if self._round(curator, model, {clique: workload[clique] for clique in fitting}, rho) else 4 * rho
+            most = float(spent * self.max_model_megabytes)
+            fitting = {clique: weight for clique, weight in workload.items() if model.fits(clique, most)}
+            rho = rho if self._round(curator, model, fitting, rho) else 4 * rho
 
     def _measured(self, rho: Fraction) -> Fraction:
         return rho * (1 - self.selection_share)
-
-    def _fits(self, model: _Model, clique: Clique, spent: Fraction) -> bool:
-        """Whether a table may be measured next; attributes' own tables, which change no model's size, always may."""
-        if len(clique) == 1:
-            return True
-        if model.domain.cells(clique) > self.max_table_cells:
-            return False
-        return model.megabytes_with(clique) <= float(spent * self.max_model_megabytes)
 
     def _round(self, curator: Curator, model: _Model, candidates: Mapping[Clique, int], rho: Fraction) -> bool:
         """Choose a table, measure it, refit; returns whether it taught more than its noise."""
@@ -154,8 +151,7 @@ class _Model:
         self._iterations = iterations
         self._oracle = MarginalOracle(domain, ())
         self._potentials = CliqueVector.zeros(domain, ())
-        self._shape = Triangulation(domain, ())
-        self._cells: dict[Clique, int] = {}
+        self._shape = Triangulation(domain)
         self._pairs: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
 
     def refit(self, transcript: Transcript) -> None:
@@ -165,10 +161,9 @@ class _Model:
         cliques = tuple(observation.clique for observation in seen)
         start = self._potentials if self._potentials.cliques else independent_start(self.domain, seen, total)
         if cliques != self._oracle.cliques:
-            self._oracle = MarginalOracle(self.domain, cliques)
-            shape = Triangulation(self.domain, cliques)
-            if shape.graph != self._shape.graph:
-                self._shape, self._cells = shape, {}
+            for clique in cliques[len(self._oracle.cliques) :]:
+                self._shape.add(clique)
+            self._oracle = MarginalOracle(self.domain, cliques, self._shape.tree())
         problem = Problem(self._oracle, seen, total)
         fit = fit_until_flat(problem, start.on(cliques), iterations=self._iterations, tolerance=1e-2)
         self._potentials = fit.potentials
@@ -181,8 +176,6 @@ class _Model:
             return self._pairs[clique[0], clique[1]]
         return project(self._oracle.tree, self._beliefs, clique)
 
-    def megabytes_with(self, clique: Clique) -> float:
-        """Size of the junction tree if this clique were measured too."""
-        if clique not in self._cells:
-            self._cells[clique] = self._shape.cells_with(clique)
-        return self._cells[clique] * BYTES_PER_CELL / 2**20
+    def fits(self, clique: Clique, megabytes: float) -> bool:
+        """Whether the junction tree stays within a size if this clique is measured; one attribute changes no size."""
+        return len(clique) == 1 or self._shape.fits(clique, megabytes * 2**20 / BYTES_PER_CELL)

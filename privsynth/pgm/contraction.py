@@ -163,7 +163,8 @@ class Product:
 def reduction(table: Array, axes: Axes, onto: Axes, out: Array) -> list[Step]:
     """Steps that sum a contiguous table over the axes not in `onto` and write the sums, axes in that order, into `out`.
 
-    Sums over leading or trailing axes are matrix-vector products with ones, which run at memory speed for short axes too.
+    Sums over leading or trailing axes are matrix-vector products with ones, and those between are left to einsum: both run
+    near memory speed for short axes too, where a ufunc's reduction is up to ten times slower.
     """
     kept = [axis for axis in axes if axis in onto]
     target = out.transpose([onto.index(axis) for axis in kept])
@@ -188,7 +189,7 @@ def reduction(table: Array, axes: Axes, onto: Axes, out: Array) -> list[Step]:
             *front, (_, before), (_, dropped), (_, after) = runs
             cube = value.reshape(-1, dropped, after)
             value = np.empty((len(cube), after))
-            steps.append(functools.partial(np.add.reduce, cube, axis=1, out=value))
+            steps.append(functools.partial(np.einsum, "bda->ba", cube, out=value))
             runs = [*front, (True, before * after)]
     steps.append(functools.partial(np.copyto, target, value.reshape(target.shape)))
     return steps

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from privsynth.domain import Domain
 from privsynth.errors import FitError
+from privsynth.pgm.contraction import reduction
 
 
 @final
@@ -59,9 +60,11 @@ class Factor:
     def project(self, clique: Iterable[str]) -> Factor:
         """Sums over all attributes but these, with axes in this order."""
         target = self.domain.project(clique)
-        drop = tuple(axis for axis, name in enumerate(self.domain.attributes) if name not in target)
-        kept = [name for name in self.domain.attributes if name in target]
-        return Factor(target, self.values.sum(axis=drop).transpose([kept.index(name) for name in target.attributes]))
+        onto = tuple(self.domain.index(name) for name in target.attributes)
+        sums = np.empty(target.sizes)
+        for step in reduction(np.ascontiguousarray(self.values), tuple(range(len(self.domain))), onto, sums):
+            step()
+        return Factor(target, sums)
 
     def log_project(self, clique: Iterable[str]) -> Factor:
         """The logarithm of the sums of exponentials over all attributes but these; -inf where all of them are -inf."""

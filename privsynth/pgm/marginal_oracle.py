@@ -29,10 +29,10 @@ class MarginalOracle:
     Source: Hugin message passing on a junction tree; Koller, Friedman 2009, chapter 10.
     """
 
-    def __init__(self, domain: Domain, cliques: Sequence[Clique]) -> None:
+    def __init__(self, domain: Domain, cliques: Sequence[Clique], tree: JunctionTree | None = None) -> None:
         self.domain = domain
         self.cliques = tuple(cliques)
-        self.tree = junction_tree(domain, self.cliques)
+        self.tree = tree or junction_tree(domain, self.cliques)
         self._linear = _LinearOracle(domain, self.cliques, self.tree)
 
     def marginals(self, potentials: CliqueVector, total: float) -> CliqueVector:

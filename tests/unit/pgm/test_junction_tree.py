@@ -49,6 +49,48 @@ def test_the_price_of_one_more_clique_is_the_size_of_the_tree_with_it(seed: int)
         assert triangulation.cells_with(pair) == junction_tree(domain, [*cliques, pair]).cells
 
 
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6))
+def test_whether_a_clique_fits_is_told_by_its_price(seed: int) -> None:
+    domain, cliques, _ = random_tree(seed)
+    triangulation = Triangulation(domain, cliques)
+    for size in (1, 2, 3):
+        for clique in itertools.combinations(domain.attributes, size):
+            price = triangulation.cells_with(clique)
+            assert not triangulation.fits(clique, price - 1)
+            assert triangulation.fits(clique, price)
+    assert Triangulation(domain, cliques).fits(domain.attributes, domain.cells(domain.attributes))
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6))
+def test_a_tree_that_grew_is_not_larger_than_one_by_elimination(seed: int) -> None:
+    domain, cliques, _ = random_tree(seed)
+    *first, last = cliques
+    grown = Triangulation(domain, first)
+    eliminated = grown._cells(grown._eliminated(grown._mask(last)))
+    if grown.add(last):
+        assert grown.cells <= eliminated
+
+
+def test_a_ring_is_closed_by_its_cheapest_chords_whatever_was_eliminated_before() -> None:
+    """Around the ring abcdef all attributes but `a` are large: `a` is joined to each of them."""
+    domain = Domain(tuple("abcdef"), (2, 9, 9, 9, 9, 9))
+    path = Triangulation(domain, [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("e", "f")])
+    assert path.cells_with(("a", "f")) == 4 * 2 * 9 * 9
+    path.add(("a", "f"))
+    assert sorted(path.tree().cliques) == [("a", "b", "c"), ("a", "c", "d"), ("a", "d", "e"), ("a", "e", "f")]
+    assert not path.add(("a", "d"))
+
+
+def test_two_parts_are_joined_by_one_clique() -> None:
+    domain = Domain(tuple("abcdef"), (2, 3, 4, 5, 6, 7))
+    parts = Triangulation(domain, [("a", "b"), ("c", "d", "e")])
+    assert parts.cells == 6 + 120 + 7
+    assert parts.cells_with(("a", "d")) == 6 + 120 + 7 + 10
+    assert parts.cells_with(("f", "d")) == 6 + 120 + 35
+
+
 def test_a_chain_is_not_filled_in_and_a_square_gets_one_chord() -> None:
     domain = Domain(tuple("abcd"), (2, 3, 4, 5))
     chain = junction_tree(domain, [("a", "b"), ("b", "c"), ("c", "d")])
