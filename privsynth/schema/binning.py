@@ -6,6 +6,7 @@ Must never look at records: bins are cut from the declared range, or from edges 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Generic, Literal, TypeVar, final
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 V = TypeVar("V")
 
-MAX_BINS = 1 << 16
+MAX_BINS = 1 << 20
 DEFAULT_BINS = 32
 """Where no bins are declared: one level a value up to this many values, and this many bins of equal size beyond."""
 
@@ -46,12 +47,12 @@ class EdgeBins(BaseModel, Generic[V]):
 
 def _dropping_empty(starts: Iterable[int], upper: int, atoms: frozenset[int]) -> tuple[int, ...]:
     """Keep the bins that hold at least one value that is not an atom."""
-    kept: list[int] = []
-    ordered = sorted(set(starts))
-    for start, end in zip(ordered, [*ordered[1:], upper + 1], strict=True):
-        if end - start > sum(start <= atom < end for atom in atoms):
-            kept.append(start)
-    return tuple(kept)
+    ordered, taken = sorted(set(starts)), sorted(atoms)
+    return tuple(
+        start
+        for start, end in zip(ordered, [*ordered[1:], upper + 1], strict=True)
+        if end - start > bisect_left(taken, end) - bisect_left(taken, start)
+    )
 
 
 def _logarithmic(lower: int, upper: int, count: int) -> list[int]:
@@ -75,23 +76,21 @@ def counted_starts(bins: CountedBins | None, lower: int, upper: int, atoms: froz
         raise ValueError(f"bins: {bins.count} bins were asked for, but only {free} values are admissible; lower count")
     if not free:
         return ()
-    first, last = _unrank(0, lower, atoms), _unrank(free - 1, lower, atoms)
+    first, last = _unranked([0, free - 1], lower, atoms)
     match bins.method:
         case "uniform" if bins.count < free:
             starts = [first + index * (last - first + 1) // bins.count for index in range(bins.count)]
         case "log":
             starts = [min(start, last) for start in _logarithmic(first, last, bins.count)]
         case _:
-            starts = [_unrank(index * free // bins.count, lower, atoms) for index in range(bins.count)]
+            starts = _unranked([index * free // bins.count for index in range(bins.count)], lower, atoms)
     return _dropping_empty(starts, upper, atoms)
 
 
-def _unrank(rank: int, lower: int, atoms: frozenset[int]) -> int:
-    value = lower + rank
-    for atom in sorted(atoms):
-        if atom <= value:
-            value += 1
-    return value
+def _unranked(ranks: Iterable[int], lower: int, atoms: frozenset[int]) -> list[int]:
+    """The whole numbers from `lower` of these ranks, atoms not counted."""
+    below = [atom - lower - index for index, atom in enumerate(sorted(atoms))]
+    return [lower + rank + bisect_right(below, rank) for rank in ranks]
 
 
 def edge_starts(edges: tuple[int, ...], lower: int, upper: int, atoms: frozenset[int]) -> tuple[int, ...]:
