@@ -12,8 +12,9 @@ from typing import Annotated, Literal, TypeAlias, final
 
 from pydantic import BaseModel, BeforeValidator, Field, NaiveDatetime, model_validator
 
-from privsynth.schema import codelists, labels
+from privsynth.schema import codelists, groups, labels
 from privsynth.schema.binning import FROZEN, CountedBins, EdgeBins
+from privsynth.schema.groups import Groups
 
 Role: TypeAlias = Literal["identifier", "quasi", "sensitive", "other"]
 Granularity: TypeAlias = Literal["day", "month", "year"]
@@ -88,6 +89,7 @@ def _check_labels(column: CategoryColumn | OrderedColumn | BooleanColumn, values
 class CategoryColumn(AbstractColumn):
     """Labels without order: declared (`values`), taken from a named code list (`codes`), or bought (`buy = true`).
 
+    `groups` is a hierarchy: every label in exactly one named group; a code list may have one of its own, which this replaces.
     `other` names the label that takes what is outside the domain. A bought column always has a missing level, because
     labels too rare to be bought must go somewhere; with `other` they go there, and `other` is always one of the labels.
     """
@@ -97,6 +99,7 @@ class CategoryColumn(AbstractColumn):
     codes: str | None = None
     buy: bool = False
     other: str | None = None
+    groups: Groups = ()
 
     @model_validator(mode="after")
     def _check(self) -> CategoryColumn:
@@ -112,7 +115,17 @@ class CategoryColumn(AbstractColumn):
             _check_labels(self, (self.other,))
         elif self.other is not None and self.other not in self.labels:
             raise ValueError(f"other: {self.other!r} is not one of the labels; add it to values")
+        if self.groups and self.buy:
+            raise ValueError("groups: labels that are bought are not known before; declare values, or remove groups")
+        found = groups.problem(self.groups, self.labels) if self.groups else None
+        if found is not None:
+            raise ValueError(found)
         return self
+
+    @property
+    def hierarchy(self) -> Groups:
+        """The groups of the labels, declared or of the code list; empty where there are none."""
+        return codelists.load(self.codes).groups if self.codes is not None and not self.groups else self.groups
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from privsynth.domain import LevelFacts
 from privsynth.errors import SchemaError
+from privsynth.schema import groups
 from privsynth.schema.binning import EdgeBins, counted_starts, edge_starts
 from privsynth.schema.columns import (
     MAX_STEPS,
@@ -174,11 +175,13 @@ def level_facts(column: ModelledColumn) -> LevelFacts:
     """What is known of a column's levels: which are in order, and which belong together.
 
     Bins, and labels that are declared in order, are in order; atoms and the missing level stand alone, and so does the
-    last label of an ordered column where it takes what is not listed.
+    last label of an ordered column where it takes what is not listed. The missing level is its own parent.
     """
     layout = levels(column)
     if isinstance(column, CategoryColumn):
-        return LevelFacts()
+        parents = groups.parents(column.hierarchy, column.labels) if column.hierarchy else ()
+        alone = (len(column.hierarchy),) if parents and layout.missing else ()
+        return LevelFacts(parents=parents + alone)
     apart = isinstance(column, OrderedColumn) and column.other == column.labels[-1]
     return LevelFacts(ordered=layout.bins - int(apart))
 

@@ -35,7 +35,9 @@ class CodeRange:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeList:
-    """Labels, and for lists of groups the ranges of raw codes that belong to each.
+    """Labels, and for lists of chapters the ranges of raw codes that belong to each.
+
+    `groups` are the names of a published hierarchy's groups with their labels, in alphabetical order; empty without one.
 
     A label stands for itself, so a table that holds labels already can be read with the same list.
     """
@@ -45,6 +47,7 @@ class CodeList:
     source: str
     labels: tuple[str, ...]
     ranges: tuple[CodeRange, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
 
     def find(self, codes: list[str]) -> npt.NDArray[np.int64]:
         """Return the index of each code's label, -1 where the list does not know the code. Shapes: (len(codes),)."""
@@ -84,7 +87,10 @@ def load(name: str) -> CodeList:
     ranges = tuple(
         _range(text, index) for index, entry in enumerate(document["codes"]) for text in entry.get("ranges", ())
     )
-    return CodeList(name=name, title=document["title"], source=document["source"], labels=labels, ranges=ranges)
+    groups = tuple(sorted((group, tuple(inner)) for group, inner in document.get("groups", {}).items()))
+    return CodeList(
+        name=name, title=document["title"], source=document["source"], labels=labels, ranges=ranges, groups=groups
+    )
 
 
 def _range(text: str, label: int) -> CodeRange:
