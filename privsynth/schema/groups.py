@@ -17,12 +17,15 @@ _QUOTED = 5
 
 
 def _pairs(value: object) -> object:
-    """Turn a table of lists into pairs in alphabetical order, so that the order of writing says nothing."""
+    """Turn a table of lists into pairs, all in alphabetical order, so that the order of writing says nothing."""
     if not isinstance(value, Mapping):
-        return value
-    return tuple(
-        sorted((name, tuple(inner) if isinstance(inner, list | tuple) else inner) for name, inner in value.items())
-    )
+        raise ValueError('expected a table such as { north = ["a", "b"], south = ["c"] }')
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for name, inner in value.items():
+        if not isinstance(inner, list | tuple) or not all(isinstance(label, str) for label in inner):
+            raise ValueError(f"{name!r} expects a list of labels in quotes")
+        found.append((name, tuple(sorted(inner))))
+    return tuple(sorted(found))
 
 
 def _table(groups: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
