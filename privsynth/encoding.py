@@ -21,6 +21,9 @@ from privsynth.schema import Schema
 from privsynth.schema.levels import Levels, levels
 from privsynth.schema.ticks import MISSING, from_granules, granules, rebased
 
+_BLOCK_ROWS = 1 << 20
+"""Rows encoded at a time, so that only so many are ever as wide as ticks."""
+
 
 def domain(schema: Schema) -> Domain:
     """The domain of encoded records; SchemaError while something is still to be bought."""
@@ -50,11 +53,22 @@ def encode_public(records: Records) -> Dataset:
 
     Raises: SchemaError while something is still to be bought; RecordsError when a value is outside its column's domain.
     """
-    schema = records.schema
-    target = schema.domain()
+    target = records.schema.domain()
+    codes = {
+        name: np.empty(records.rows, dtype=np.min_scalar_type(size - 1))
+        for name, size in zip(target.attributes, target.sizes, strict=True)
+    }
+    for start in range(0, records.rows, _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        for name, found in _codes(records.take(block)).items():
+            codes[name][block] = found
+    return Dataset.from_columns(codes, target)
+
+
+def _codes(records: Records) -> dict[str, npt.NDArray[np.int64]]:
     codes: dict[str, npt.NDArray[np.int64]] = {}
-    values = offsets(schema, records.ticks)
-    for column in schema.modelled:
+    values = offsets(records.schema, records.ticks)
+    for column in records.schema.modelled:
         layout, found = levels(column), values[column.name]
         absent = found == MISSING
         inside = np.where(absent, layout.lower, found)
@@ -63,7 +77,7 @@ def encode_public(records: Records) -> Dataset:
                 f'column "{column.name}" holds values outside its domain; read the table with this schema'
             )
         codes[column.name] = layout.codes(found)
-    return Dataset.from_columns(codes, target)
+    return codes
 
 
 def decode(

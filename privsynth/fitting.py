@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
 
+import numpy as np
+
 from privsynth import progress
 from privsynth.encoding import encode
 from privsynth.errors import SchemaError
@@ -61,9 +63,11 @@ def fingerprint(records: Private[Records], key: bytes) -> str:
     opened = records.open()
     digest = hashlib.blake2b(key=key, digest_size=16)
     for name, ticks in opened.ticks.items():
-        digest.update(name.encode() + b"|" + ticks.tobytes())
+        digest.update(name.encode() + b"|")
+        digest.update(np.ascontiguousarray(ticks).data)
     if opened.units is not None:
-        digest.update(opened.units.tobytes() + b"|".join(opened.unit_names or ()))
+        digest.update(np.ascontiguousarray(opened.units).data)
+        digest.update(b"|".join(opened.unit_names or ()))
     for labels in opened.labels.values():
         digest.update("|".join(labels).encode())
     return digest.hexdigest()

@@ -9,7 +9,7 @@ import csv
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -30,7 +30,8 @@ PANDAS: Final = "pandas"
 POLARS: Final = "polars"
 
 T = TypeVar("T")
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 26
+_BLOCK_ROWS = 1 << 20
 _WRITE_ROWS = 1 << 16
 _STRING_BYTES = (1 << 31) - 1
 """More text than this needs 64-bit offsets in one Arrow array."""
@@ -152,14 +153,11 @@ def read(source: Source, columns: Sequence[str]) -> dict[str, pa.Array]:
 
     Raises: RecordsError when a column is absent or cannot be read; see `column_names` for the rest.
     """
-    names = column_names(source)
-    for column in columns:
-        if names.count(column) != 1:
-            raise RecordsError(f'column "{column}" must be in the table exactly once; add it, or rename its double')
+    names = _names_with(source, columns)
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
-        return {name: _joined(source.column(name)) for name in columns}
+        return {name: joined(source.column(name)) for name in columns}
     if isinstance(source, Mapping):
         by_name = {str(name): values for name, values in source.items()}
         return {name: _column(pa.array, by_name[name], name) for name in columns}
@@ -167,17 +165,44 @@ def read(source: Source, columns: Sequence[str]) -> dict[str, pa.Array]:
         series = dict(zip(names, _frame(source).iter_columns(), strict=True))
         return {name: _column(lambda one: one.to_arrow(), series[name], name) for name in columns}
     path = _path(source)
-    reader = _read_parquet if _is_parquet(path) else _read_csv
-    table = _attempt(lambda: reader(path, names, list(columns)), path.name, _DAMAGED)
-    return {name: _joined(table.column(name)) for name in columns}
+    table = _attempt(lambda: _opened(path, names, list(columns)).read_all(), path.name, _DAMAGED)
+    return {name: joined(table.column(name)) for name in columns}
+
+
+def blocks(source: Source, columns: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
+    """Read these columns as `read` does, a block of rows after the other; a file is never in memory as a whole.
+
+    Raises: RecordsError as `read`, at the block where it is found.
+    """
+    names = _names_with(source, columns)
+    if isinstance(source, pa.Table):
+        for batch in source.select(list(columns)).to_batches(max_chunksize=_BLOCK_ROWS):
+            yield dict(zip(columns, batch.columns, strict=True))
+    elif not _is_path(source):
+        arrays = read(source, columns)
+        for start in range(0, max(map(len, arrays.values()), default=0), _BLOCK_ROWS):
+            yield {name: array.slice(start, _BLOCK_ROWS) for name, array in arrays.items()}
+    else:
+        path = _path(source)
+        batches = _attempt(lambda: _opened(path, names, list(columns)), path.name, _DAMAGED)
+        while (batch := _attempt(lambda: next(batches, None), path.name, _DAMAGED)) is not None:
+            yield dict(zip(columns, batch.columns, strict=True))
+
+
+def _names_with(source: Source, columns: Sequence[str]) -> tuple[str, ...]:
+    names = column_names(source)
+    for column in columns:
+        if names.count(column) != 1:
+            raise RecordsError(f'column "{column}" must be in the table exactly once; add it, or rename its double')
+    return names
 
 
 def _column(convert: Callable[[T], pa.Array], values: T, name: str) -> pa.Array:
     problem = "cannot be read: it mixes types; give it one type, or convert it to text"
-    return _joined(_attempt(lambda: convert(values), f'column "{name}"', problem))
+    return joined(_attempt(lambda: convert(values), f'column "{name}"', problem))
 
 
-def _joined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def joined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     if not isinstance(column, pa.ChunkedArray):
         return column
@@ -186,17 +211,25 @@ def _joined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.unify_dictionaries().chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _read_parquet(path: Path, _: Sequence[str], columns: list[str]) -> pa.Table:
+def _opened(path: Path, names: Sequence[str], columns: list[str]) -> pa.RecordBatchReader:
+    """These columns of a file, in this order, as a stream of blocks."""
+    return _open_parquet(path, columns) if _is_parquet(path) else _open_csv(path, names, columns)
+
+
+def _open_parquet(path: Path, columns: list[str]) -> pa.RecordBatchReader:
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, columns=columns, use_threads=False)
+    file = pq.ParquetFile(path)
+    batches = file.iter_batches(batch_size=_BLOCK_ROWS, columns=columns, use_threads=False)
+    schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+    return pa.RecordBatchReader.from_batches(schema, (batch.select(columns) for batch in batches))
 
 
-def _read_csv(path: Path, names: Sequence[str], columns: list[str]) -> pa.Table:
+def _open_csv(path: Path, names: Sequence[str], columns: list[str]) -> pa.RecordBatchReader:
     """Every cell as text, exactly as written; no text stands for null."""
     from pyarrow import csv as arrow_csv
 
-    return arrow_csv.read_csv(
+    return arrow_csv.open_csv(
         pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None),
         read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
         parse_options=arrow_csv.ParseOptions(
@@ -269,7 +302,7 @@ def csv_bytes(table: pa.Table) -> bytes:
 
 
 def _csv_lines(table: pa.Table) -> bytes:
-    cells = [_joined(_csv_column(column)) for column in table.columns]
+    cells = [joined(_csv_column(column)) for column in table.columns]
     lines = cells[0] if len(cells) == 1 else pc.binary_join_element_wise(*cells, pa.scalar(",", pa.large_string()))
     return ("\n".join(lines.to_pylist()) + "\n").encode()
 

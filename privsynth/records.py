@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from privsynth import frames
 from privsynth.errors import RecordsError, SchemaError
+from privsynth.packed import Index, PackedColumn, PackedTicks
 from privsynth.parsing import OutOfDomain, distinct_texts, domain_rule, parse_column
 from privsynth.private import Private
 from privsynth.schema import Schema
@@ -45,6 +46,7 @@ class Records:
 
     Shapes: each array of `ticks`, and `units`, is (rows,) int64; `unit_names[u]` is the raw id of unit code u, in order of
         first appearance; `units` is None where each row is its own unit.
+        A table that was read is packed: looking up a column makes a wide copy of it.
     Privacy: private unless the table is synthetic; `labels` (columns whose categories are to be bought: tick -> label) too.
     Raises: RecordsError when columns are not those of the schema, or lengths differ.
     """
@@ -58,8 +60,14 @@ class Records:
     def __post_init__(self) -> None:
         if tuple(self.ticks) != tuple(column.name for column in self.schema.modelled):
             raise RecordsError("records: the columns are not the schema's modelled columns in order")
-        arrays = [*self.ticks.values(), *([] if self.units is None else [self.units])]
-        if len({array.shape for array in arrays}) != 1 or any(array.dtype != np.int64 for array in arrays):
+        arrays = [] if self.units is None else [self.units]
+        lengths: set[int] = set()
+        if isinstance(self.ticks, PackedTicks):
+            lengths = self.ticks.lengths
+        else:
+            arrays += self.ticks.values()
+        lengths = lengths.union(array.size for array in arrays)
+        if len(lengths) != 1 or any(array.dtype != np.int64 or array.ndim != 1 for array in arrays):
             raise RecordsError("records: the columns are not whole numbers (int64) of one length")
 
     def __repr__(self) -> str:
@@ -68,15 +76,16 @@ class Records:
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return int(next(iter(self.ticks.values())).size)
+        return max(self.ticks.lengths) if isinstance(self.ticks, PackedTicks) else next(iter(self.ticks.values())).size
 
-    def take(self, index: _Ticks | npt.NDArray[np.bool_]) -> Records:
-        """The rows of an index or a mask, in its order; unit codes keep their meaning."""
-        return replace(
-            self,
-            ticks={name: ticks[index] for name, ticks in self.ticks.items()},
-            units=None if self.units is None else self.units[index],
-        )
+    def take(self, index: Index) -> Records:
+        """The rows of an index, a mask or a slice, in its order; unit codes keep their meaning."""
+        taken: Mapping[str, _Ticks]
+        if isinstance(self.ticks, PackedTicks):
+            taken = self.ticks.take(index)
+        else:
+            taken = {name: ticks[index] for name, ticks in self.ticks.items()}
+        return replace(self, ticks=taken, units=None if self.units is None else self.units[index])
 
     def with_ticks(self, ticks: Mapping[str, _Ticks]) -> Records:
         """The same rows with other values; `ticks` holds every modelled column, in order."""
@@ -92,18 +101,18 @@ class Records:
             raise SchemaError(
                 "the completed schema has other columns than the records; complete the records' own schema"
             )
-        ticks = dict(self.ticks)
+        changes: dict[str, _Ticks] = {}
         labels = dict(self.labels)
         for old in self.schema.unresolved:
-            new = schema.modelled_column(old.name)
+            new, ticks = schema.modelled_column(old.name), self.ticks[old.name]
             if isinstance(new, CategoryColumn):
                 if not new.buy:
-                    ticks[old.name] = _relabelled(ticks[old.name], labels.pop(old.name), new)
+                    changes[old.name] = _relabelled(ticks, labels.pop(old.name), new)
             else:
                 lower, upper = granule_bounds(new)
-                inside = np.clip(ticks[old.name], lower, upper)
-                ticks[old.name] = np.where(ticks[old.name] == MISSING, MISSING, inside)
-        return replace(self, schema=schema, ticks=ticks, labels=labels)
+                changes[old.name] = np.where(ticks == MISSING, MISSING, np.clip(ticks, lower, upper))
+        changed = self.ticks.replaced(changes) if isinstance(self.ticks, PackedTicks) else {**self.ticks, **changes}
+        return replace(self, schema=schema, ticks=changed, labels=labels)
 
 
 def _relabelled(ticks: _Ticks, labels: Sequence[str], column: CategoryColumn) -> _Ticks:
@@ -171,21 +180,38 @@ def _quoted(names: Sequence[str] | Mapping[str, None]) -> str:
 
 
 def _read(source: frames.Source, schema: Schema, unit: str | None, out_of_domain: OutOfDomain) -> Records:
-    wanted = [column.name for column in schema.modelled]
-    arrays = frames.read(source, wanted if unit is None or unit in wanted else [*wanted, unit])
-    if not len(next(iter(arrays.values()))):
+    """Read block by block, packing each; only the unit and labels still to be bought are kept until all is read."""
+    to_buy = [column for column in schema.modelled if isinstance(column, CategoryColumn) and column.buy]
+    known = [column for column in schema.modelled if column not in to_buy]
+    packed: dict[str, list[PackedColumn]] = {column.name: [] for column in known}
+    kept: dict[str, list[pa.Array]] = {
+        name: [] for name in [*(column.name for column in to_buy), *([unit] if unit else [])]
+    }
+    rows = 0
+    for arrays in frames.blocks(source, list(dict.fromkeys([*packed, *kept]))):
+        rows += max(map(len, arrays.values()))
+        if len({len(array) for array in arrays.values()}) > 1:
+            raise RecordsError("the table's columns differ in length; expected one value a row in each")
+        ticks = {column.name: parse_column(column, arrays[column.name], out_of_domain)[0] for column in known}
+        _hold_to_offsets(schema, ticks, out_of_domain)
+        for name, blocks in packed.items():
+            blocks.append(PackedColumn.of(ticks[name]))
+        for name, pieces in kept.items():
+            pieces.append(arrays[name])
+    if not rows:
         raise RecordsError("the table has no rows; expected at least one")
-    if len({len(array) for array in arrays.values()}) > 1:
-        raise RecordsError("the table's columns differ in length; expected one value a row in each")
-    ticks: dict[str, _Ticks] = {}
+    found = {name: PackedColumn.joined(blocks) for name, blocks in packed.items()}
     labels: dict[str, tuple[str, ...]] = {}
-    for column in schema.modelled:
-        ticks[column.name], found = parse_column(column, arrays[column.name], out_of_domain)
-        if isinstance(column, CategoryColumn) and column.buy:
-            labels[column.name] = found
-    _hold_to_offsets(schema, ticks, out_of_domain)
-    units, names = (None, None) if unit is None else _units(arrays[unit], unit)
-    return Records(schema=schema, ticks=ticks, units=units, unit_names=names, labels=labels)
+    for column in to_buy:
+        ticks_of_labels, labels[column.name] = parse_column(column, _whole(kept[column.name]), out_of_domain)
+        found[column.name] = PackedColumn.of(ticks_of_labels)
+    ordered = PackedTicks({column.name: found[column.name] for column in schema.modelled})
+    units, names = _units(_whole(kept[unit]), unit) if unit else (None, None)
+    return Records(schema=schema, ticks=ordered, units=units, unit_names=names, labels=labels)
+
+
+def _whole(pieces: Sequence[pa.Array]) -> pa.Array:
+    return frames.joined(pa.chunked_array(pieces))
 
 
 def _hold_to_offsets(schema: Schema, ticks: dict[str, _Ticks], out_of_domain: OutOfDomain) -> None:
@@ -210,7 +236,7 @@ def _hold_to_offsets(schema: Schema, ticks: dict[str, _Ticks], out_of_domain: Ou
 def _units(array: pa.Array, name: str) -> tuple[_Ticks, tuple[bytes, ...]]:
     """Number the privacy units in order of first appearance."""
     texts, positions = distinct_texts(array, name)
-    names = tuple(text.encode() for text in texts.to_pylist())
+    names = tuple(texts.cast(pa.binary()).to_pylist())
     if (positions < 0).any() or b"" in names:
         raise RecordsError(f'column "{name}" names the privacy unit and has empty cells; every row needs its unit')
     return positions, names

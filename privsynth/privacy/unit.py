@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -17,6 +18,9 @@ from privsynth.errors import MechanismError
 
 if TYPE_CHECKING:
     from privsynth.records import Records
+
+_BLOCK_ROWS = 1 << 20
+"""Rows hashed at a time."""
 
 
 @final
@@ -66,21 +70,10 @@ class PrivacyUnit:
         return self.max_rows**2 * (1 if self.relation is NeighboringRelation.ADD_REMOVE else 2)
 
 
-def keyed_uniforms(names: list[bytes], key: bytes) -> npt.NDArray[np.uint64]:
+def keyed_uniforms(names: Sequence[bytes], key: bytes) -> npt.NDArray[np.uint64]:
     """One pseudo-random 64-bit number a name: BLAKE2b keyed with 32 secret bytes. Shapes: (len(names),)."""
     parts = (hashlib.blake2b(name, key=key, digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(parts), dtype="<u8")
-
-
-def _unit_of_row(records: Records) -> npt.NDArray[np.int64]:
-    return np.arange(records.rows, dtype=np.int64) if records.units is None else records.units
-
-
-def _unit_names(records: Records) -> list[bytes]:
-    if records.units is None:
-        return [index.to_bytes(8, "little") for index in range(records.rows)]
-    assert records.unit_names is not None
-    return list(records.unit_names)
 
 
 def bound_contributions(records: Records, unit: PrivacyUnit, key: bytes) -> Records:
@@ -92,16 +85,30 @@ def bound_contributions(records: Records, unit: PrivacyUnit, key: bytes) -> Reco
     require_same_unit(records, unit)
     if records.units is None:
         return records
-    owner = records.units
+    surplus = np.flatnonzero((np.bincount(records.units) > unit.max_rows)[records.units])
+    if not surplus.size:
+        return records
+    keep = np.ones(records.rows, dtype=bool)
+    keep[surplus] = False
+    assert records.unit_names is not None
+    keep[surplus[_drawn(records.units[surplus], records.unit_names, unit.max_rows, key)]] = True
+    return records.take(keep)
+
+
+def _drawn(owner: npt.NDArray[np.int64], names: Sequence[bytes], max_rows: int, key: bytes) -> npt.NDArray[np.int64]:
+    """Positions of `max_rows` rows of each owner, those with the lowest keyed numbers; the hashing goes block by block."""
     by_owner = np.argsort(owner, kind="stable")
-    starts = np.flatnonzero(np.r_[True, owner[by_owner][1:] != owner[by_owner][:-1]])
+    sorted_owner = owner[by_owner]
+    starts = np.flatnonzero(np.r_[True, sorted_owner[1:] != sorted_owner[:-1]])
     occurrence = np.arange(len(owner)) - np.repeat(starts, np.diff(np.r_[starts, len(owner)]))
-    names = _unit_names(records)
-    owners = owner[by_owner].tolist()
-    rows = [names[who] + b"|" + str(turn).encode() for who, turn in zip(owners, occurrence.tolist(), strict=True)]
-    order = np.lexsort((keyed_uniforms(rows, key), owner[by_owner]))
-    kept = by_owner[order[occurrence < unit.max_rows]]
-    return records.take(np.sort(kept))
+    numbers = np.empty(len(owner), dtype=np.uint64)
+    for start in range(0, len(owner), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        turns = zip(sorted_owner[block].tolist(), occurrence[block].tolist(), strict=True)
+        numbers[block] = keyed_uniforms([names[who] + b"|" + str(turn).encode() for who, turn in turns], key)
+    order = np.lexsort((numbers, sorted_owner))
+    drawn: npt.NDArray[np.int64] = by_owner[order[occurrence < max_rows]]
+    return drawn
 
 
 def require_same_unit(records: Records, unit: PrivacyUnit) -> None:
@@ -120,6 +127,13 @@ def hold_out(records: Records, share: float, key: bytes) -> tuple[Records, Recor
     """
     if not 0 <= share < 1:
         raise MechanismError(f"the held-out share must be at least 0 and below 1; found {share}")
-    coins = keyed_uniforms(_unit_names(records), key) < np.uint64(int(share * 2**64))
-    held = coins[_unit_of_row(records)] if records.rows else np.zeros(0, dtype=bool)
-    return records.take(np.flatnonzero(~held)), records.take(np.flatnonzero(held))
+    if share == 0:
+        return records, records.take(slice(0))
+    limit = np.uint64(int(share * 2**64))
+    if records.units is None:
+        # One key serves one table, so the coins of its rows are the stream that the key expands to.
+        held = np.frombuffer(hashlib.shake_256(key).digest(8 * records.rows), dtype="<u8") < limit
+    else:
+        assert records.unit_names is not None
+        held = (keyed_uniforms(records.unit_names, key) < limit)[records.units]
+    return records.take(~held), records.take(held)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from privsynth import encoding
 from privsynth.dataset import Dataset
 from privsynth.encoding import decode, domain, encode, encode_public, evidence
 from privsynth.errors import RecordsError, SchemaError
@@ -122,6 +123,16 @@ def test_encoding_then_decoding_keeps_values_to_within_their_bin(dataset, seed):
     assert [column.tolist() for column in encode_public(back).columns] == [
         column.tolist() for column in encode_public(records).columns
     ]
+
+
+def test_encoding_in_blocks_changes_nothing(monkeypatch):
+    records = decode(sample(50), SCHEMA, rng=np.random.default_rng(0))
+    at_once = encode_public(records)
+    monkeypatch.setattr(encoding, "_BLOCK_ROWS", 7)
+    for before, after in zip(at_once.columns, encode_public(records).columns, strict=True):
+        assert before.dtype == after.dtype
+        assert before.tolist() == after.tolist()
+    assert encode_public(records.take(slice(0))).rows == 0
 
 
 def test_private_records_stay_in_their_box():

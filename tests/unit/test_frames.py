@@ -96,11 +96,43 @@ def test_empty_cells_of_one_column_are_rows(tmp_path):
     assert frames.read(write(tmp_path / "t.csv", b"a\nx\n\ny\n"), ["a"])["a"].to_pylist() == ["x", "", "y"]
 
 
-def test_large_files_come_in_one_piece(tmp_path):
-    rows = "".join(f"{index},{'x' * 100}\n" for index in range(200_000))
+def test_large_files_come_in_one_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "_BLOCK_BYTES", 1 << 16)
+    rows = "".join(f"{index},{'x' * 100}\n" for index in range(5_000))
     found = frames.read(write(tmp_path / "t.csv", b"a,b\n" + rows.encode()), ["a"])["a"]
     assert isinstance(found, pa.Array)
-    assert found[199_999].as_py() == "199999"
+    assert found[4_999].as_py() == "4999"
+
+
+def test_every_source_gives_the_same_columns_block_by_block(every, monkeypatch):
+    monkeypatch.setattr(frames, "_BLOCK_ROWS", 2)
+    for name, source in every.items():
+        found = list(frames.blocks(source, ["b", "a"]))
+        lengths = [3] if any(text in name.lower() for text in ("csv", "tsv")) else [2, 1]
+        assert [len(block["a"]) for block in found] == lengths, name
+        assert all(list(block) == ["b", "a"] for block in found), name
+        assert [cell for block in found for cell in block["a"].to_pylist()] == DATA["a"], name
+        assert [str(cell) for block in found for cell in block["b"].to_pylist()] == ["1", "2", "3"], name
+        with pytest.raises(RecordsError, match='"c" must be in the table exactly once'):
+            next(frames.blocks(source, ["c"]))
+
+
+def test_text_files_come_in_blocks_and_are_refused_where_they_are_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "_BLOCK_BYTES", 64)
+    lines = b"a,b\n" + b"".join(b"%d,x\n" % index for index in range(100))
+    blocks = list(frames.blocks(write(tmp_path / "t.csv", lines), ["a"]))
+    assert len(blocks) > 5
+    assert [int(cell) for block in blocks for cell in block["a"].to_pylist()] == list(range(100))
+    broken = frames.blocks(write(tmp_path / "u.csv", lines + b"1,2,3\n"), ["a"])
+    assert len(next(broken)["a"]) > 5
+    with pytest.raises(RecordsError, match="damaged") as caught:
+        list(broken)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_tables_without_rows_give_no_block(tmp_path):
+    for source in (TABLE.slice(0, 0), {"a": [], "b": []}, write(tmp_path / "t.csv", b"a,b\n")):
+        assert list(frames.blocks(source, ["a", "b"])) == []
 
 
 def test_pieces_are_joined(monkeypatch):

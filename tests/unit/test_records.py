@@ -11,6 +11,7 @@ import pytest
 
 from privsynth import frames
 from privsynth.errors import RecordsError, SchemaError
+from privsynth.packed import PackedTicks
 from privsynth.private import Private
 from privsynth.records import MISSING, Records, read, read_public
 from privsynth.schema import Schema
@@ -270,6 +271,38 @@ def test_records_can_be_completed_step_by_step():
     stepped, at_once = records.with_schema(first).with_schema(second), records.with_schema(second)
     for name in records.ticks:
         assert stepped.ticks[name].tolist() == at_once.ticks[name].tolist()
+
+
+def test_reading_in_blocks_changes_nothing(tmp_path, monkeypatch):
+    frames.write_parquet(pa.table(ROWS), tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_bytes(csv(ROWS))
+    cases = [(source, TABLE) for source in (ROWS, pa.table(ROWS), tmp_path / "t.parquet", tmp_path / "t.csv")]
+    cases.append((OPEN_ROWS, OPEN))
+    at_once = [read(source, described).open() for source, described in cases]
+    monkeypatch.setattr(frames, "_BLOCK_ROWS", 1)
+    monkeypatch.setattr(frames, "_BLOCK_BYTES", 24)
+    for (source, described), whole in zip(cases, at_once, strict=True):
+        found = read(source, described).open()
+        assert {name: ticks.tolist() for name, ticks in found.ticks.items()} == {
+            name: ticks.tolist() for name, ticks in whole.ticks.items()
+        }
+        assert (found.labels, found.unit_names) == (whole.labels, whole.unit_names)
+        if described is TABLE:
+            assert found.units.tolist() == [0, 1, 0, 2]
+    for name, cell in (("age", 100), ("sex", "X"), ("who", None)):
+        with pytest.raises(RecordsError, match=f'column "{name}"'):
+            read({**ROWS, name: [*ROWS[name][:3], cell]}, TABLE)
+    with pytest.raises(RecordsError, match="differ in length"):
+        read({**ROWS, "age": [*ROWS["age"], 5]}, TABLE)
+
+
+def test_records_that_were_read_are_kept_narrow():
+    records = read({"x": [1, 2**40]}, schema(f'kind = "integer"\nlower = 0\nupper = {2**41}')).open()
+    assert records.ticks.take(np.array([0]))["x"].tolist() == [1]
+    assert isinstance(records.take(np.array([0])).ticks, PackedTicks)
+    assert isinstance(
+        read(OPEN_ROWS, OPEN).open().with_schema(OPEN.resolve("job", "categories", ["y"])).ticks, PackedTicks
+    )
 
 
 def test_records_take_no_other_schema():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from privsynth.errors import MechanismError
+from privsynth.privacy import unit as unit_module
 from privsynth.privacy.unit import PrivacyUnit, bound_contributions, hold_out
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -53,6 +54,16 @@ def test_the_draw_is_random_and_depends_on_the_key():
     assert len(picks) > 20
 
 
+def test_the_draw_does_not_depend_on_the_size_of_blocks_nor_on_units_with_few_rows(monkeypatch):
+    owners = ["a"] * 9 + ["b"] * 3 + ["c"] * 5
+    limit = PrivacyUnit(name="p", column="id", max_rows=3)
+    at_once = rows_by_owner(bound_contributions(records(owners), limit, KEY))
+    monkeypatch.setattr(unit_module, "_BLOCK_ROWS", 2)
+    assert rows_by_owner(bound_contributions(records(owners), limit, KEY)) == at_once
+    few = records(["b"] * 3 + ["c"])
+    assert bound_contributions(few, limit, KEY) is few
+
+
 def test_rows_without_a_unit_are_left_alone():
     table = Records(schema=SCHEMA, ticks={"x": np.arange(5, dtype=np.int64)})
     assert bound_contributions(table, PrivacyUnit(name="row"), KEY) is table
@@ -65,6 +76,21 @@ def test_units_are_held_out_whole_in_about_the_declared_share():
     assert fitted.rows + held.rows == 6000
     assert 120 < len(set(held.units.tolist())) < 280  # binomial(2000, 0.1), six standard deviations
     assert {len(rows) for rows in rows_by_owner(held).values()} == {3}
+
+
+def test_rows_without_a_unit_are_held_out_one_by_one_by_the_key():
+    table = Records(schema=SCHEMA, ticks={"x": np.arange(1000, dtype=np.int64)})
+    fitted, held = hold_out(table, 0.2, KEY)
+    assert 120 < held.rows < 280  # binomial(1000, 0.2), more than six standard deviations
+    assert sorted([*fitted.ticks["x"].tolist(), *held.ticks["x"].tolist()]) == list(range(1000))
+    assert hold_out(table, 0.2, KEY)[1].ticks["x"].tolist() == held.ticks["x"].tolist()
+    others = set(hold_out(table, 0.2, bytes(32))[1].ticks["x"].tolist())
+    assert len(others & set(held.ticks["x"].tolist())) < 0.5 * held.rows
+    shorter = Records(schema=SCHEMA, ticks={"x": np.arange(500, dtype=np.int64)})
+    _, of_shorter = hold_out(shorter, 0.2, KEY)
+    assert of_shorter.ticks["x"].tolist() == [tick for tick in held.ticks["x"].tolist() if tick < 500]
+    places = np.diff(held.ticks["x"])
+    assert len(set(places.tolist())) > 10, "no pattern in the rows"
 
 
 def test_who_is_held_out_does_not_depend_on_others():
