@@ -62,7 +62,7 @@ class Factor:
         target = self.domain.project(clique)
         onto = tuple(self.domain.index(name) for name in target.attributes)
         sums = np.empty(target.sizes)
-        for step in reduction(np.ascontiguousarray(self.values), tuple(range(len(self.domain))), onto, sums):
+        for step in reduction(np.asarray(self.values, order="C"), tuple(range(len(self.domain))), onto, sums):
             step()
         return Factor(target, sums)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -20,6 +20,12 @@ from privsynth.pgm.junction_tree import JunctionTree
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Pair: TypeAlias = tuple[str, str]
+
+_LARGE = 4096
+"""Cells of a clique's table from which sums that many others can be made from are worth a pass of their own."""
+
+_BLOCK_CELLS = 1 << 22
+"""Cells of an intermediate product that are held at a time."""
 
 
 def project(tree: JunctionTree, beliefs: Sequence[Factor], clique: Clique) -> Array:
@@ -56,9 +62,9 @@ def _joined(
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Message:
-    """P(attribute | separator) of every attribute in a subtree, side by side.
+    """P(attribute | separator) of every attribute in some subtrees behind a separator, side by side.
 
     Shapes: `table` is (separator states, levels of all attributes); `columns` says where each attribute's levels are.
     """
@@ -67,100 +73,136 @@ class _Message:
     table: Array
     columns: dict[str, slice]
 
+    @property
+    def width(self) -> int:
+        """Levels of all attributes."""
+        return int(self.table.shape[1])
+
+    @classmethod
+    def joined(cls, messages: Sequence[_Message]) -> _Message:
+        """All of them, which have the same separator."""
+        if len(messages) == 1:
+            return messages[0]
+        columns: dict[str, slice] = {}
+        start = 0
+        for message in messages:
+            columns |= {name: slice(at.start + start, at.stop + start) for name, at in message.columns.items()}
+            start += message.width
+        return cls(messages[0].separator, np.hstack([message.table for message in messages]), columns)
+
+    def ordered(self, domain: Domain, order: Clique) -> Array:
+        """The table with the separator's attributes in another order."""
+        axes = [self.separator.index(name) for name in order]
+        shaped = self.table.reshape(*domain.shape(self.separator), -1)
+        return shaped.transpose(*axes, len(axes)).reshape(len(self.table), -1)
+
+
+@final
+class _Sums:
+    """Sums of one clique's table, each made from the smallest table made so far that holds its attributes.
+
+    Of a large table the sums over each of three groups of attributes are made first: every pair then lies in one of them.
+    """
+
+    def __init__(self, belief: Factor) -> None:
+        self.names = belief.domain.attributes
+        self._made = [belief]
+        if len(self.names) > 3 and belief.values.size > _LARGE:
+            groups: list[list[str]] = [[], [], []]
+            for name in sorted(self.names, key=belief.domain.size, reverse=True):
+                min(groups, key=belief.domain.cells).append(name)
+            self._made += [belief.project((*one, *two)) for one, two in itertools.combinations(groups, 2)]
+
+    def over(self, names: Iterable[str]) -> Factor:
+        """The sums over all attributes but these, with axes in this order."""
+        target = tuple(names)
+        wanted = set(target)
+        holding = (made for made in self._made if wanted.issubset(made.domain.attributes))
+        found = min(holding, key=lambda made: made.values.size).project(target)
+        if 4 * found.values.size <= self._made[0].values.size:
+            self._made.append(found)
+        return found
+
 
 def all_pairs(tree: JunctionTree, beliefs: Sequence[Factor]) -> dict[Pair, Array]:
     """The tables of all pairs of attributes, in the domain's order, with every sum shared by all pairs that need it.
 
-    Each pair is found at the highest clique that separates its attributes, by matrix products with the conditional
-    distributions that its subtrees sent up.
+    Each pair is found at the clique nearest to the leaves that separates its attributes, by matrix products with the
+    conditional distributions that its subtrees sent up; subtrees behind the same separator are treated as one.
     """
     domain = tree.domain
     found: dict[Pair, Array] = {}
-    messages: list[list[_Message]] = [[] for _ in tree.cliques]
+    arrived: list[list[_Message]] = [[] for _ in tree.cliques]
     for index in range(len(tree.cliques) - 1, -1, -1):
-        belief, arrived = beliefs[index], messages[index]
-        for one, two, table in _pairs_at(domain, belief, arrived):
-            first, second = domain.canonical((one, two))
-            found.setdefault((first, second), table if first == one else table.T)
+        sums = _Sums(beliefs[index])
+        below: dict[Clique, _Message] = {}
+        for message in arrived[index]:
+            for before in below.values():
+                _keep(domain, found, before.columns, message.columns, _across(domain, sums, before, message))
+            same = below.get(message.separator)
+            below[message.separator] = _Message.joined([same, message]) if same else message
+        arrived[index] = []
+        for message in below.values():
+            for name in sums.names:
+                if name not in message.separator:
+                    joint = sums.over((*message.separator, name)).values.reshape(len(message.table), -1)
+                    _keep(domain, found, message.columns, {name: slice(None)}, message.table.T @ joint)
+        for pair in itertools.combinations(sums.names, 2):
+            if pair not in found:
+                found[pair] = sums.over(pair).values
         if index:
-            messages[tree.parents[index]].append(_upwards(domain, belief, tree.separators[index], arrived))
+            arrived[tree.parents[index]].append(_upwards(domain, sums, tree.separators[index], below.values()))
     return found
 
 
-def _pairs_at(domain: Domain, belief: Factor, arrived: Sequence[_Message]) -> Iterator[tuple[str, str, Array]]:
-    """Tables of the pairs that meet in this clique: both in it, one in it and one below, or below two children."""
-    clique = belief.domain.attributes
-    for one, two in itertools.combinations(clique, 2):
-        yield one, two, belief.project((one, two)).values
-    for message in arrived:
-        separator = belief.project(message.separator)
-        for name in clique:
-            if name in message.separator:
-                block = _with_separator(separator, message, name)
+def _keep(
+    domain: Domain, found: dict[Pair, Array], rows: Mapping[str, slice], columns: Mapping[str, slice], block: Array
+) -> None:
+    """Cut a block into the tables of pairs, their attributes in the domain's order."""
+    for one, above in rows.items():
+        for two, beside in columns.items():
+            if domain.index(one) < domain.index(two):
+                found[one, two] = block[above, beside]
             else:
-                joint = belief.project((*message.separator, name)).values
-                block = message.table.T @ joint.reshape(len(message.table), -1)
-            for below, where in message.columns.items():
-                yield below, name, block[where]
-    for left, right in itertools.combinations(arrived, 2):
-        block = _across(domain, belief, left, right)
-        for one, rows in left.columns.items():
-            for two, columns in right.columns.items():
-                yield one, two, block[rows, columns]
+                found[two, one] = block[above, beside].T
 
 
-def _with_separator(separator: Factor, message: _Message, name: str) -> Array:
-    """Sums over the separator of P(below | separator) P(separator) for each level of one of its own attributes.
-
-    Shapes: (levels of all attributes below, levels of the attribute).
-    """
-    axis = separator.domain.index(name)
-    joint = (separator.values.reshape(-1, 1) * message.table).reshape(*separator.values.shape, -1)
-    others = tuple(other for other in range(separator.values.ndim) if other != axis)
-    return np.asarray(joint.sum(axis=others).T)
-
-
-def _across(domain: Domain, belief: Factor, left: _Message, right: _Message) -> Array:
+def _across(domain: Domain, sums: _Sums, left: _Message, right: _Message) -> Array:
     """Sums over both separators of P(below left) P(separators) P(below right). Shapes: (left's levels, right's levels)."""
-    shared = tuple(name for name in left.separator if name in right.separator)
-    mine = tuple(name for name in left.separator if name not in shared)
-    other = tuple(name for name in right.separator if name not in shared)
+    shared, mine, other = _parts(left.separator, right.separator)
     z, x, y = (domain.cells(part) for part in (shared, mine, other))
-    joint = belief.project((*shared, *mine, *other)).values.reshape(z, x, y)
-    one = _ordered(domain, left, (*shared, *mine)).reshape(z, x, -1)
-    two = _ordered(domain, right, (*shared, *other)).reshape(z * y, -1)
-    crossed = np.matmul(one.transpose(0, 2, 1), joint)
-    return np.asarray(crossed.transpose(1, 0, 2).reshape(-1, z * y) @ two)
+    if left.width * y * (x + right.width) > right.width * x * (y + left.width):
+        return _across(domain, sums, right, left).T
+    joint = sums.over((*shared, *mine, *other)).values.reshape(z, x, y)
+    one = left.ordered(domain, (*shared, *mine)).reshape(z, x, -1).transpose(0, 2, 1)
+    two = right.ordered(domain, (*shared, *other)).reshape(z * y, -1)
+    out = np.empty((left.width, right.width))
+    step = max(1, _BLOCK_CELLS // (z * y))
+    for start in range(0, left.width, step):
+        crossed = np.matmul(one[:, start : start + step], joint).transpose(1, 0, 2)
+        np.matmul(crossed.reshape(-1, z * y), two, out=out[start : start + step])
+    return out
 
 
-def _upwards(domain: Domain, belief: Factor, separator: Clique, arrived: Sequence[_Message]) -> _Message:
+def _upwards(domain: Domain, sums: _Sums, separator: Clique, below: Iterable[_Message]) -> _Message:
     """What a clique and all below it tell its parent."""
-    parts: list[tuple[tuple[str, ...], Array]] = []
     states = domain.cells(separator)
-    for name in belief.domain.attributes:
+    parts = []
+    for name in sums.names:
         if name not in separator:
-            table = belief.project((*separator, name)).conditional(separator).values
-            parts.append(((name,), table.reshape(states, -1)))
-    for message in arrived:
-        shared = tuple(name for name in separator if name in message.separator)
-        mine = tuple(name for name in separator if name not in shared)
-        other = tuple(name for name in message.separator if name not in shared)
+            table = sums.over((*separator, name)).conditional(separator).values.reshape(states, -1)
+            parts.append(_Message(separator, table, {name: slice(0, domain.size(name))}))
+    for message in below:
+        shared, mine, other = _parts(separator, message.separator)
         z, x, y = (domain.cells(part) for part in (shared, mine, other))
-        onward = belief.project((*shared, *mine, *other)).conditional((*shared, *mine)).values.reshape(z, x, y)
-        product = np.matmul(onward, _ordered(domain, message, (*shared, *other)).reshape(z, y, -1))
-        table = product.reshape(*domain.shape((*shared, *mine)), -1)
-        order = [(*shared, *mine).index(name) for name in separator]
-        parts.append((tuple(message.columns), table.transpose(*order, len(order)).reshape(states, -1)))
-    columns, start = {}, 0
-    for names, _ in parts:
-        for name in names:
-            columns[name] = slice(start, start + domain.size(name))
-            start += domain.size(name)
-    return _Message(separator, np.hstack([table for _, table in parts]), columns)
+        onward = sums.over((*shared, *mine, *other)).conditional((*shared, *mine)).values.reshape(z, x, y)
+        product = np.matmul(onward, message.ordered(domain, (*shared, *other)).reshape(z, y, -1))
+        sent = _Message((*shared, *mine), product.reshape(states, -1), message.columns)
+        parts.append(_Message(separator, sent.ordered(domain, separator), message.columns))
+    return _Message.joined(parts)
 
 
-def _ordered(domain: Domain, message: _Message, order: Clique) -> Array:
-    """A message's table with its separator's attributes in another order."""
-    axes = [message.separator.index(name) for name in order]
-    shaped = message.table.reshape(*domain.shape(message.separator), -1)
-    return shaped.transpose(*axes, len(axes)).reshape(len(message.table), -1)
+def _parts(one: Clique, two: Clique) -> tuple[Clique, Clique, Clique]:
+    """The attributes of both, of the first alone, of the second alone."""
+    shared = tuple(name for name in one if name in two)
+    return shared, tuple(name for name in one if name not in shared), tuple(name for name in two if name not in shared)
