@@ -63,10 +63,11 @@ class _Reach:
 def impossible_cells(columns: Sequence[ModelledColumn], rules: Sequence[Rule]) -> tuple[Impossible, ...]:
     """The tables of at most LIMIT cells in which a rule, or a column's missing base, leaves no row for some cell.
 
-    A cell is marked exactly when its rule leaves no row for it, with these exceptions, where cells may stay unmarked: `==`
-    between columns of more than _LISTED values, or counted after others, asks only that the spans of values meet; so do
-    order rules between columns that share a base cut finer than they are, and implications about dates counted after a
-    base cut coarser. Combinations that name a date counted after another, order rules on one attribute, and sums mark none.
+    A cell is marked exactly when its rule leaves no row for it, with these exceptions, where cells may stay unmarked. Only
+    the spans of values are looked at by `==` between columns of more than _LISTED values or counted after others, by order
+    rules between columns that share a base cut finer than they are, and by implications about dates counted after a base
+    that is cut coarser, or with atoms. Order rules on one attribute, combination rules that name a date counted after
+    another, and sums mark nothing.
     Raises: SchemaError for a rule that no row at all can obey.
     """
     by_name = {column.name: column for column in columns}
