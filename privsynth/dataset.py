@@ -24,6 +24,9 @@ Axes: TypeAlias = tuple[int, ...]
 _BLOCK_ROWS = 32_768
 """Rows counted at a time: sixteen columns of 2-byte codes then stay in a 1 MB cache."""
 
+_MOST_ROWS = 1 << 23
+"""Rows counted at a time into a table beyond the cache, however large it is."""
+
 _CACHED_CELLS = 131_072
 """Largest table (1 MB of int64) that stays in cache while it is incremented."""
 
@@ -84,8 +87,8 @@ class Dataset:
         """The codes of one attribute."""
         return self.columns[self.domain.index(attribute)]
 
-    def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Dataset:
-        """The records at these positions, or where the mask is true, in that order."""
+    def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Dataset:
+        """The records at these positions, where the mask is true, or of the slice, in that order."""
         return Dataset(tuple(column[index] for column in self.columns), self.domain)
 
     def regrouped(self, groups: Mapping[str, tuple[int, ...]]) -> Dataset:
@@ -136,7 +139,7 @@ class Dataset:
             if not axes:
                 flat[axes][0] = self.rows
             elif flat[axes].size > _CACHED_CELLS:
-                rows = max(_BLOCK_ROWS, flat[axes].size)
+                rows = min(max(_BLOCK_ROWS, flat[axes].size), _MOST_ROWS)
                 for start in range(0, self.rows, rows):
                     self._count_block([axes], flat, start, rows, add)
         return {axes: flat[axes].reshape(shapes[axes]) for axes in tables}

@@ -217,9 +217,11 @@ def _opened(path: Path, names: Sequence[str], columns: list[str]) -> pa.RecordBa
 
 
 def _open_parquet(path: Path, columns: list[str]) -> pa.RecordBatchReader:
+    """Texts stay dictionaries, as they mostly are in the file."""
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
+    texts = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type) and field.name in columns]
+    file = pq.ParquetFile(path, read_dictionary=texts)
     batches = file.iter_batches(batch_size=_BLOCK_ROWS, columns=columns, use_threads=False)
     schema = pa.schema([file.schema_arrow.field(name) for name in columns])
     return pa.RecordBatchReader.from_batches(schema, (batch.select(columns) for batch in batches))

@@ -73,8 +73,9 @@ def distinct_texts(array: pa.Array, name: str) -> tuple[pa.Array, npt.NDArray[np
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
-        array = array.cast(kind.value_type)
-        kind = array.type
+        used = array.indices.dictionary_encode()
+        texts, of_entry = distinct_texts(array.dictionary.take(used.dictionary), name)
+        return texts, np.append(of_entry, -1)[_places(used)]
     zoned = pa.types.is_timestamp(kind) and kind.tz is not None
     readable = (
         pa.types.is_string(kind)
@@ -96,8 +97,13 @@ def distinct_texts(array: pa.Array, name: str) -> tuple[pa.Array, npt.NDArray[np
     if pa.types.is_float16(kind):
         array = array.cast(pa.float32())
     encoded = array.dictionary_encode()
-    positions = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return encoded.dictionary.cast(pa.string()), positions
+    return encoded.dictionary.cast(pa.string()), _places(encoded)
+
+
+def _places(encoded: pa.DictionaryArray) -> npt.NDArray[np.int64]:
+    """Each row's entry of the dictionary, -1 where there is none."""
+    places: npt.NDArray[np.int64] = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return places
 
 
 def parse_column(

@@ -49,6 +49,7 @@ def test_tables_equal_brute_force_on_every_route(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "_SHARED_ROWS", 0 if shared else 10**9)
         patch.setattr(dataset, "_BLOCK_ROWS", 16)
+        patch.setattr(dataset, "_MOST_ROWS", 20)
         patch.setattr(dataset, "_COMPILED_INCREMENTS", 0 if by_numba else 10**9)
         tables = Dataset.from_columns(columns, domain).marginals(cliques)
     assert len(tables) == len(cliques)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from privsynth.errors import RecordsError
+from privsynth.parsing import distinct_texts
 from privsynth.records import MISSING, read
 from privsynth.schema import Schema
 
@@ -195,3 +196,19 @@ def test_other_goes_to_the_other_label_or_is_missing(kind):
 def test_types_that_cannot_be_read(values, say):
     with pytest.raises(RecordsError, match=say):
         ticks("date", values)
+
+
+def test_of_a_dictionary_only_what_occurs_counts_and_doubles_are_one():
+    entries = pa.array(["unused", "b", "a", "b", None, "ü"])
+    array = pa.DictionaryArray.from_arrays(pa.array([2, 3, 1, None, 4, 2], pa.int8()), entries)
+    for piece, texts, positions in (
+        (array, ["a", "b"], [0, 1, 1, -1, -1, 0]),
+        (array.slice(2, 4), ["b", "a"], [0, -1, -1, 1]),
+        (array.slice(0, 0), [], []),
+    ):
+        found, places = distinct_texts(piece, "x")
+        assert found.to_pylist() == texts
+        assert places.tolist() == positions
+    numbers = pa.DictionaryArray.from_arrays(pa.array([1, 0]), pa.array([1.5, 2.0]))
+    assert distinct_texts(numbers, "x")[0].to_pylist() == ["2", "1.5"]
+    assert ticks("category", array.slice(0, 3)) == [0, 1, 1]
