@@ -11,10 +11,11 @@ from privsynth.errors import PolicyError
 from privsynth.generator import AbstractGenerator
 from privsynth.generators.aim import AIM
 from privsynth.generators.independent import Independent
+from privsynth.generators.latent_class import LatentClass
 from privsynth.generators.mst import MST
 
-_GENERATORS: Final[Mapping[str, type[AIM] | type[Independent] | type[MST]]] = {
-    kind.name: kind for kind in (Independent, MST, AIM)
+_GENERATORS: Final[Mapping[str, type[AIM] | type[Independent] | type[LatentClass] | type[MST]]] = {
+    kind.name: kind for kind in (Independent, MST, AIM, LatentClass)
 }
 
 NAMES: Final[tuple[str, ...]] = tuple(_GENERATORS)

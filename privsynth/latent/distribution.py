@@ -1,0 +1,189 @@
+"""The latent class model as a generator's distribution: tables, records, conditional records, expected errors.
+
+Must never hold or need anything but what was made from a transcript.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.dataset import Dataset
+from privsynth.domain import Clique
+from privsynth.errors import FitError
+from privsynth.generator import AbstractDistribution, Evidence
+from privsynth.latent.dealing import class_counts, deal, split_groups
+from privsynth.latent.estimation import Fitted, expand, fine_layout
+from privsynth.latent.layout import Layout
+from privsynth.latent.mixture import Mixture, wide_tables
+from privsynth.latent.observed import Observed
+from privsynth.latent.swapping import passes_for, swap
+from privsynth.structural import StructuralZeros
+
+Floats = npt.NDArray[np.float64]
+
+_TRIES = 20
+"""Rounds of drawing again the rows that no rule allows."""
+
+
+@final
+class LatentClassDistribution(AbstractDistribution):
+    """A mixture of products over groups of levels, with each level's share of its group."""
+
+    def __init__(self, seen: Observed, fitted: Fitted) -> None:
+        self.domain = seen.domain
+        self._group_of = seen.group_of
+        self._fitted = fitted
+
+    @property
+    def total(self) -> float:
+        """Estimated number of records."""
+        return self._fitted.total
+
+    def project(self, clique: Clique) -> Floats:
+        """Expected counts of the mixture. Shapes: `domain.shape(clique)`."""
+        axes = [self.domain.index(name) for name in self.domain.project(clique).attributes]
+        table = self._fitted.total * wide_tables(self._fitted.mixture, axes)
+        for place, axis in enumerate(axes):
+            shape = [-1 if each == place else 1 for each in range(len(axes))]
+            table = np.take(table, self._group_of[axis], axis=place) * self._fitted.within[axis].reshape(shape)
+        return table
+
+    def expected_l1(self, clique: Clique) -> float | None:
+        """Expected L1 error of an attribute's or a pair's normalised table; None for wider ones, and where nothing is known."""
+        axes = [self.domain.index(name) for name in self.domain.project(clique).attributes]
+        if not 1 <= len(axes) <= 2:  # noqa: PLR2004 - pairs
+            return None
+        found = float(self._fitted.pair_error[axes[0], axes[-1]])
+        return None if np.isnan(found) else found
+
+    def draw(self, n: int, rng: np.random.Generator, given: Evidence | None = None) -> Dataset:
+        """Draw n records with low error, rows in random order; with evidence, from the conditional mixture, exactly.
+
+        Rows are dealt class by class, then improved by swaps inside classes until their pair tables are near what they
+        should be (not with evidence). Rows that a rule rules out are drawn again, as long as that helps.
+        Raises: FitError when the evidence has probability zero under the model, or n is negative.
+        """
+        if n < 0:
+            raise FitError(f"the number of records cannot be negative; found {n}")
+        mixture, within = self._conditional(given) if given else (self._fitted.mixture, self._fitted.within)
+        if not self.domain.attributes:
+            return Dataset((), self.domain)
+        classes, codes = self._deal(mixture, within, n, rng)
+        if not given and self._fitted.tables is not None and passes_for(n, len(codes)) and n > 1:
+            codes = self._improved(codes, classes, rng)
+        self._draw_again(codes, mixture, within, rng)
+        order = rng.permutation(n)
+        return Dataset(tuple(column[order] for column in codes), self.domain)
+
+    def _deal(
+        self, mixture: Mixture, within: tuple[Floats, ...], n: int, rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.unsignedinteger]]]:
+        rows = class_counts(mixture.weights, n, rng)
+        groups = deal(mixture, rows, rng)
+        parts = zip(groups, self._group_of, within, strict=True)
+        return np.repeat(np.arange(len(rows)), rows), [split_groups(*part, rng) for part in parts]
+
+    def _improved(
+        self, codes: list[npt.NDArray[np.unsignedinteger]], classes: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> list[npt.NDArray[np.unsignedinteger]]:
+        """Swap inside classes; over groups where there are too many levels, whose levels then move with their groups."""
+        assert self._fitted.tables is not None
+        tables = self._fitted.tables * (len(classes) / self._fitted.total)
+        if self._fitted.fine.sizes == self.domain.sizes:
+            work = np.stack([column.astype(np.int64) for column in codes])
+            swap(work, classes, tables, self._fitted.fine, rng)
+            return [column.astype(old.dtype) for column, old in zip(work, codes, strict=True)]
+        work = np.stack([of[column] for of, column in zip(self._group_of, codes, strict=True)])
+        swap(work, classes, tables, self._fitted.fine, rng)
+        kinds = [np.min_scalar_type(size - 1) for size in self._fitted.fine.sizes]
+        parts = zip(work, kinds, self._group_of, self._fitted.within, strict=True)
+        return [split_groups(groups.astype(kind), of, within, rng) for groups, kind, of, within in parts]
+
+    def _draw_again(
+        self,
+        codes: list[npt.NDArray[np.unsignedinteger]],
+        mixture: Mixture,
+        within: tuple[Floats, ...],
+        rng: np.random.Generator,
+    ) -> None:
+        """Replace rows that hit an impossible cell by fresh ones; what remains after some rounds is left to the rules' repair."""
+        if not self.domain.impossible:
+            return
+        zeros = StructuralZeros(self.domain)
+        for _ in range(_TRIES):
+            wrong = np.flatnonzero(~zeros.allowed(codes))
+            if not wrong.size:
+                return
+            _, fresh = self._deal(mixture, within, wrong.size, rng)
+            for column, values in zip(codes, fresh, strict=True):
+                column[wrong] = values
+
+    def _conditional(self, given: Evidence) -> tuple[Mixture, tuple[Floats, ...]]:
+        """The mixture and shares under evidence: classes weighed by its probability in each, levels cut down to it."""
+        mixture, within = self._fitted.mixture, list(self._fitted.within)
+        probabilities, weights = mixture.given.copy(), mixture.weights.copy()
+        for name, allowed in given.items():
+            axis = self.domain.index(name)
+            size, codes = self.domain.size(name), np.asarray(allowed)
+            if not codes.size or codes.min() < 0 or codes.max() >= size:
+                raise FitError(f'the evidence on "{name}" allows no level, or one outside its {size} levels')
+            shares = np.where(np.isin(np.arange(size), codes), within[axis], 0.0)
+            kept = np.bincount(self._group_of[axis], weights=shares, minlength=mixture.layout.sizes[axis])
+            part = mixture.layout.part(axis)
+            probabilities[part] *= kept[:, None]
+            chance = probabilities[part].sum(axis=0)
+            weights *= chance
+            probabilities[part] /= np.where(chance > 0, chance, 1.0)
+            within[axis] = shares
+        if not weights.sum() > 0:
+            raise FitError("the evidence has probability zero under this model; allow more levels")
+        probabilities[:, weights == 0] = mixture.given[:, weights == 0]
+        return replace(mixture, given=probabilities, weights=weights / weights.sum()), tuple(within)
+
+    def arrays(self) -> dict[str, Floats]:
+        """The mixture, the shares of levels, and, with pairs, the tables that records follow and the expected errors."""
+        fitted = self._fitted
+        found = {
+            "given": fitted.mixture.given,
+            "weights": fitted.mixture.weights,
+            "within": np.concatenate([*fitted.within, np.zeros(0)]),
+            "pair_error": fitted.pair_error,
+            "total": np.array([fitted.total]),
+        }
+        return found if fitted.grouped is None else found | {"grouped": fitted.grouped}
+
+
+def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistribution:
+    """The distribution whose `arrays()` these are. Raises: FitError when they do not belong to this transcript."""
+    expected = {"given", "weights", "within", "pair_error", "total"} | ({"grouped"} if seen.pairs is not None else set())
+    classes = arrays["weights"].size if "weights" in arrays else 0
+    places, attributes = seen.layout.total, len(seen.layout)
+    shapes = {
+        "given": (places, classes),
+        "weights": (classes,),
+        "within": (sum(seen.domain.sizes),),
+        "pair_error": (attributes, attributes),
+        "total": (1,),
+        "grouped": (places, places),
+    }
+    fits = set(arrays) == expected and all(arrays[name].shape == shapes[name] for name in expected)
+    if not fits or not all(np.isfinite(arrays[name]).all() for name in expected - {"pair_error"}):
+        raise FitError("a stored latent class model does not belong to its measurements; was a file replaced?")
+    within = tuple(Layout(seen.domain.sizes).split(arrays["within"])) if attributes else ()
+    grouped = arrays.get("grouped")
+    fine = fine_layout(seen)
+    fitted = Fitted(
+        total=float(arrays["total"][0]),
+        mixture=Mixture(layout=seen.layout, given=arrays["given"], weights=arrays["weights"]),
+        within=within,
+        fine=fine,
+        grouped=grouped,
+        tables=grouped if grouped is None or fine is seen.layout else expand(grouped, seen, within),
+        pair_error=arrays["pair_error"],
+    )
+    return LatentClassDistribution(seen, fitted)

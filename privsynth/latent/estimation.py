@@ -1,0 +1,279 @@
+"""From noisy tables to a mixture, to the pair tables that records should have, and to how far both are off.
+
+Must never see anything but a transcript's tables: the fit can be redone by anyone who has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth import progress
+from privsynth.latent.arrays import AbstractArrays, arrays_for
+from privsynth.latent.layout import Layout
+from privsynth.latent.mixture import Mixture, Refinement, Target, maximise_likelihood, start, wide_tables
+from privsynth.latent.observed import Observed
+from privsynth.latent.reconciling import OneWay, products, reconcile
+from privsynth.latent.shrinkage import denoise, shrink_towards
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_SEED = 20_261
+"""Of the fit's own random numbers (classes to start from, perturbations): public, so that a fit can be repeated."""
+
+_STEPS = (0, 10, 20, 30, 45, 60, 90, 130, 200, 300)
+"""Steps of refinement after which its risk is estimated."""
+
+_PERTURBATION = 0.3
+"""Standard deviations of noise by which the risk estimate perturbs the tables."""
+
+_PATIENCE = 0.2
+"""The first step whose estimated risk is within this part of all that is gained is taken: L1 likes less than squares do."""
+
+_CLOSENESS = 0.05
+"""Part of the noise's variance to which the mixture follows the denoised tables."""
+
+_ITERATIONS, _WIDE_ITERATIONS = 600, 80
+
+_REPLICATES = 6
+"""Refits to tables noised again, for the expected errors."""
+
+_PAIR = 2
+
+_FINEST = 3000
+"""Levels of all attributes together up to which the tables that records follow are tables of levels, not of groups."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """A fitted mixture and what records should look like.
+
+    Shapes: `within[i]` is each level's share of its group; `tables` is (places, places) counts over `fine`, the layout of
+        levels, or of groups where there are too many levels; `grouped` the same over groups; `pair_error` is (attributes, attributes), the expected L1 error
+        of each pair's normalised table, and on the diagonal of each attribute's own. Without pairs, `tables` and `grouped` are
+        None, and errors of pairs are NaN.
+    """
+
+    total: float
+    mixture: Mixture
+    within: tuple[Floats, ...]
+    fine: Layout
+    grouped: Floats | None
+    tables: Floats | None
+    pair_error: Floats
+
+
+def fit(seen: Observed, *, components: int) -> Fitted:
+    """Fit a mixture to all tables, choose how far to follow their noise by estimated risk, and predict the errors.
+
+    Raises: FitError when the fit does not converge.
+    """
+    if seen.pairs is None:
+        return _independent(seen)
+    arrays = arrays_for(seen.layout.total**2 * components)
+    shaken, noise = seen.with_noise(_PERTURBATION, np.random.default_rng(_SEED))
+    first, second = (_begin(each, components, arrays) for each in (seen, shaken))
+    steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
+    fitted = _completed(seen, first.one_way, mixture)
+    return replace(fitted, pair_error=_expected_errors(seen, fitted, risk, components, steps, arrays))
+
+
+def sketch(seen: Observed, *, components: int) -> Fitted:
+    """The mixture of the denoised tables alone: what `fit` starts from, for planning."""
+    begun = _begin(seen, components, arrays_for(seen.layout.total**2 * components))
+    return _completed(seen, begun.one_way, begun.mixture)
+
+
+def fine_layout(seen: Observed) -> Layout:
+    """The layout of the tables that records follow."""
+    levels = Layout(seen.domain.sizes)
+    return levels if levels.total <= _FINEST else seen.layout
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Begun:
+    """One-way tables, the mixture of the denoised pairs, and the raw tables to refine it on."""
+
+    one_way: OneWay
+    mixture: Mixture
+    raw: Target
+
+
+def _begin(seen: Observed, components: int, arrays: AbstractArrays) -> _Begun:
+    assert seen.pairs is not None
+    one_way = reconcile(seen)
+    variances = [
+        np.full(size, variance) * np.bincount(of)
+        for size, variance, of in zip(seen.layout.sizes, seen.level_variances, seen.group_of, strict=True)
+    ]
+    raw = Target(
+        layout=seen.layout,
+        total=one_way.total,
+        pairs=seen.pairs / one_way.total,
+        spread=seen.layout.blocks(seen.sigma) / one_way.total,
+        one_way=one_way.groups / one_way.total,
+        one_way_spread=np.sqrt(np.concatenate(variances)) / one_way.total,
+        wide=seen.wide,
+    )
+    denoised = denoise(seen, products(one_way, seen.layout), one_way.groups) / one_way.total
+    target = replace(raw, pairs=denoised, wide=())
+    begun = start(target, components, np.random.default_rng(_SEED))
+    mixture = maximise_likelihood(begun, target, arrays, closeness=_CLOSENESS, iterations=_ITERATIONS)
+    if seen.wide:
+        shrunk = tuple(
+            replace(
+                wide,
+                values=shrink_towards(wide.values, wide.variance, one_way.total * wide_tables(mixture, wide.axes)),
+            )
+            for wide in seen.wide
+        )
+        target = replace(target, wide=shrunk)
+        mixture = maximise_likelihood(mixture, target, arrays, closeness=0.0, iterations=_WIDE_ITERATIONS)
+    return _Begun(one_way=one_way, mixture=mixture, raw=raw)
+
+
+def _least_risk(
+    seen: Observed, begun: tuple[_Begun, _Begun], noise: Floats, arrays: AbstractArrays
+) -> tuple[int, Mixture, float]:
+    """Refine until the estimated risk no longer falls: (steps, mixture, squared error in units of the noise's variance).
+
+    Stein's unbiased estimate of the squared error of all pair tables, with its divergence by Monte Carlo: the same fit of
+    tables perturbed by a known noise, step by step beside the first.
+    Source: Stein 1981; Ramani, Blu, Unser 2008.
+    """
+    assert seen.pairs is not None
+    above = seen.layout.above()
+    sigma = seen.layout.blocks(seen.sigma)[above]
+    noisy, drawn = seen.pairs[above], noise[above]
+    paths = [Refinement(each.mixture, each.raw, arrays) for each in begun]
+    totals = [each.one_way.total for each in begun]
+    kept: list[Mixture] = []
+    risks: list[float] = []
+    for step in _STEPS:
+        for path in paths:
+            path.advance_to(step)
+        kept.append(paths[0].mixture)
+        answer, moved = (
+            total * mixture.pairs()[above] for total, mixture in zip(totals, (kept[-1], paths[1].mixture), strict=True)
+        )
+        misfit = float((((noisy - answer) / sigma) ** 2).sum())
+        divergence = float((drawn * (moved - answer) / sigma).sum()) / _PERTURBATION
+        risks.append(misfit - noisy.size + 2 * divergence)
+        if len(risks) - 1 - int(np.argmin(risks)) >= 2:  # noqa: PLR2004 - two estimates without a new least one
+            break
+    least = min(risks)
+    chosen = next(place for place, risk in enumerate(risks) if risk <= least + _PATIENCE * (risks[0] - least))
+    return _STEPS[chosen], kept[chosen], risks[chosen]
+
+
+def _completed(seen: Observed, one_way: OneWay, mixture: Mixture) -> Fitted:
+    """The pair tables that records should have: the mixture's, plus what still stands out of the noise around them."""
+    grouped = denoise(seen, one_way.total * mixture.pairs(), one_way.total * mixture.one_way())
+    within = one_way.within(seen.group_of)
+    fine = fine_layout(seen)
+    return Fitted(
+        total=one_way.total,
+        mixture=mixture,
+        within=within,
+        fine=fine,
+        grouped=grouped,
+        tables=grouped if fine is seen.layout else expand(grouped, seen, within),
+        pair_error=np.zeros((len(fine), len(fine))),
+    )
+
+
+def _independent(seen: Observed) -> Fitted:
+    """The product of the one-way tables, one class; what pairs err by cannot be told from one-way tables."""
+    one_way = reconcile(seen)
+    given = one_way.groups[:, None] / one_way.total
+    attributes = len(seen.layout)
+    errors = np.full((attributes, attributes), np.nan)
+    for i, (counts, variance) in enumerate(zip(one_way.levels, seen.level_variances, strict=True)):
+        sigma = np.sqrt(variance)
+        errors[i, i] = min(2.0, np.minimum(0.8 * sigma, 2 * counts + 0.4 * sigma).sum() / one_way.total)
+    return Fitted(
+        total=one_way.total,
+        mixture=Mixture(layout=seen.layout, given=given, weights=np.ones(1)),
+        within=one_way.within(seen.group_of),
+        fine=fine_layout(seen),
+        grouped=None,
+        tables=None,
+        pair_error=errors,
+    )
+
+
+def expand(grouped: Floats, seen: Observed, within: Sequence[Floats]) -> Floats:
+    """Spread tables of groups over levels; cells that a rule leaves no row for are zero. Shapes: (levels, levels)."""
+    starts = seen.layout.starts.tolist()
+    place = np.concatenate([of + start for of, start in zip(seen.group_of, starts, strict=True)])
+    share = np.concatenate(within)
+    tables = grouped[np.ix_(place, place)] * share[:, None] * share[None, :]
+    levels = Layout(seen.domain.sizes)
+    for one in seen.domain.impossible:
+        if len(one.clique) == _PAIR:
+            i, j = map(seen.domain.index, one.clique)
+            allowed = ~one.table(seen.domain)
+            tables[levels.part(i), levels.part(j)] *= allowed
+            tables[levels.part(j), levels.part(i)] *= allowed.T
+    return np.asarray(tables)
+
+
+def _expected_errors(
+    seen: Observed, fitted: Fitted, risk: float, components: int, steps: int, arrays: AbstractArrays
+) -> Floats:
+    """Expected L1 error of all tables: refit tables noised again around the fit, and widen by what the risk adds to that.
+
+    What shrinkage loses cannot be seen around a fit that has lost it; the estimated risk holds it, for all pairs together.
+    Source: Efron 2004 (parametric bootstrap of prediction error), with Stein's estimate for its bias.
+    """
+    assert fitted.grouped is not None
+    rng = np.random.default_rng(_SEED + 1)
+    above = seen.layout.above()
+    sigma = seen.layout.blocks(seen.sigma)[above]
+    levels = _one_way(fitted, seen)
+    errors, squares = np.zeros_like(fitted.pair_error), 0.0
+    for replicate in range(_REPLICATES):
+        progress.report("expected errors", replicate, _REPLICATES)
+        drawn, _ = replace(seen, pairs=fitted.grouped).with_noise(1.0, rng)
+        noisy = tuple(
+            fitted.total * shares + np.sqrt(variance) * rng.standard_normal(len(shares))
+            for shares, variance in zip(levels, seen.level_variances, strict=True)
+        )
+        drawn = replace(drawn, levels=noisy)
+        begun = _begin(drawn, components, arrays)
+        path = Refinement(begun.mixture, begun.raw, arrays)
+        path.advance_to(steps)
+        again = _completed(drawn, begun.one_way, path.mixture)
+        errors += _distances(fitted, again, seen)
+        apart = again.total * again.mixture.pairs()[above] - fitted.grouped[above]
+        squares += float(((apart / sigma) ** 2).sum())
+    errors /= _REPLICATES
+    inflation = np.sqrt(max(1.0, risk / max(squares / _REPLICATES, 1e-300)))
+    single = np.eye(len(errors), dtype=bool)
+    return np.minimum(2.0, np.where(single, errors, errors * inflation))
+
+
+def _one_way(fitted: Fitted, seen: Observed) -> list[Floats]:
+    """Probabilities of every attribute's levels."""
+    groups = fitted.mixture.layout.split(fitted.mixture.one_way())
+    return [chance[of] * share for chance, of, share in zip(groups, seen.group_of, fitted.within, strict=True)]
+
+
+def _distances(one: Fitted, other: Fitted, seen: Observed) -> Floats:
+    """L1 distances of the normalised tables of two fits: pairs, and on the diagonal single attributes."""
+    assert one.tables is not None
+    assert other.tables is not None
+    out = np.zeros_like(one.pair_error)
+    apart = np.abs(one.tables / one.total - other.tables / other.total)
+    for i, j in one.fine.pairs():
+        out[i, j] = out[j, i] = apart[one.fine.part(i), one.fine.part(j)].sum()
+    for i, (mine, its) in enumerate(zip(_one_way(one, seen), _one_way(other, seen), strict=True)):
+        out[i, i] = np.abs(mine - its).sum()
+    return out
