@@ -267,16 +267,16 @@ def _outcome(condition: Condition, columns: Columns, *, wanted: bool) -> _Table 
 def _turning_points(condition: Condition, column: ModelledColumn) -> Ticks:
     """Granules among which every level has one that satisfies a condition, and one that fails it, if it has any at all.
 
-    They are the ends of all levels, and the condition's constants with the neighbours that share their level.
+    They are the ends of all levels, and in each bin the condition's constants with what follows them: a bin that begins
+    and ends with listed values has one that is not listed after a listed one, if it has any.
     """
     layout = levels(column)
     first, last = layout.span(np.arange(layout.size))
     ends = tuple(end for end in (condition.lower, condition.upper) if end is not None)
     constants = granules(column, tick_all(column, (*condition.values, *ends)))
-    inside = np.clip(constants, layout.lower - 1, layout.upper + 1)
-    ranks = (layout.rank(inside)[:, np.newaxis] + np.array([-1, 0, 1])).ravel()
-    near = ranks[(ranks >= 0) & (ranks < layout.ranks[-1])]
-    return np.concatenate([first, last, layout.unrank(near)])
+    inside = np.clip(constants, layout.lower, layout.upper)
+    near = (layout.rank(inside)[:, np.newaxis] + np.array([0, 1])).ravel()
+    return np.concatenate([first, last, layout.unrank(near[near < layout.ranks[-1]])])
 
 
 def _counted_outcome(condition: Condition, column: ModelledColumn, columns: Columns, *, wanted: bool) -> _Table | None:
