@@ -77,3 +77,11 @@ def test_as_many_atoms_as_bins():
     first, last = schema.levels("x").span(np.arange(2 * count))
     assert (first == last).all()
     assert first.tolist() == [*range(1, 2 * count, 2), *atoms]
+
+
+def test_a_bin_of_one_value_before_an_atom_stays():
+    schema = Schema.loads(
+        '[table]\nname="t"\n[columns.x]\nkind="integer"\nlower=0\nupper=9\natoms=[5]\nbins={method="edges",edges=[4,5,6]}\n'
+    )
+    first, last = schema.levels("x").span(np.arange(4))
+    assert (first.tolist(), last.tolist()) == ([0, 4, 6, 5], [3, 4, 9, 5])
