@@ -56,11 +56,9 @@ def fit(
     chosen = dict(settings or {})
     schema = schema if isinstance(schema, Schema) else Schema.load(schema)
     unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
-    plan = FitPlan(
-        generator=generators.get(generator, chosen),
-        unit=unit,
-        budget=Budget.of(epsilon, delta, buys=bool(schema.unresolved)),
-    )
+    kind = generators.get(generator, chosen)
+    budget = Budget.of(epsilon, delta, buys=bool(schema.unresolved), composition=kind.composition)
+    plan = FitPlan(generator=kind, unit=unit, budget=budget)
     noise = SystemNoise()
     table = records.read(source, schema, out_of_domain=out_of_domain)
     bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())

@@ -101,6 +101,8 @@ def conformance(
 def _ceiling(claim: Claim | None) -> float | None:
     if claim is None:
         return None
+    if claim.composition == "gdp":
+        return statistics.gaussian_advantage_ceiling(math.sqrt(2 * claim.rho))
     return min(
         statistics.advantage_ceiling(claim.epsilon, claim.delta),
         statistics.zcdp_advantage_ceiling(claim.rho) + claim.delta,

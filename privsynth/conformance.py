@@ -46,7 +46,14 @@ class Run:
 
 def fit_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Fit:
     """The path of every fit, from records on: bound contributions, encode, let the generator measure."""
-    budget = Budget(epsilon=_ANY, delta=_ANY, rho=rho, purchase_rho=Fraction(0), purchase_delta=Fraction(0))
+    budget = Budget(
+        epsilon=_ANY,
+        delta=_ANY,
+        rho=rho,
+        purchase_rho=Fraction(0),
+        purchase_delta=Fraction(0),
+        composition=generator.composition,
+    )
     plan = FitPlan(generator=generator, unit=unit, budget=budget)
 
     def fit(records: Private[Records], noise: AbstractNoiseSource) -> Transcript:

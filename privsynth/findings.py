@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, final
 
 from privsynth.errors import AuditError
+from privsynth.privacy.accounting import Composition
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Family: TypeAlias = Literal["conformance", "release"]
@@ -21,12 +22,16 @@ Figure: TypeAlias = str | int | float | bool | None
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a release promises, for the ceiling that it sets on any attack. Units: `rho` is zCDP, for one `unit`."""
+    """What a release promises, for the ceiling that it sets on any attack.
+
+    Units: `rho` is zCDP, for one `unit`, or with composition "gdp" half the square of mu.
+    """
 
     epsilon: float
     delta: float
     rho: float
     unit: str
+    composition: Composition = "zcdp"
 
     def __post_init__(self) -> None:
         numbers = (self.epsilon, self.delta, self.rho)

@@ -14,7 +14,7 @@ import numpy as np
 
 from privsynth import progress
 from privsynth.encoding import encode
-from privsynth.errors import SchemaError
+from privsynth.errors import MechanismError, SchemaError
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Purchase, Transcript
 from privsynth.privacy import purchase
@@ -31,11 +31,20 @@ from privsynth.schema.columns import CategoryColumn, IntegerColumn, NumberColumn
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitPlan:
-    """Everything public that decides how a fit spends."""
+    """Everything public that decides how a fit spends.
+
+    Raises: MechanismError where the budget takes all answers for Gaussian ones and the generator's are not.
+    """
 
     generator: AbstractGenerator
     unit: PrivacyUnit
     budget: Budget
+
+    def __post_init__(self) -> None:
+        if self.budget.composition == "gdp" and self.generator.composition != "gdp":
+            raise MechanismError(
+                f"the answers of {self.generator.name} do not add up as Gaussian ones; its budget is zCDP"
+            )
 
 
 def split(
@@ -85,7 +94,7 @@ def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource
     encoded = encode(completed(records, schema))
     progress.report("encode", 1, 1)
     rho = plan.budget.rho - sum((entry.event.rho for entry in bought), Fraction(0))
-    curator = Curator(encoded, unit=plan.unit, rho=rho, noise=noise)
+    curator = Curator(encoded, unit=plan.unit, rho=rho, noise=noise, composition=plan.budget.composition)
     plan.generator.measure(curator)
     return schema, bought + curator.transcript
 

@@ -101,9 +101,14 @@ class Measurement:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the Gaussian in each cell; rounding adds about 1/12 to its variance."""
+        """Standard deviation of the Gaussian in each cell, before it is rounded."""
         assert self.event.sigma_squared is not None
         return math.sqrt(self.event.sigma_squared)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the noise in each cell: rounding adds 1/12 to it, or less where sigma is below 1."""
+        return self.sigma**2 + 1 / 12
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with the values flattened in C order."""

@@ -22,6 +22,7 @@ from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, OutputError
 from privsynth.generator import AbstractDistribution
 from privsynth.measurement import Transcript, entry_from_json, measurements
+from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 from privsynth.records import Records, to_arrow
@@ -131,9 +132,8 @@ class Model:
         domain.shape(wanted)
         best: float | None = None
         for found in measurements(self.transcript):
-            if set(wanted) <= set(found.clique):
-                summed = domain.cells(found.clique) / domain.cells(wanted)
-                variance = found.sigma**2 * summed
+            if set(wanted) <= set(found.clique) - set(found.groups):
+                variance = found.variance * found.values.size / domain.cells(wanted)
                 best = variance if best is None else 1 / (1 / best + 1 / variance)
         if best is None:
             return ExpectedError(clique=wanted, l1=None, count_interval_90=None)
@@ -206,6 +206,7 @@ def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
         "rho": str(guarantee.rho),
         "delta": str(guarantee.delta),
         "purchaseDelta": str(guarantee.purchase_delta),
+        "composition": guarantee.composition,
         "unit": {
             "name": unit.name,
             "column": unit.column,
@@ -217,10 +218,14 @@ def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
 
 def _guarantee_from_json(value: Mapping[str, Any]) -> Guarantee:
     unit = value["unit"]
+    composition: Composition = (
+        "gdp" if value.get("composition", "zcdp") == "gdp" else "zcdp"
+    )  # files of 0.1 say nothing
     return Guarantee(
         rho=Fraction(value["rho"]),
         delta=Fraction(value["delta"]),
         purchase_delta=Fraction(value["purchaseDelta"]),
+        composition=composition,
         unit=PrivacyUnit(
             name=unit["name"],
             column=unit["column"],

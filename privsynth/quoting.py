@@ -159,9 +159,12 @@ def _rehearse(agreed: Terms, public_size: int) -> tuple[QuotedStage, ...]:
     made_up = Dataset.from_columns(
         {name: rng.integers(0, domain.size(name), rows) for name in domain.attributes}, domain
     )
-    curator = make_curator(made_up, unit=agreed.fit.unit, rho=agreed.fit.budget.rho, noise=SystemNoise())
+    budget = agreed.fit.budget
+    curator = make_curator(
+        made_up, unit=agreed.fit.unit, rho=budget.rho, noise=SystemNoise(), composition=budget.composition
+    )
     agreed.fit.generator.fit(curator)
-    return _stages(curator.transcript, agreed.fit.budget.rho, public_size)
+    return _stages(curator.transcript, budget.rho, public_size)
 
 
 def _stages(transcript: Transcript, rho: Fraction, public_size: int) -> tuple[QuotedStage, ...]:

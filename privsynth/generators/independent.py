@@ -16,6 +16,7 @@ from privsynth import graphical
 from privsynth.domain import Domain
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.measurement import Transcript
+from privsynth.privacy.accounting import Composition
 
 if TYPE_CHECKING:
     from privsynth.privacy.curator import Curator
@@ -27,6 +28,7 @@ class Independent(AbstractGenerator):
     """All of the budget on every attribute's own table; attributes are drawn independently."""
 
     name: ClassVar[str] = "independent"
+    composition: ClassVar[Composition] = "gdp"
 
     def measure(self, curator: Curator) -> None:
         """One release of all one-way tables."""

@@ -2,19 +2,21 @@
 
 Must never look at data, and must never round in the spender's favour: costs are integers rounded up, caps rounded down.
 
-The currency inside a release is zCDP (exact fractions of rho); the ledger's is Renyi DP at a fixed grid of orders.
+The currency inside a release is rho, in exact fractions: zCDP, or where all noise is Gaussian mu-GDP with mu^2 = 2 rho, which
+is more. The ledger's is Renyi DP at a fixed grid of orders; a mu-GDP release costs its rho there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Literal, TypeAlias, final
 
 from privsynth.errors import MechanismError
+from privsynth.privacy import gaussian_curve
 
 Exact: TypeAlias = Fraction | int | str | float
 """A number given exactly: a fraction, an integer, a decimal string, or a float taken at its binary value."""
@@ -29,7 +31,15 @@ MAX_EPSILON = 10_000
 ORDERS: tuple[Fraction, ...] = tuple(1 + Fraction(round(1000 * 2 ** (step / 4)), 1000) for step in range(-12, 61))
 """Renyi orders that the ledger keeps, from 1.125 to 32,769, a quarter of an octave apart (of order minus one)."""
 
-CONVERSION = "zCDP to (epsilon, delta) by Canonne, Kamath, Steinke 2020, proposition 12, minimised over the order"
+CONVERSIONS: Mapping[Composition, str] = {
+    "zcdp": "zCDP to (epsilon, delta) by Canonne, Kamath, Steinke 2020, proposition 12, minimised over the order",
+    "gdp": "mu-GDP, mu = sqrt(2 rho), to (epsilon, delta) by the Gaussian mechanism's own curve (Balle, Wang 2018, theorem 8; "
+    "Dong, Roth, Su 2022)",
+}
+"""What a certificate says about how its epsilon was computed."""
+
+_GAUSSIAN_RHO_MOST = 20_000
+_EPSILON_BITS = 44
 
 
 def positive(value: Exact, what: str) -> Fraction:
@@ -87,9 +97,7 @@ def rho_for(epsilon: Exact, delta: Exact) -> Fraction:
 
     Raises: MechanismError when epsilon or delta is not a positive number, or delta is not below 1.
     """
-    target, failure = positive(epsilon, "epsilon"), probability(delta)
-    if target > MAX_EPSILON:
-        raise MechanismError(f"epsilon = {epsilon} is no protection; ask for at most {MAX_EPSILON}")
+    target, failure = _target(epsilon), probability(delta)
     low, high = 0, 2**60 * (int(target) + 1)
     while high - low > 1:
         middle = (low + high) // 2
@@ -97,9 +105,70 @@ def rho_for(epsilon: Exact, delta: Exact) -> Fraction:
             low = middle
         else:
             high = middle
-    if low == 0:
+    return _budget(low, epsilon, delta)
+
+
+def _target(epsilon: Exact) -> Fraction:
+    target = positive(epsilon, "epsilon")
+    if target > MAX_EPSILON:
+        raise MechanismError(f"epsilon = {epsilon} is no protection; ask for at most {MAX_EPSILON}")
+    return target
+
+
+def _budget(units: int, epsilon: Exact, delta: Exact) -> Fraction:
+    if units == 0:
         raise MechanismError(f"epsilon = {epsilon} at delta = {delta} leaves no budget; raise one of them")
-    return Fraction(low, 2**60)
+    return Fraction(units, 2**60)
+
+
+@lru_cache(maxsize=256)
+def gaussian_epsilon_of(rho: Exact, delta: Exact) -> float:
+    """The epsilon that mu-GDP with mu^2 = 2 rho implies at delta: the Gaussian mechanism's own, rounded up.
+
+    Privacy: the result is proved by enclosures (`gaussian_curve.suffices`); it is within 1e-12 of the smallest. Beyond rho =
+        20,000, where nothing is protected, it is the zCDP bound, which holds too.
+    """
+    if rho == 0:
+        return 0.0
+    cost, failure = positive(rho, "rho"), probability(delta)
+    bound = epsilon_of(cost, failure)
+    if cost > _GAUSSIAN_RHO_MOST:
+        return bound
+    low, high = Fraction(0), Fraction(bound)
+    if gaussian_curve.suffices(cost, low, failure):
+        return 0.0
+    while (high - low) * 2**_EPSILON_BITS > high:
+        middle = (low + high) / 2
+        if gaussian_curve.suffices(cost, middle, failure):
+            high = middle
+        else:
+            low = middle
+    return math.nextafter(float(high), math.inf)
+
+
+@lru_cache(maxsize=256)
+def gaussian_rho_for(epsilon: Exact, delta: Exact) -> Fraction:
+    """A rho (a multiple of 2**-60), largest to within 1e-10, for which mu-GDP with mu^2 = 2 rho has `epsilon` at delta.
+
+    Its `gaussian_epsilon_of` is at most `epsilon`. Raises: as `rho_for`.
+    """
+    target, failure = _target(epsilon), probability(delta)
+    room = target * (1 - Fraction(1, 2**36))  # for the rounding of gaussian_epsilon_of
+    low, high = 0, 2**60 * (int(target) + 1)
+    while gaussian_curve.suffices(Fraction(high, 2**60), room, failure):
+        low, high = high, 2 * high
+    while high - low > max(1, low >> _EPSILON_BITS):
+        middle = (low + high) // 2
+        if gaussian_curve.suffices(Fraction(middle, 2**60), room, failure):
+            low = middle
+        else:
+            high = middle
+    return _budget(low, epsilon, delta)
+
+
+def budget_for(epsilon: Exact, delta: Exact, composition: Composition) -> Fraction:
+    """The rho that (epsilon, delta) leaves to answers that add up this way."""
+    return gaussian_rho_for(epsilon, delta) if composition == "gdp" else rho_for(epsilon, delta)
 
 
 @final

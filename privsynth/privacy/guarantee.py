@@ -12,7 +12,16 @@ from typing import final
 
 from privsynth.errors import MechanismError
 from privsynth.measurement import Transcript
-from privsynth.privacy.accounting import CONVERSION, Exact, epsilon_of, positive, probability, rho_for
+from privsynth.privacy.accounting import (
+    CONVERSIONS,
+    Composition,
+    Exact,
+    budget_for,
+    epsilon_of,
+    gaussian_epsilon_of,
+    positive,
+    probability,
+)
 from privsynth.privacy.unit import PrivacyUnit
 
 
@@ -21,7 +30,8 @@ from privsynth.privacy.unit import PrivacyUnit
 class Budget:
     """What one fit may spend: rho for everything, part of it for purchases, and delta split between its two uses.
 
-    `rho` is what (epsilon, conversion_delta) allows; `purchase_delta` pays for bought categories.
+    `rho` is what (epsilon, delta - purchase_delta) allows to answers with this `composition`; `purchase_delta` pays for
+    bought categories. Purchases are not Gaussian, so a budget with a part for them is "zcdp".
     """
 
     epsilon: Fraction
@@ -29,24 +39,40 @@ class Budget:
     rho: Fraction
     purchase_rho: Fraction
     purchase_delta: Fraction
+    composition: Composition = "zcdp"
+
+    def __post_init__(self) -> None:
+        if self.composition == "gdp" and (self.purchase_rho or self.purchase_delta):
+            raise MechanismError("what is bought is not learned by Gaussian noise alone; its budget is zCDP")
 
     @classmethod
-    def of(cls, epsilon: Exact, delta: Exact, *, buys: bool, purchase_share: Fraction = Fraction(1, 10)) -> Budget:
+    def of(
+        cls,
+        epsilon: Exact,
+        delta: Exact,
+        *,
+        buys: bool,
+        composition: Composition = "zcdp",
+        purchase_share: Fraction = Fraction(1, 10),
+    ) -> Budget:
         """Split (epsilon, delta): all of it to the fit, or a share of rho and half of delta to purchases.
 
+        Args: `composition` is the generator's; where something is bought, the budget is "zcdp" all the same.
         Raises: MechanismError for numbers that promise nothing.
         """
         asked, failure = positive(epsilon, "epsilon"), probability(delta)
         if not 0 < purchase_share < 1:
             raise MechanismError(f"the share for purchases must be between 0 and 1; found {purchase_share}")
         purchase_delta = failure / 2 if buys else Fraction(0)
-        rho = rho_for(asked, failure - purchase_delta)
+        adding_up: Composition = "zcdp" if buys else composition
+        rho = budget_for(asked, failure - purchase_delta, adding_up)
         return cls(
             epsilon=asked,
             delta=failure,
             rho=rho,
             purchase_rho=rho * purchase_share if buys else Fraction(0),
             purchase_delta=purchase_delta,
+            composition=adding_up,
         )
 
 
@@ -56,24 +82,28 @@ class Guarantee:
     """(epsilon, delta)-differential privacy for neighbours that differ in one unit.
 
     Privacy: `rho` and `purchase_delta` are what the transcript's events add up to or more; epsilon is their
-        conversion at delta - purchase_delta.
+        conversion at delta - purchase_delta. With composition "gdp" all events are Gaussian, and the whole is mu-GDP with
+        mu^2 = 2 rho.
     """
 
     rho: Fraction
     delta: Fraction
     purchase_delta: Fraction
     unit: PrivacyUnit
+    composition: Composition = "zcdp"
 
     @property
     def epsilon(self) -> float:
         """Epsilon at delta, rounded up."""
-        return epsilon_of(self.rho, self.delta - self.purchase_delta)
+        convert = gaussian_epsilon_of if self.composition == "gdp" else epsilon_of
+        return convert(self.rho, self.delta - self.purchase_delta)
 
     @classmethod
     def for_budget(cls, budget: Budget, unit: PrivacyUnit, transcript: Transcript) -> Guarantee:
         """The guarantee of a fit that was held to `budget`: the whole budget counts as spent.
 
-        Raises: MechanismError when the events add up to more: the accounting is broken, and nothing may be promised.
+        Raises: MechanismError when the events add up to more, or not as the budget says: the accounting is broken, and
+            nothing may be promised.
         """
         if sum((entry.event.rho for entry in transcript), Fraction(0)) > budget.rho:
             raise MechanismError(
@@ -83,7 +113,15 @@ class Guarantee:
             raise MechanismError(
                 "the purchases' deltas add up to more than was set aside; this is a defect of privsynth"
             )
-        return cls(rho=budget.rho, delta=budget.delta, purchase_delta=budget.purchase_delta, unit=unit)
+        if budget.composition == "gdp" and any(entry.event.mechanism != "rounded-gaussian" for entry in transcript):
+            raise MechanismError("not all of the transcript's events are Gaussian; this is a defect of privsynth")
+        return cls(
+            rho=budget.rho,
+            delta=budget.delta,
+            purchase_delta=budget.purchase_delta,
+            unit=unit,
+            composition=budget.composition,
+        )
 
     def statement(self, *, noise: str, transcript: Transcript) -> dict[str, object]:
         """The `guarantee` object of a certificate; numbers are decimal strings, rounded up."""
@@ -92,15 +130,16 @@ class Guarantee:
             sums = stages.setdefault((entry.event.stage, entry.event.mechanism), [Fraction(0), Fraction(0)])
             sums[0] += entry.event.rho
             sums[1] += entry.event.delta
+        gaussian = self.composition == "gdp"
         return {
-            "definition": "zCDP" if not self.purchase_delta else "approximate zCDP",
+            "definition": "Gaussian DP" if gaussian else "approximate zCDP" if self.purchase_delta else "zCDP",
             "relation": self.unit.relation.value,
             "unit": {"name": self.unit.name, "column": self.unit.column, "maxRows": self.unit.max_rows},
             "rho": decimal_up(self.rho),
             "epsilon": decimal_up(Fraction(self.epsilon), places=4),
             "delta": decimal_up(self.delta, places=15),
-            "conversion": CONVERSION,
-            "noise": "discrete Gaussian and exponential mechanism, sampled exactly over the integers",
+            "conversion": CONVERSIONS[self.composition],
+            "noise": f"rounded Gaussian{'' if gaussian else ' and exponential mechanism'}, sampled exactly over the integers",
             "randomness": noise,
             "stages": [
                 {"stage": stage, "mechanism": mechanism, "rho": decimal_up(rho), "delta": decimal_up(delta, places=15)}

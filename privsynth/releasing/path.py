@@ -325,6 +325,7 @@ def _audited(
         delta=float(model.guarantee.delta),
         rho=float(model.guarantee.rho),
         unit=unit.name,
+        composition=model.guarantee.composition,
     )
     risk = auditing.run(
         agreed.plan,

@@ -71,14 +71,20 @@ def terms(
         )
     _require_unit(schema, policy)
     unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
-    budget = Budget.of(policy.budget.release_epsilon, policy.budget.release_delta, buys=bool(schema.unresolved))
     chosen, plan = dict(settings or {}), AuditPlan.load(policy.audit.plan)
+    kind = generators.get(name, chosen)
+    budget = Budget.of(
+        policy.budget.release_epsilon,
+        policy.budget.release_delta,
+        buys=bool(schema.unresolved),
+        composition=kind.composition,
+    )
     _require_enough_people(policy, plan)
     agreed = Terms(
         schema=schema,
         policy=policy,
         plan=plan,
-        fit=FitPlan(generator=generators.get(name, chosen), unit=unit, budget=budget),
+        fit=FitPlan(generator=kind, unit=unit, budget=budget),
         generator=name,
         settings=chosen,
         checks=checks,

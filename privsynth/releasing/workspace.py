@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from privsynth.errors import OutputError
+from privsynth.errors import FitError, OutputError
 from privsynth.measurement import Transcript, entry_from_json
 from privsynth.schema import Schema
 
@@ -135,7 +135,7 @@ class Workspace:
             document = json.loads(path.read_text(encoding="utf-8"))
             transcript = tuple(entry_from_json(entry) for entry in document["transcript"])
             return Schema.from_json(document["schema"]), transcript
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, FitError):
             raise OutputError(f"{path} is damaged; its budget is spent: run again in a new --out") from None
 
     def write(self, name: str, content: bytes) -> Path:

@@ -90,7 +90,11 @@ def _constant_line(column: ColumnNumbers) -> Section:
 def _pair_figures(facts: Facts) -> list[Section]:
     names = [column.name for column in facts.columns]
     by_name = dict(zip(names, facts.columns, strict=True))
-    wanted = [table for table in facts.bought.tables if len(table.clique) == 2 and 4 < table.cells <= _PAIR_CELLS]
+    wanted = [
+        table
+        for table in facts.bought.tables
+        if len(table.clique) == 2 and not table.groups and 4 < table.cells <= _PAIR_CELLS
+    ]
     strength = {
         table.clique: facts.pairs.association[tuple(names.index(name) for name in table.clique)] for table in wanted
     }

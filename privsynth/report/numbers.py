@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, field
+from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ import numpy.typing as npt
 from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import FitError
-from privsynth.measurement import Transcript, measurements
+from privsynth.measurement import Groups, Transcript, measurements
+
+_Counted: TypeAlias = tuple[Clique, tuple[tuple[str, tuple[int, ...]], ...]]
 
 INTERVAL_SIGMAS = 1.96
 """Half-width of a 95 % interval of a normal distribution, in standard deviations."""
@@ -33,13 +35,15 @@ _MEAN_ABSOLUTE = math.sqrt(2 / math.pi)
 class Estimate:
     """An unbiased noisy table whose cells all have the same standard deviation.
 
-    Shapes: `counts` has one axis an attribute of `clique`. `direct` says that this very table was measured.
+    Shapes: `counts` has one axis an attribute of `clique`, as long as it has levels, or groups of levels where `groups` names
+        it. `direct` says that this very table was measured.
     """
 
     clique: Clique
     counts: npt.NDArray[np.float64]
     sigma: float
     direct: bool
+    groups: Groups = field(default_factory=dict)
 
     @property
     def cells(self) -> int:
@@ -59,22 +63,25 @@ class Estimate:
 class Bought:
     """Every noisy table of a transcript, and the best estimate of any other table that they imply.
 
+    A table over groups of levels says nothing of single levels, but may be summed over the attributes that are grouped.
     Source: summing a table over a folded attribute adds the variances of the folded cells; independent unbiased estimates
         are combined with weights one over their variance.
     """
 
     def __init__(self, transcript: Transcript, domain: Domain) -> None:
         self._domain = domain
-        merged: dict[Clique, list[tuple[npt.NDArray[np.float64], float]]] = {}
+        merged: dict[_Counted, list[tuple[npt.NDArray[np.float64], float]]] = {}
         for measured in measurements(transcript):
             clique = domain.canonical(measured.clique)
             axes = [measured.clique.index(name) for name in clique]
             values = measured.values.astype(np.float64).transpose(axes)
-            merged.setdefault(clique, []).append((values, measured.sigma))
+            grouped = tuple((name, measured.groups[name]) for name in clique if name in measured.groups)
+            merged.setdefault((clique, grouped), []).append((values, math.sqrt(measured.variance)))
         if not merged:
             raise FitError("a report needs measurements, and the transcript holds none")
         self.tables: tuple[Estimate, ...] = tuple(
-            _combine(clique, answers, direct=True) for clique, answers in merged.items()
+            _combine(clique, answers, direct=True, groups=dict(grouped))
+            for (clique, grouped), answers in merged.items()
         )
         self.total = self._estimate_total()
 
@@ -88,18 +95,30 @@ class Bought:
         wanted = self._domain.canonical(clique)
         answers = []
         for table in self.tables:
-            if set(wanted) <= set(table.clique):
+            if set(wanted) <= set(table.clique) - set(table.groups):
                 fold = tuple(axis for axis, name in enumerate(table.clique) if name not in wanted)
                 folded = math.prod(table.counts.shape[axis] for axis in fold)
                 answers.append((table.counts.sum(axis=fold), table.sigma * math.sqrt(folded)))
-        direct = any(table.clique == wanted for table in self.tables)
+        direct = any(table.clique == wanted and not table.groups for table in self.tables)
         return _combine(wanted, answers, direct=direct) if answers else None
 
 
-def _combine(clique: Clique, answers: Sequence[tuple[npt.NDArray[np.float64], float]], *, direct: bool) -> Estimate:
+def _combine(
+    clique: Clique,
+    answers: Sequence[tuple[npt.NDArray[np.float64], float]],
+    *,
+    direct: bool,
+    groups: Groups | None = None,
+) -> Estimate:
     weights = [1 / sigma**2 for _, sigma in answers]
     counts = sum(weight * values for weight, (values, _) in zip(weights, answers, strict=True)) / sum(weights)
-    return Estimate(clique=clique, counts=np.asarray(counts), sigma=1 / math.sqrt(sum(weights)), direct=direct)
+    return Estimate(
+        clique=clique,
+        counts=np.asarray(counts),
+        sigma=1 / math.sqrt(sum(weights)),
+        direct=direct,
+        groups=groups or {},
+    )
 
 
 @final
@@ -149,11 +168,13 @@ class ColumnNumbers:
 class TableNumbers:
     """One measured table of two attributes or more.
 
+    `grouped` are the attributes that were counted over groups of levels.
     Units: `share_half` is the 95 % half-width of a cell as a share; `expected_error` a total variation distance;
         `fit` the root mean square distance between released and noisy cells, in standard deviations of the noise.
     """
 
     clique: Clique
+    grouped: tuple[str, ...]
     cells: int
     share_half: float
     expected_error: float
@@ -225,11 +246,14 @@ def table_numbers(bought: Bought, released: Dataset) -> list[TableNumbers]:
     wide = [table for table in bought.tables if len(table.clique) > 1]
     scale = bought.total / max(1, released.rows)
     out = []
-    for table, counts in zip(wide, released.marginals([table.clique for table in wide]), strict=True):
+    plain = iter(released.marginals([table.clique for table in wide if not table.groups]))
+    for table in wide:
+        counts = released.regrouped(table.groups).marginal(table.clique) if table.groups else next(plain)
         gap = (counts * scale - table.counts) / table.sigma
         out.append(
             TableNumbers(
                 clique=table.clique,
+                grouped=tuple(table.groups),
                 cells=table.cells,
                 share_half=INTERVAL_SIGMAS * table.sigma / bought.total,
                 expected_error=table.expected_error(bought.total),

@@ -209,7 +209,7 @@ def _wide_words(facts: Facts) -> str:
 
 def _table_line(table: TableNumbers) -> Section:
     return {
-        "name": " × ".join(table.clique),
+        "name": " × ".join(f"{name} (groups)" if name in table.grouped else name for name in table.clique),
         "cells": count(table.cells),
         "half": points(table.share_half),
         "error": percent(table.expected_error) if table.expected_error < 1 else "all of it",

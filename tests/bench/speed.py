@@ -53,7 +53,7 @@ def drawing() -> Iterator[Row]:
 
 
 def noise() -> Iterator[Row]:
-    """Rounded Gaussian noise at sigma 10, from the system's entropy, against OpenDP's exact sampler of the discrete Gaussian."""
+    """Rounded Gaussian noise at sigma 10, from the system's entropy, against OpenDP's exact discrete one."""
     exact = np.zeros(10_000_000, dtype=np.int64)
     source = SystemNoise()
     ours = len(exact) / cpu_seconds(lambda: source.gaussian(exact, Fraction(100)), 3)

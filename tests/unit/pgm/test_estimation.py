@@ -33,7 +33,7 @@ DOMAIN = Domain(("a", "b", "c"), (3, 4, 5))
 def noisy(clique: Clique, values: npt.ArrayLike, sigma: int) -> Measurement:
     event = Event(
         stage="test",
-        mechanism="discrete-gaussian",
+        mechanism="rounded-gaussian",
         rho=Fraction(1, 2 * sigma**2),
         sensitivity_squared=1,
         sigma_squared=Fraction(sigma**2),

@@ -59,7 +59,7 @@ def facts():
     released = Records(schema=SCHEMA, ticks={name: np.asarray(values, np.int64) for name, values in ticks.items()})
     domain = SCHEMA.domain()
     event = Event(
-        stage="s", mechanism="discrete-gaussian", rho=Fraction(1), sensitivity_squared=1, sigma_squared=Fraction(16)
+        stage="s", mechanism="rounded-gaussian", rho=Fraction(1), sensitivity_squared=1, sigma_squared=Fraction(16)
     )
     table = encode_public(released)
     cliques = [*((name,) for name in domain.attributes if name != "long"), *combinations(domain.attributes[:4], 2)]

@@ -26,15 +26,16 @@ DOMAIN = Domain(("a", "b", "c"), (2, 3, 4))
 LABELS = [("a0", "a1"), ("b0", "b1", "b2"), ("c0", "c1", "c2", "c3")]
 
 
-def measured(clique, values, sigma):
+def measured(clique, values, sigma, groups=None):
+    """A table with noise of this standard deviation, of which rounding is a part."""
     event = Event(
         stage="s",
-        mechanism="discrete-gaussian",
+        mechanism="rounded-gaussian",
         rho=Fraction(1, 10),
         sensitivity_squared=1,
-        sigma_squared=Fraction(sigma * sigma),
+        sigma_squared=sigma * sigma - Fraction(1, 12),
     )
-    return Measurement(clique=clique, values=np.asarray(values, dtype=np.int64), event=event)
+    return Measurement(clique=clique, values=np.asarray(values, dtype=np.int64), event=event, groups=groups or {})
 
 
 def table(rows=600, seed=1):
@@ -64,6 +65,37 @@ def test_a_table_measured_twice_is_one_table_with_less_noise():
     np.testing.assert_allclose(bought.tables[0].counts, [100, 100])
     assert bought.tables[0].sigma == pytest.approx(10 / math.sqrt(2))
     assert bought.total == pytest.approx(200)
+
+
+def test_a_table_over_groups_says_nothing_of_levels_and_all_of_their_sums():
+    """(c, a) over two groups of c: for a it has two cells to add up, for c and (a, c) it does not count."""
+    truth = table()
+    coarse = {"c": (1, 0, 1, 1)}
+    exact = truth.regrouped(coarse).marginal(("c", "a"))
+    bought = Bought(
+        (
+            measured(("c", "a"), exact, 3, coarse),
+            measured(("c", "a"), exact, 3, coarse),
+            measured(("b",), [300, 0, 300], 6),
+        ),
+        DOMAIN,
+    )
+    assert [estimate.counts.shape for estimate in bought.tables] == [(2, 2), (3,)]
+    np.testing.assert_allclose(bought.estimate(("a",)).counts, truth.marginal(("a",)))
+    assert bought.estimate(("a",)).sigma == pytest.approx(3)
+    assert bought.estimate(("c",)) is None
+    assert bought.estimate(("c", "a")) is None
+    assert not bought.estimate(("a",)).direct
+    (found,) = table_numbers(bought, truth)
+    assert (found.clique, found.grouped, found.cells) == (("a", "c"), ("c",), 4)
+    assert found.fit == pytest.approx(0, abs=1e-9)
+    assert pair_matrix(bought, truth).measured_pairs == 0
+
+
+def test_the_same_clique_over_other_groups_is_another_table():
+    first, second = {"c": (0, 0, 1, 1)}, {"c": (0, 1, 1, 1)}
+    both = (measured(("c",), [1, 1], 3, first), measured(("c",), [1, 1], 3, second))
+    assert len(Bought(both, DOMAIN).tables) == 2
 
 
 def test_a_total_below_one_row_counts_as_one():

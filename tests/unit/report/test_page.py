@@ -57,7 +57,7 @@ DIGEST = "ab" * 32
 def event(sigma, stage="one-way", rho=Fraction(1, 100)):
     return Event(
         stage=stage,
-        mechanism="discrete-gaussian",
+        mechanism="rounded-gaussian",
         rho=rho,
         sensitivity_squared=1,
         sigma_squared=Fraction(sigma * sigma),
@@ -112,7 +112,7 @@ def predicate():
             "conversion": "optimal conversion",
             "noise": "discrete Gaussian",
             "randomness": "system",
-            "stages": [{"stage": "one-way", "mechanism": "discrete-gaussian", "rho": "0.0107", "delta": "0"}],
+            "stages": [{"stage": "one-way", "mechanism": "rounded-gaussian", "rho": "0.0107", "delta": "0"}],
             "assumptions": [f"assumed {MARKUP}"],
             "notCovered": ["not covered at all"],
         },
