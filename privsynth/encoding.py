@@ -21,8 +21,11 @@ from privsynth.schema import Schema
 from privsynth.schema.levels import Levels, levels
 from privsynth.schema.ticks import MISSING, from_granules, granules, rebased
 
-_BLOCK_ROWS = 1 << 20
+_BLOCK_ROWS = 1 << 18
 """Rows encoded at a time, so that only so many are ever as wide as ticks."""
+
+_CACHED_ROWS = 1 << 16
+"""Rows decoded at a time: a dozen passes over their codes and draws then stay in cache."""
 
 
 def domain(schema: Schema) -> Domain:
@@ -93,7 +96,11 @@ def decode(
     allowed = conditions.read_conditions(schema, given or {})
     ticks: dict[str, npt.NDArray[np.int64]] = {}
     for column, codes in zip(schema.modelled, dataset.columns, strict=True):
-        drawn = _draw(levels(column), codes.astype(np.int64), rng, allowed.get(column.name), column.name)
+        drawn = np.empty(dataset.rows, dtype=np.int64)
+        for first in range(0, dataset.rows, _CACHED_ROWS):
+            block = slice(first, first + _CACHED_ROWS)
+            of_block = codes[block].astype(np.int64)
+            drawn[block] = _draw(levels(column), of_block, rng, allowed.get(column.name), column.name)
         ticks[column.name] = from_granules(column, drawn)
     for column, base in schema.following:
         start, offset = rebased(column, base, ticks[base.name]), ticks[column.name]

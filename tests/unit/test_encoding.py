@@ -135,6 +135,19 @@ def test_encoding_in_blocks_changes_nothing(monkeypatch):
     assert encode_public(records.take(slice(0))).rows == 0
 
 
+@pytest.mark.parametrize("given_", [{}, {"stay": (3, 5), "visits": [0, 4]}])
+def test_decoding_in_blocks_changes_nothing(monkeypatch, given_):
+    dataset = sample(3_000, seed=1)
+    for name, codes in evidence(SCHEMA, given_).items():
+        dataset = dataset.take(np.isin(dataset.column(name), codes))
+    at_once = decode(dataset, SCHEMA, rng=np.random.default_rng(2), given=given_)
+    assert at_once.rows > 30
+    monkeypatch.setattr(encoding, "_CACHED_ROWS", 11)
+    in_blocks = decode(dataset, SCHEMA, rng=np.random.default_rng(2), given=given_)
+    for name in at_once.ticks:
+        assert in_blocks.ticks[name].tolist() == at_once.ticks[name].tolist(), name
+
+
 def test_private_records_stay_in_their_box():
     records = decode(sample(5), SCHEMA, rng=np.random.default_rng(0))
     boxed = encode(Private(records))
