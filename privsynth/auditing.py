@@ -95,7 +95,10 @@ def conformance(
     terms = plan.conformance
     laboratory = Laboratory(domain, unit, columns=terms.columns, levels=terms.levels)
     fit = conformance_checks.fit_of(generator, unit, rho)
-    return Findings(rows=conformance_checks.check(terms, fit, laboratory, rho=rho, noise=noise, rng=rng))
+    found = conformance_checks.check(
+        terms, fit, laboratory, rho=rho, noise=noise, rng=rng, composition=generator.composition
+    )
+    return Findings(rows=found)
 
 
 def _ceiling(claim: Claim | None) -> float | None:

@@ -21,6 +21,7 @@ from privsynth.findings import Finding
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Transcript
+from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
@@ -71,9 +72,11 @@ def check(
     rho: Fraction,
     noise: AbstractNoiseSource,
     rng: np.random.Generator,
+    composition: Composition = "zcdp",
 ) -> tuple[Finding, ...]:
     """Run a fit on random public tables and their neighbours, and check invariance, sensitivity, accounts and noise.
 
+    Args: `composition` is how its answers are said to add up: with "gdp", each of them must be Gaussian.
     Returns: rows "replay: invariance", "replay: sensitivity", "ledger", and those of `conformance_noise`. A correct fit never
         fails one of the first three, and fails one of the others with probability at most `terms.alpha` in all.
     """
@@ -109,7 +112,7 @@ def check(
         _row(
             "ledger",
             "that something is learned and not paid for",
-            _unpaid(runs, rho),
+            _unpaid(runs, rho, composition),
             "Every use of noise is paid for.",
         ),
         *conformance_noise.rows(terms, [run.noise.calls for run in runs], noise, rng=rng),
@@ -174,12 +177,14 @@ def _moved(pair: Neighbours, run: Run, calls: Sequence[Call]) -> list[str]:
     return found
 
 
-def _unpaid(runs: Sequence[Run], rho: Fraction) -> list[str]:
+def _unpaid(runs: Sequence[Run], rho: Fraction, composition: Composition) -> list[str]:
     problems: list[str] = []
     for run in runs:
         problems += payments(run.noise.calls, run.transcript).problems
         if sum((entry.event.rho for entry in run.transcript), Fraction(0)) > rho:
             problems.append("the events add up to more than the budget")
+        if composition == "gdp" and any(entry.event.mechanism != "rounded-gaussian" for entry in run.transcript):
+            problems.append("an answer is accounted as Gaussian and is not")
     return list(dict.fromkeys(problems))
 
 

@@ -2,96 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from privsynth import auditing, conformance, fitting, generators
 from privsynth.audit_plan import AuditPlan
-from privsynth.conformance_tables import Laboratory
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.encoding import encode_public
 from privsynth.errors import SchemaError
-from privsynth.findings import Findings, Verdict
-from privsynth.generator import AbstractDistribution, AbstractGenerator
+from privsynth.findings import Findings
+from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Measurement, Transcript
 from privsynth.privacy import mechanism
 from privsynth.privacy.curator import Curator, make_curator
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.privacy.query import MarginalErrors
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import Records
-
-DOMAIN = Domain(("age", "sex", "ward code", "stay"), (7, 2, 40, 5))
-ROW = PrivacyUnit(name="row")
-PATIENT = PrivacyUnit(name="patient", column="patient", max_rows=3)
-REPLACED = PrivacyUnit(name="patient", column="patient", max_rows=2, relation=NeighboringRelation.REPLACE_ONE)
-RHO = Fraction(1, 8)
-Int64s = npt.NDArray[np.int64]
-
-
-class Pairs(AbstractGenerator):
-    """Measures every column, then the two pairs that are most wrong."""
-
-    name: ClassVar[str] = "pairs"
-
-    def measure(self, curator: Curator) -> None:
-        names = curator.domain.attributes
-        share = curator.budget / 5
-        curator.measure([(name,) for name in names], rho=share, stage="columns")
-        for turn in range(2):
-            candidates = tuple((first, second) for first in names for second in names if first < second)
-            query = MarginalErrors(
-                cliques=candidates,
-                references=[
-                    np.full(curator.domain.shape(pair), 20 / curator.domain.cells(pair)) for pair in candidates
-                ],
-                weights=[1] * len(candidates),
-                penalties=[0.0] * len(candidates),
-            )
-            chosen = curator.select(query, rho=share, stage=f"select {turn}")
-            curator.measure([candidates[chosen]], rho=share, stage=f"pair {turn}")
-
-    def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
-        raise AssertionError("conformance does not estimate")
-
-    def restore(
-        self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
-    ) -> AbstractDistribution:
-        raise AssertionError("conformance does not restore")
-
-
-def checked(
-    generator: AbstractGenerator | None = None,
-    *,
-    unit: PrivacyUnit = PATIENT,
-    rho: Fraction = RHO,
-    seed: int = 1,
-    noise: AbstractNoiseSource | None = None,
-    fit: conformance.Fit | None = None,
-) -> dict[str, Verdict]:
-    terms = AuditPlan.load("quick").conformance
-    laboratory = Laboratory(DOMAIN, unit, columns=terms.columns, levels=terms.levels)
-    rows = conformance.check(
-        terms,
-        fit or conformance.fit_of(generator or Pairs(), unit, rho),
-        laboratory,
-        rho=rho,
-        noise=noise or UnsafeSeededNoise(seed),
-        rng=np.random.default_rng(seed),
-    )
-    return {row.check: row.verdict for row in rows}
-
-
-def failing(verdicts: Mapping[str, Verdict]) -> set[str]:
-    return {check for check, verdict in verdicts.items() if verdict != "PASS"}
+from tests.laboratory import DOMAIN, PATIENT, REPLACED, RHO, ROW, Int64s, Pairs, checked, failing
 
 
 @pytest.mark.parametrize("unit", [ROW, PATIENT, REPLACED], ids=["row", "patient", "replaced"])
