@@ -5,11 +5,15 @@ Must never call two policies the same when a term differs.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from privsynth.errors import MechanismError
 from privsynth.policy.files import compare, flat
 from privsynth.policy.orders import Change, decimal_text, words
 from privsynth.policy.terms import Terms
-from privsynth.privacy.accounting import Cap, Cost, rho_for
+from privsynth.privacy.accounting import Cap, Composition, Cost, budget_for
+
+_COSTLY: tuple[Composition, Composition] = ("gdp", "zcdp")
 
 
 def diff(first: Terms, second: Terms) -> list[str]:
@@ -73,14 +77,23 @@ def _budget(terms: Terms) -> tuple[str, str]:
 
 
 def _room(terms: Terms) -> str:
-    """How many full releases fit under the cap for life, by the ledger's own accounting."""
+    """How many full releases fit under the cap for life, by the ledger's own accounting.
+
+    Generators with Gaussian noise alone draw less of it for the same epsilon, and so fewer of their releases may fit.
+    """
+    budget = terms.budget
     try:
-        cap = Cap.of(terms.budget.lifetime_epsilon, terms.budget.lifetime_delta)
-        cost = Cost.of(rho_for(terms.budget.release_epsilon, terms.budget.release_delta))
+        cap = Cap.of(budget.lifetime_epsilon, budget.lifetime_delta)
+        fewest, most = (_fitting(cap, budget_for(budget.release_epsilon, budget.release_delta, how)) for how in _COSTLY)
     except MechanismError:
         return "no release, because the budget is too small to be spent"
-    releases = cap.nano_rdp // cost.nano_rdp[cap.order_index]
-    return "no full release" if releases == 0 else "one full release" if releases == 1 else f"{releases} full releases"
+    if fewest < most:
+        return f"{fewest} to {most} full releases, depending on the generator"
+    return "no full release" if most == 0 else "one full release" if most == 1 else f"{most} full releases"
+
+
+def _fitting(cap: Cap, rho: Fraction) -> int:
+    return cap.nano_rdp // Cost.of(rho).nano_rdp[cap.order_index]
 
 
 def _records(terms: Terms) -> str:

@@ -1,10 +1,15 @@
 """Models: sampling, conditions, expected errors, saving; the same kind of frame comes back."""
 
+import json
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import privsynth as ps
 from privsynth.errors import FitError, InputError, MechanismError, OutputError, SchemaError
+from privsynth.measurement import Event, Measurement
+from privsynth.privacy.accounting import rho_for
 from tests import clinic
 
 
@@ -94,6 +99,42 @@ def test_expected_errors_come_from_the_noise(model):
     assert model.error(unmeasured).l1 is None
     with pytest.raises(SchemaError):
         model.error(("nothing",))
+
+
+def test_tables_over_groups_tell_the_error_of_what_they_hold_whole(model):
+    """(age, sex) over groups of age: for sex, the noise of as many cells as there are groups; for age, nothing."""
+    domain = model.schema.domain()
+    groups = tuple(level // 10 for level in range(domain.size("age")))
+    event = Event(
+        stage="s", mechanism="rounded-gaussian", rho=Fraction(1), sensitivity_squared=1, sigma_squared=Fraction(100)
+    )
+    values = np.zeros((max(groups) + 1, domain.size("sex")), dtype=np.int64)
+    found = Measurement(clique=("age", "sex"), values=values, event=event, groups={"age": groups})
+    coarse = ps.Model(
+        schema=model.schema,
+        distribution=model.distribution,
+        transcript=(found,),
+        guarantee=model.guarantee,
+        generator="mst",
+        settings={},
+    )
+    assert coarse.error(("age",)).l1 is None
+    assert coarse.error(("age", "sex")).l1 is None
+    width = coarse.error(("sex",)).count_interval_90
+    assert width == pytest.approx(1.6448536 * np.sqrt((100 + 1 / 12) * (max(groups) + 1)))
+
+
+def test_how_answers_add_up_is_kept_with_the_model(frame, schema, tmp_path):
+    fitted = ps.fit(frame.head(300), schema, generator="independent", epsilon=1, delta=1e-6)
+    assert fitted.guarantee.composition == "gdp"
+    assert 0.9999 < fitted.guarantee.epsilon <= 1
+    assert fitted.guarantee.rho > rho_for(1, 1e-6)
+    fitted.save(tmp_path / "model")
+    assert ps.Model.load(tmp_path / "model").guarantee == fitted.guarantee
+    document = json.loads((tmp_path / "model" / "model.json").read_text())
+    del document["guarantee"]["composition"]  # a model of privsynth 0.1
+    (tmp_path / "model" / "model.json").write_text(json.dumps(document))
+    assert ps.Model.load(tmp_path / "model").guarantee.composition == "zcdp"
 
 
 def test_saving_and_loading_gives_the_same_model(model, tmp_path):

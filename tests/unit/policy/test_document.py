@@ -139,4 +139,4 @@ def test_the_room_for_releases_is_the_ledgers_own_sum():
         '[policy]\nname = "x"\nversion = "1"\nextends = ["partner-sharing"]\n[budget]\nlifetime_epsilon = "2"\n'
     )
     assert "room for no full release" in tight.describe()
-    assert "room for 7 full releases" in Policy.load("public-release").describe()
+    assert "room for 6 to 7 full releases, depending on the generator" in Policy.load("public-release").describe()

@@ -11,6 +11,7 @@ from privsynth import api, releasing
 from privsynth.certificate import envelope
 from privsynth.certificate.keys import Signer
 from privsynth.policy import Policy
+from privsynth.privacy.accounting import gaussian_rho_for, rho_for
 from privsynth.releasing import terms as release_terms
 from privsynth.schema import Schema
 from tests import clinic
@@ -97,6 +98,19 @@ def test_what_was_spent_is_what_the_certificate_says(made, place):
     assert ledger.balance("clinic").spent == terms.cost
     total = sum(float(stage["rho"]) for stage in release.predicate["guarantee"]["stages"])
     assert total == pytest.approx(float(terms.fit.budget.rho), rel=1e-6)
+
+
+def test_a_generator_with_gaussian_noise_alone_is_certified_by_the_gaussian_s_curve(made, place):
+    release, _ = made
+    said = release.predicate["guarantee"]
+    terms = release_terms.terms(place["schema"], place["policy"])
+    assert terms.fit.budget.rho == gaussian_rho_for("4", place["policy"].budget.release_delta)
+    assert (said["definition"], said["epsilon"]) == ("Gaussian DP", "4")
+    assert {stage["mechanism"] for stage in said["stages"]} == {"rounded-gaussian"}
+    assert "Gaussian DP" in (release.folder / "report.html").read_text()
+    other = release_terms.terms(place["schema"], place["policy"], generator="mst")
+    assert other.fit.budget.rho == rho_for("4", place["policy"].budget.release_delta)
+    assert other.cost.nano_rdp < terms.cost.nano_rdp
 
 
 def test_the_measurements_rebuild_the_model(made, place):
