@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from privsynth import progress
 from privsynth.domain import Clique, Domain
+from privsynth.errors import FitError
 from privsynth.measurement import Measurement
 from privsynth.pgm.clique_vector import CliqueVector
 from privsynth.pgm.marginal_oracle import MarginalOracle
@@ -48,9 +49,14 @@ class Observation:
 
 
 def observe(domain: Domain, found: Iterable[Measurement]) -> list[Observation]:
-    """One observation a clique, in the domain's order of attributes; repeated measurements by inverse variance."""
+    """One observation a clique, in the domain's order of attributes; repeated measurements by inverse variance.
+
+    Raises: FitError for a table over groups of levels, which says nothing of single levels.
+    """
     sums: dict[Clique, tuple[Array, float]] = {}
     for measurement in found:
+        if measurement.groups:
+            raise FitError("a graphical model is fitted to tables over levels; this transcript has one over groups")
         clique = domain.canonical(measurement.clique)
         precision = 1 / measurement.sigma**2
         values = measurement.values.transpose([measurement.clique.index(name) for name in clique]) * precision
