@@ -72,19 +72,17 @@ class MST(AbstractGenerator):
         """
         domain = curator.domain
         component = {name: index for index, name in enumerate(domain.attributes)}
-        tables = {pair: first.table(pair) for pair in itertools.combinations(domain.attributes, 2)}
-        sampling = {pair: float(np.sqrt(2 / np.pi * table).sum()) for pair, table in tables.items()}
+        pairs = tuple(itertools.combinations(domain.attributes, 2))
+        tables = [first.table(pair) for pair in pairs]
+        sampling = [float(np.sqrt(2 / np.pi * table).sum()) for table in tables]
+        every = MarginalErrors(cliques=pairs, references=tables, weights=[1] * len(pairs), penalties=sampling)
+        del tables
         tree: list[Clique] = []
         while len(tree) < len(domain) - 1:
             progress.report("choosing pairs", len(tree), len(domain) - 1)
-            joining = tuple(pair for pair in tables if component[pair[0]] != component[pair[1]])
-            query = MarginalErrors(
-                cliques=joining,
-                references=[tables[pair] for pair in joining],
-                weights=[1] * len(joining),
-                penalties=[sampling[pair] for pair in joining],
-            )
-            one, two = joining[curator.select(query, rho=rho / (len(domain) - 1), stage="select")]
+            joining = [index for index, (one, two) in enumerate(pairs) if component[one] != component[two]]
+            chosen = curator.select(every.among(joining), rho=rho / (len(domain) - 1), stage="select")
+            one, two = pairs[joining[chosen]]
             tree.append((one, two))
             merged, into = component[two], component[one]
             component = {name: into if part == merged else part for name, part in component.items()}

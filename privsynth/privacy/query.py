@@ -5,6 +5,7 @@ Must never grow a query whose sensitivity is a parameter: it is a function of th
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from privsynth.privacy.unit import PrivacyUnit
 if TYPE_CHECKING:
     from privsynth.dataset import Dataset
 
+
+_NUMBERS = itertools.count(1)
 
 _MOST = 1 << 48
 """Keeps scores on the grid within 2^60, so that neither they nor their differences leave int64."""
@@ -121,6 +124,8 @@ class MarginalErrors:
     references: Sequence[npt.NDArray[np.float64]]
     weights: Sequence[int]
     penalties: Sequence[float]
+    identities: tuple[int, ...] = field(init=False, default=())
+    """A number for each candidate's clique and reference together, never used twice by one process."""
 
     def __post_init__(self) -> None:
         lengths = {len(self.cliques), len(self.references), len(self.weights), len(self.penalties)}
@@ -144,6 +149,19 @@ class MarginalErrors:
         for reference, penalty, weight in zip(self.references, self.penalties, self.weights, strict=True):
             if weight * max(float(np.abs(reference).sum()), abs(penalty)) > _MOST:
                 raise MechanismError("a selection's references and penalties, times their weights, are at most 2^48")
+        object.__setattr__(self, "identities", tuple(itertools.islice(_NUMBERS, len(self.cliques))))
+
+    def among(self, candidates: Sequence[int]) -> MarginalErrors:
+        """The same question about some of the candidates, by position, which keep their identities.
+
+        Raises: MechanismError when there is none.
+        """
+        if not candidates:
+            raise MechanismError("a selection needs at least one candidate")
+        some = object.__new__(MarginalErrors)
+        for name in ("cliques", "references", "weights", "penalties", "identities"):
+            object.__setattr__(some, name, tuple(getattr(self, name)[index] for index in candidates))
+        return some
 
     def sensitivity(self, unit: PrivacyUnit) -> int:
         """By how much one unit can change one score, in units of 1/GRID."""
@@ -164,11 +182,18 @@ class MarginalErrors:
 
     def answer(self, tables: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
         """The exact scores, in units of 1/GRID. Shapes: (candidates,). `tables` are the cliques' exact counts."""
-        scores = np.empty(len(self.cliques), dtype=np.int64)
-        for index, (table, reference) in enumerate(zip(tables, self.references, strict=True)):
-            on_grid = np.rint(reference * self.GRID).astype(np.int64)
-            farthest = _MOST * self.GRID // self.weights[index]
-            distance = min(int(np.abs(table * self.GRID - on_grid).sum()), farthest)
+        candidates = range(len(self.cliques))
+        return self.scores([self.distance(index, table) for index, table in zip(candidates, tables, strict=True)])
+
+    def distance(self, index: int, table: npt.NDArray[np.int64]) -> int:
+        """How far one candidate's exact counts are from its reference, in units of 1/GRID."""
+        on_grid = np.rint(self.references[index] * self.GRID).astype(np.int64)
+        return int(np.abs(table * self.GRID - on_grid).sum())
+
+    def scores(self, distances: Sequence[int]) -> npt.NDArray[np.int64]:
+        """The scores that follow from all candidates' distances."""
+        out = np.empty(len(self.cliques), dtype=np.int64)
+        for index, (distance, weight) in enumerate(zip(distances, self.weights, strict=True)):
             penalty = round(self.penalties[index] * self.GRID)
-            scores[index] = self.weights[index] * (distance - penalty)
-        return scores
+            out[index] = weight * (min(distance, _MOST * self.GRID // weight) - penalty)
+        return out

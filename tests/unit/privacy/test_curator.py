@@ -70,6 +70,24 @@ def test_variance_is_rounded_up_and_epsilon_down():
     assert (mechanism.exponential_epsilon(rho) + Fraction(1, 2**40)) ** 2 / 8 > rho
 
 
+def test_distances_are_computed_once_for_a_reference_and_the_scores_are_the_same(monkeypatch):
+    query = MarginalErrors(
+        cliques=(("a",), ("b",), ("a",)),
+        references=[np.array([0.5, 0.0]), np.zeros(3), np.array([9.0, 9.0])],
+        weights=(1, 2, 1),
+        penalties=(0.25, 0.0, 0.0),
+    )
+    wanted = query.answer([np.array([2, 1]), np.array([0, 2, 1]), np.array([2, 1])])
+    held, computed, scores = curator(Recorder()), [], []
+    distance, exponential = MarginalErrors.distance, mechanism.exponential
+    monkeypatch.setattr(MarginalErrors, "distance", lambda q, i, t: computed.append(i) or distance(q, i, t))
+    monkeypatch.setattr(mechanism, "exponential", lambda s, **kw: scores.append(s) or exponential(s, **kw))
+    for candidates in ([0, 1, 2], [2, 0], [1, 2]):
+        held.select(query.among(candidates), rho=Fraction(1, 10), stage="choose")
+    assert computed == [0, 1, 2, 0]
+    assert [found.tolist() for found in scores] == [wanted[c].tolist() for c in ([0, 1, 2], [2, 0], [1, 2])]
+
+
 def test_selection_uses_half_the_epsilon_over_the_sensitivity():
     noise = Recorder()
     held = curator(noise, rows=2)

@@ -89,6 +89,19 @@ def test_scores_are_the_weighted_distances():
     assert scores / MarginalErrors.GRID == pytest.approx(penalised, abs=1e-2)
 
 
+def test_some_of_the_candidates_are_asked_about_as_before_and_keep_their_identities():
+    query = errors_for([np.full(DOMAIN.shape(clique), 0.25) for clique in CLIQUES])
+    exact = Marginals(cliques=CLIQUES).answer(dataset([(0, 0, 0), (0, 0, 0)]))
+    some = query.among([3, 1])
+    assert some.answer([exact[3], exact[1]]).tolist() == query.answer(exact)[[3, 1]].tolist()
+    assert some.sensitivity(unit_with(1)) == query.sensitivity(unit_with(1))
+    assert some.identities == (query.identities[3], query.identities[1])
+    again = errors_for(query.references)
+    assert len({*query.identities, *again.identities}) == 2 * len(CLIQUES)
+    with pytest.raises(MechanismError, match="at least one"):
+        query.among([])
+
+
 def test_queries_without_candidates_or_with_bad_numbers_are_refused():
     with pytest.raises(MechanismError):
         Marginals(cliques=())
