@@ -41,6 +41,11 @@ class AbstractDistribution(ABC):
     def project(self, clique: Clique) -> npt.NDArray[np.float64]:
         """Expected counts of the clique's cells, summing to `total`. Shapes: `domain.shape(clique)`."""
 
+    def expected_l1(self, clique: Clique) -> float | None:
+        """Expected L1 error of a normalised table of the model, where its generator predicts one; else None."""
+        self.domain.project(clique)
+        return None
+
     @abstractmethod
     def draw(self, n: int, rng: np.random.Generator, given: Evidence | None = None) -> Dataset:
         """Draw n records, rows in random order; with `given`, from the conditional distribution, exactly.

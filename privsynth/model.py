@@ -40,10 +40,11 @@ _NORMAL_90 = 1.6448536269514722
 class ExpectedError:
     """How far a table of the model is expected to be from the truth, from the noise that is known.
 
-    Units: `l1` is the expected L1 distance of the normalised tables (twice the total variation distance), from noise alone;
-        `count_interval_90` is the half-width, in records, that a single measured cell's noise stays within 90 % of the time.
-        Both are None when no measured table covers the clique: the model's answer then rests on its assumption that
-        unmeasured columns are independent given measured ones, and no error can be stated from the noise.
+    Units: `l1` is the expected L1 distance of the normalised tables (twice the total variation distance): what the generator
+        predicts, where it does, and else from noise alone; `count_interval_90` is the half-width, in records, that a single
+        measured cell's noise stays within 90 % of the time.
+        None where nothing is known: no measured table covers the clique, and the generator predicts nothing; the model's
+        answer then rests on its assumption that unmeasured columns are independent given measured ones.
     """
 
     clique: Clique
@@ -135,13 +136,15 @@ class Model:
             if set(wanted) <= set(found.clique) - set(found.groups):
                 variance = found.variance * found.values.size / domain.cells(wanted)
                 best = variance if best is None else 1 / (1 / best + 1 / variance)
+        predicted = self.distribution.expected_l1(wanted)
         if best is None:
-            return ExpectedError(clique=wanted, l1=None, count_interval_90=None)
+            return ExpectedError(clique=wanted, l1=predicted, count_interval_90=None)
         sigma = math.sqrt(best)
         per_cell = sigma * math.sqrt(2 / math.pi)
+        from_noise = min(2.0, per_cell * domain.cells(wanted) / self.distribution.total)
         return ExpectedError(
             clique=wanted,
-            l1=min(2.0, per_cell * domain.cells(wanted) / self.distribution.total),
+            l1=from_noise if predicted is None else predicted,
             count_interval_90=_NORMAL_90 * sigma,
         )
 

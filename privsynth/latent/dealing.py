@@ -42,6 +42,22 @@ def deal(mixture: Mixture, rows: Ints, rng: np.random.Generator) -> list[Codes]:
     return dealt
 
 
+def draw_independently(mixture: Mixture, n: int, rng: np.random.Generator) -> list[Codes]:
+    """Groups of n independent records, with all the roughness that chance gives them. Shapes: (n,), an attribute each."""
+    rows = rng.multinomial(n, mixture.weights / mixture.weights.sum())
+    ends = np.cumsum(rows)
+    drawn = []
+    for attribute, size in enumerate(mixture.layout.sizes):
+        up_to = np.cumsum(mixture.given[mixture.layout.part(attribute)], axis=0)
+        uniform = rng.random(n)
+        codes = np.empty(n, dtype=np.min_scalar_type(size - 1))
+        for which in np.flatnonzero(rows).tolist():
+            part = slice(ends[which] - rows[which], ends[which])
+            codes[part] = np.minimum(np.searchsorted(up_to[:, which], uniform[part], side="right"), size - 1)
+        drawn.append(codes)
+    return drawn
+
+
 def _cell_counts(mixture: Mixture, rows: Ints, rng: np.random.Generator) -> Ints:
     """How many records of each class lie in each group: every class and attribute adds up, and groups do within about one.
 
@@ -60,7 +76,7 @@ def _cell_counts(mixture: Mixture, rows: Ints, rng: np.random.Generator) -> Ints
 
 
 def _rounded(wanted: Floats, given: Floats, rows: int, layout: Layout) -> Ints:
-    """Whole numbers near these that sum to `rows` in each attribute, zero where the probability is: largest remainders first."""
+    """Whole numbers near these, `rows` in each attribute, none where none can be: largest remainders first."""
     floor = np.floor(wanted).astype(np.int64)
     lacking = rows - np.add.reduceat(floor, layout.starts)
     order = np.lexsort((np.where(given > 0, floor - wanted, 1.0), layout.owner))

@@ -56,7 +56,7 @@ class LatentClassDistribution(AbstractDistribution):
     def expected_l1(self, clique: Clique) -> float | None:
         """Expected L1 error of an attribute's or a pair's normalised table; None for wider ones, and where nothing is known."""
         axes = [self.domain.index(name) for name in self.domain.project(clique).attributes]
-        if not 1 <= len(axes) <= 2:  # noqa: PLR2004 - pairs
+        if not 1 <= len(axes) <= 2:
             return None
         found = float(self._fitted.pair_error[axes[0], axes[-1]])
         return None if np.isnan(found) else found
@@ -111,7 +111,7 @@ class LatentClassDistribution(AbstractDistribution):
         within: tuple[Floats, ...],
         rng: np.random.Generator,
     ) -> None:
-        """Replace rows that hit an impossible cell by fresh ones; what remains after some rounds is left to the rules' repair."""
+        """Replace rows that hit an impossible cell by fresh ones; a rest after some rounds is left to the rules' repair."""
         if not self.domain.impossible:
             return
         zeros = StructuralZeros(self.domain)
@@ -160,7 +160,9 @@ class LatentClassDistribution(AbstractDistribution):
 
 def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistribution:
     """The distribution whose `arrays()` these are. Raises: FitError when they do not belong to this transcript."""
-    expected = {"given", "weights", "within", "pair_error", "total"} | ({"grouped"} if seen.pairs is not None else set())
+    expected = {"given", "weights", "within", "pair_error", "total"} | (
+        {"grouped"} if seen.pairs is not None else set()
+    )
     classes = arrays["weights"].size if "weights" in arrays else 0
     places, attributes = seen.layout.total, len(seen.layout)
     shapes = {

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from privsynth import progress
 from privsynth.latent.arrays import AbstractArrays, arrays_for
-from privsynth.latent.layout import Layout
+from privsynth.latent.dealing import draw_independently, split_groups
+from privsynth.latent.layout import Layout, pair_counts
 from privsynth.latent.mixture import Mixture, Refinement, Target, maximise_likelihood, start, wide_tables
 from privsynth.latent.observed import Observed
 from privsynth.latent.reconciling import OneWay, products, reconcile
@@ -40,8 +41,9 @@ _CLOSENESS = 0.05
 
 _ITERATIONS, _WIDE_ITERATIONS = 600, 80
 
-_REPLICATES = 6
-"""Refits to tables noised again, for the expected errors."""
+_REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 6, 200, 200_000
+"""Refits to tables noised again, for the expected errors, their classes (fewer: noise is what they are to show), and at
+most how many records are made up for each: the roughness of more records is below any noise."""
 
 _PAIR = 2
 
@@ -54,10 +56,10 @@ _FINEST = 3000
 class Fitted:
     """A fitted mixture and what records should look like.
 
-    Shapes: `within[i]` is each level's share of its group; `tables` is (places, places) counts over `fine`, the layout of
-        levels, or of groups where there are too many levels; `grouped` the same over groups; `pair_error` is (attributes, attributes), the expected L1 error
-        of each pair's normalised table, and on the diagonal of each attribute's own. Without pairs, `tables` and `grouped` are
-        None, and errors of pairs are NaN.
+    Shapes: `within[i]` is each level's share of its group; `grouped` is (groups, groups) counts of all pairs; `tables` the same
+        over `fine`, the layout of levels, or of groups where there are too many levels; `pair_error` is (attributes,
+        attributes), the expected L1 error of each pair's normalised table, and on the diagonal of each attribute's own.
+        Without pairs, `grouped` and `tables` are None, and errors of pairs are NaN.
     """
 
     total: float
@@ -166,7 +168,7 @@ def _least_risk(
         misfit = float((((noisy - answer) / sigma) ** 2).sum())
         divergence = float((drawn * (moved - answer) / sigma).sum()) / _PERTURBATION
         risks.append(misfit - noisy.size + 2 * divergence)
-        if len(risks) - 1 - int(np.argmin(risks)) >= 2:  # noqa: PLR2004 - two estimates without a new least one
+        if len(risks) - 1 - int(np.argmin(risks)) >= 2:
             break
     least = min(risks)
     chosen = next(place for place, risk in enumerate(risks) if risk <= least + _PATIENCE * (risks[0] - least))
@@ -228,31 +230,31 @@ def expand(grouped: Floats, seen: Observed, within: Sequence[Floats]) -> Floats:
 def _expected_errors(
     seen: Observed, fitted: Fitted, risk: float, components: int, steps: int, arrays: AbstractArrays
 ) -> Floats:
-    """Expected L1 error of all tables: refit tables noised again around the fit, and widen by what the risk adds to that.
+    """Expected L1 error of all tables: tables of made-up records are noised as the real ones were, fitted, and compared.
 
-    What shrinkage loses cannot be seen around a fit that has lost it; the estimated risk holds it, for all pairs together.
+    The records are drawn from the fitted mixture, so that the roughness that chance gives real tables, and that no fit can
+    see below the noise, is in them too. What shrinkage has lost is not: where the estimated risk is larger than what the
+    refits err by, all pairs' errors are widened by that.
     Source: Efron 2004 (parametric bootstrap of prediction error), with Stein's estimate for its bias.
     """
-    assert fitted.grouped is not None
     rng = np.random.default_rng(_SEED + 1)
     above = seen.layout.above()
     sigma = seen.layout.blocks(seen.sigma)[above]
-    levels = _one_way(fitted, seen)
     errors, squares = np.zeros_like(fitted.pair_error), 0.0
     for replicate in range(_REPLICATES):
         progress.report("expected errors", replicate, _REPLICATES)
-        drawn, _ = replace(seen, pairs=fitted.grouped).with_noise(1.0, rng)
+        truth, levels = _made_up(fitted, seen, rng)
+        drawn, _ = replace(seen, pairs=truth.grouped).with_noise(1.0, rng)
         noisy = tuple(
-            fitted.total * shares + np.sqrt(variance) * rng.standard_normal(len(shares))
-            for shares, variance in zip(levels, seen.level_variances, strict=True)
+            counts + np.sqrt(variance) * rng.standard_normal(len(counts))
+            for counts, variance in zip(levels, seen.level_variances, strict=True)
         )
-        drawn = replace(drawn, levels=noisy)
-        begun = _begin(drawn, components, arrays)
+        begun = _begin(replace(drawn, levels=noisy), min(components, _REPLICATED_CLASSES), arrays)
         path = Refinement(begun.mixture, begun.raw, arrays)
         path.advance_to(steps)
         again = _completed(drawn, begun.one_way, path.mixture)
-        errors += _distances(fitted, again, seen)
-        apart = again.total * again.mixture.pairs()[above] - fitted.grouped[above]
+        errors += _distances(truth, again, levels, seen)
+        apart = again.total * again.mixture.pairs()[above] - truth.grouped[above]
         squares += float(((apart / sigma) ** 2).sum())
     errors /= _REPLICATES
     inflation = np.sqrt(max(1.0, risk / max(squares / _REPLICATES, 1e-300)))
@@ -260,20 +262,40 @@ def _expected_errors(
     return np.minimum(2.0, np.where(single, errors, errors * inflation))
 
 
-def _one_way(fitted: Fitted, seen: Observed) -> list[Floats]:
-    """Probabilities of every attribute's levels."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Truth:
+    """Pair tables of made-up records. Shapes: as in `Fitted`."""
+
+    total: float
+    grouped: Floats
+    tables: Floats
+
+
+def _made_up(fitted: Fitted, seen: Observed, rng: np.random.Generator) -> tuple[_Truth, list[Floats]]:
+    """Tables of as many independent records as there are, at most `_MADE_UP`; and their counts of levels."""
+    rows = min(round(fitted.total), _MADE_UP)
+    groups = draw_independently(fitted.mixture, rows, rng)
+    parts = zip(groups, seen.group_of, fitted.within, strict=True)
+    codes = [split_groups(*part, rng) for part in parts]
+    scale = fitted.total / rows
+    grouped = pair_counts(groups, seen.layout) * scale
+    tables = grouped if fitted.fine is seen.layout else pair_counts(codes, fitted.fine) * scale
+    sizes = seen.domain.sizes
+    counts = (np.bincount(column, minlength=size) for column, size in zip(codes, sizes, strict=True))
+    return _Truth(total=fitted.total, grouped=grouped, tables=tables), [
+        scale * one.astype(np.float64) for one in counts
+    ]
+
+
+def _distances(truth: _Truth, fitted: Fitted, levels: Sequence[Floats], seen: Observed) -> Floats:
+    """L1 distances of a fit's normalised tables from the truth's: pairs, and on the diagonal single attributes."""
+    assert fitted.tables is not None
+    out = np.zeros_like(fitted.pair_error)
+    apart = np.abs(truth.tables / truth.total - fitted.tables / fitted.total)
+    for i, j in fitted.fine.pairs():
+        out[i, j] = out[j, i] = apart[fitted.fine.part(i), fitted.fine.part(j)].sum()
     groups = fitted.mixture.layout.split(fitted.mixture.one_way())
-    return [chance[of] * share for chance, of, share in zip(groups, seen.group_of, fitted.within, strict=True)]
-
-
-def _distances(one: Fitted, other: Fitted, seen: Observed) -> Floats:
-    """L1 distances of the normalised tables of two fits: pairs, and on the diagonal single attributes."""
-    assert one.tables is not None
-    assert other.tables is not None
-    out = np.zeros_like(one.pair_error)
-    apart = np.abs(one.tables / one.total - other.tables / other.total)
-    for i, j in one.fine.pairs():
-        out[i, j] = out[j, i] = apart[one.fine.part(i), one.fine.part(j)].sum()
-    for i, (mine, its) in enumerate(zip(_one_way(one, seen), _one_way(other, seen), strict=True)):
-        out[i, i] = np.abs(mine - its).sum()
+    for i, (chance, of, share) in enumerate(zip(groups, seen.group_of, fitted.within, strict=True)):
+        out[i, i] = np.abs(levels[i] / truth.total - chance[of] * share).sum()
     return out

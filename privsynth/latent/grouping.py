@@ -38,7 +38,7 @@ def merge_rare(counts: Floats, threshold: float, fact: LevelFacts) -> Ints:
     small = [key for key in np.unique(label[rare]) if counts[label == key].sum() < threshold]
     label[np.isin(label, small)] = min(small, default=0)
     group_of = _numbered(label)
-    return np.asarray(group_of if group_of.max() > 0 else _halves(counts, fact))
+    return group_of if group_of.max() > 0 else _halves(counts, fact)
 
 
 def _runs(counts: Floats, threshold: float) -> Ints:
@@ -59,13 +59,13 @@ def _runs(counts: Floats, threshold: float) -> Ints:
 def _halves(counts: Floats, fact: LevelFacts) -> Ints:
     """Two groups of about equal weight: an ordered attribute's lower and upper half, or the commonest level and the rest."""
     if fact.ordered < len(counts):
-        return (np.arange(len(counts)) != int(np.argmax(counts))).astype(np.int64)
+        return np.asarray(np.arange(len(counts)) != int(np.argmax(counts)), dtype=np.int64)
     weight = np.cumsum(np.maximum(counts, 0))
     cut = int(np.searchsorted(weight, weight[-1] / 2)) + 1
-    return (np.arange(len(counts)) >= min(max(cut, 1), len(counts) - 1)).astype(np.int64)
+    return np.asarray(np.arange(len(counts)) >= min(max(cut, 1), len(counts) - 1), dtype=np.int64)
 
 
 def _numbered(label: Ints) -> Ints:
     """Groups numbered from 0 in the order of their first levels."""
     _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse])
+    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.int64)

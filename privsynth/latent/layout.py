@@ -72,18 +72,31 @@ class Layout:
 
     def indicator(self) -> Floats:
         """1 where a place belongs to an attribute. Shapes: (attributes, total)."""
-        return (np.arange(len(self.sizes))[:, None] == self.owner[None, :]).astype(np.float64)
+        return np.asarray(np.arange(len(self.sizes))[:, None] == self.owner[None, :], dtype=np.float64)
+
+
+def pair_counts(codes: Sequence[npt.NDArray[np.integer]], layout: Layout) -> Floats:
+    """The pair tables of records, whose codes are over the layout. Shapes: (places, places), zero in the diagonal blocks."""
+    counted = np.zeros((layout.total, layout.total))
+    for i, j in layout.pairs():
+        shape = layout.sizes[i], layout.sizes[j]
+        cells = codes[i].astype(np.int64) * shape[1] + codes[j]
+        table = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        counted[layout.part(i), layout.part(j)] = table
+        counted[layout.part(j), layout.part(i)] = table.T
+    return counted
 
 
 def group_sums(values: Floats, group_of: Ints) -> Floats:
     """Sum the levels of each group. Shapes: (levels,) -> (groups,)."""
-    return np.asarray(np.bincount(group_of, weights=values, minlength=int(group_of.max()) + 1), dtype=np.float64)
+    return np.bincount(group_of, weights=values).astype(np.float64)
 
 
 def summed_table(table: Floats, groups: Sequence[Ints]) -> Floats:
     """Sum a table of levels into groups, axis by axis."""
-    for axis, group_of in enumerate(groups):
-        summed = np.zeros((int(group_of.max()) + 1, *np.delete(table.shape, axis)))
-        np.add.at(summed, group_of, np.moveaxis(table, axis, 0))
-        table = np.moveaxis(summed, 0, axis)
-    return np.asarray(table)
+    current: Floats = table
+    for group_of in groups:
+        summed = np.zeros((int(group_of.max()) + 1, *current.shape[1:]))
+        np.add.at(summed, group_of, current)
+        current = np.moveaxis(summed, 0, -1)
+    return np.asarray(current)

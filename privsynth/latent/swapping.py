@@ -1,4 +1,4 @@
-"""Swapping: dealt records, two of one class at a time, exchange a value where that brings pair tables closer to what they should be.
+"""Swapping: dealt records of one class exchange values where that brings pair tables closer to what they should be.
 
 Must never swap between classes: every attribute's own counts, and what depends on the class, stay as they were dealt.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.latent.layout import Layout
+from privsynth.latent.layout import Layout, pair_counts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,7 +42,11 @@ def swap(codes: Ints, classes: Ints, tables: Floats, layout: Layout, rng: np.ran
     part, least, most = _BATCH
     batch = int(np.clip(rows / part, least, most))
     places = codes + layout.starts[:, None]
-    excess = (_counted(codes, layout) - tables + np.where(tables > 0, 0.0, _RULED_OUT)).astype(np.float32).reshape(-1)
+    excess = (
+        (pair_counts(list(codes), layout) - tables + np.where(tables > 0, 0.0, _RULED_OUT))
+        .astype(np.float32)
+        .reshape(-1)
+    )
     scale = (1 / np.sqrt(np.maximum(tables, 0) + 1)).astype(np.float32).reshape(-1)
     for _ in range(passes_for(rows, attributes)):
         for attribute in rng.permutation(attributes).tolist():
@@ -54,28 +58,22 @@ def swap(codes: Ints, classes: Ints, tables: Floats, layout: Layout, rng: np.ran
             codes[attribute] = places[attribute] - layout.starts[attribute]
 
 
-def _counted(codes: Ints, layout: Layout) -> Floats:
-    """The records' pair tables. Shapes: (places, places)."""
-    counted = np.zeros((layout.total, layout.total))
-    for i, j in layout.pairs():
-        shape = layout.sizes[i], layout.sizes[j]
-        table = np.bincount(codes[i] * shape[1] + codes[j], minlength=shape[0] * shape[1]).reshape(shape)
-        counted[layout.part(i), layout.part(j)] = table
-        counted[layout.part(j), layout.part(i)] = table.T
-    return counted
-
-
 def _partners(classes: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Pairs of rows of one class, each row in at most one pair, in random order."""
     order = np.argsort(classes + rng.random(len(classes)))
-    first, second = order[:-1:2], order[1::2]
-    rng.shuffle(both := np.stack([first, second], axis=1))
-    both = both[classes[both[:, 0]] == classes[both[:, 1]]]
-    return both[:, 0], both[:, 1]
+    mixed = rng.permutation(len(order) // 2)
+    first, second = order[:-1:2][mixed], order[1::2][mixed]
+    together = classes[first] == classes[second]
+    return first[together], second[together]
 
 
 def _improve(
-    places: Ints, attribute: int, first: Ints, second: Ints, excess: npt.NDArray[np.float32], scale: npt.NDArray[np.float32]
+    places: Ints,
+    attribute: int,
+    first: Ints,
+    second: Ints,
+    excess: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
 ) -> None:
     """Judge a batch of proposals against the tables as they are, and carry out those that are good, all at once."""
     total = int(np.sqrt(len(excess)))
