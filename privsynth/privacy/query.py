@@ -91,6 +91,13 @@ class Marginals:
         return (dataset.regrouped(used) if used else dataset).marginals(self.cliques)
 
 
+def _fixed(reference: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A copy that nobody can change after it was checked."""
+    copy = np.array(reference, dtype=np.float64)
+    copy.setflags(write=False)
+    return copy
+
+
 def _plain(group_of: Sequence[int]) -> tuple[int, ...]:
     """A group map in plain integers; MechanismError unless groups are numbered from 0 without gaps."""
     try:
@@ -135,7 +142,7 @@ class MarginalErrors:
             )
         # Own copies in plain types: nothing that came from outside computes with exact answers.
         object.__setattr__(self, "cliques", tuple(tuple(clique) for clique in self.cliques))
-        object.__setattr__(self, "references", tuple(np.array(one, dtype=np.float64) for one in self.references))
+        object.__setattr__(self, "references", tuple(map(_fixed, self.references)))
         object.__setattr__(self, "weights", tuple(operator.index(weight) + 0 for weight in self.weights))
         object.__setattr__(self, "penalties", tuple(float(penalty) for penalty in self.penalties))
         if not all(1 <= weight <= _MOST for weight in self.weights):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privsynth.domain import Clique, Domain
+from privsynth.errors import FitError
 from privsynth.measurement import Event, Measurement
 from privsynth.pgm.clique_vector import CliqueVector
 from privsynth.pgm.estimation import (
@@ -54,6 +56,13 @@ def test_repeated_measurements_are_joined_by_inverse_variance_in_the_domains_ord
     assert seen.clique == ("a", "b")
     np.testing.assert_allclose(seen.values, (10 * 1 + 20 / 9) / (1 + 1 / 9))
     assert seen.precision == pytest.approx(1 + 1 / 9)
+
+
+def test_a_table_over_groups_of_levels_is_refused() -> None:
+    table = noisy(("a", "b"), np.full((3, 2), 10), 1)
+    over_groups = replace(table, groups={"b": (0, 0, 1, 1)})
+    with pytest.raises(FitError, match="over groups"):
+        observe(DOMAIN, [over_groups])
 
 
 def test_the_total_is_weighed_by_inverse_variance_and_at_least_one() -> None:

@@ -102,6 +102,42 @@ def test_some_of_the_candidates_are_asked_about_as_before_and_keep_their_identit
         query.among([])
 
 
+def test_references_cannot_change_after_they_were_checked():
+    mine = np.full((2,), 0.25)
+    query = MarginalErrors(cliques=(("a",),), references=[mine], weights=(1,), penalties=(0.0,))
+    mine[:] = 1e300
+    assert query.references[0].tolist() == [0.25, 0.25]
+    with pytest.raises(ValueError, match="read-only"):
+        query.references[0][:] = 1e300
+
+
+@given(st.integers(1, 2**48), st.integers(0, 2**33), st.integers(1, 3))
+def test_no_weight_and_no_number_of_rows_leaves_64_bits(weight, rows, added):
+    """Distances are cut off, and cut off they still move by no more than one unit's share."""
+    query = MarginalErrors(cliques=(("a",),), references=[np.zeros(2)], weights=(weight,), penalties=(0.0,))
+    before, after = (query.answer([np.array([count, 0])])[0] for count in (rows, rows + added))
+    assert 0 <= int(after) - int(before) <= query.sensitivity(unit_with(added))
+    assert after <= 2**58
+    assert query.sensitivity_squared(unit_with(added)) == query.sensitivity(unit_with(added)) ** 2
+
+
+def test_all_scores_together_move_by_at_most_their_sensitivity_and_reach_it():
+    query, unit = errors_for([np.zeros(DOMAIN.shape(clique)) for clique in CLIQUES]), unit_with(2)
+    before, after = (query.answer(Marginals(cliques=CLIQUES).answer(dataset(rows))) for rows in ([], [(1, 2, 3)] * 2))
+    assert int(((after - before) ** 2).sum()) == query.sensitivity_squared(unit)
+
+
+@given(tables, st.lists(row, max_size=3), st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_tables_over_groups_move_by_at_most_their_sensitivity(rest, added, raw):
+    groups = tuple(sorted(set(raw)).index(group) for group in raw)
+    query, unit = Marginals(cliques=CLIQUES, groups={"c": groups}), unit_with(3)
+    before, after = query.answer(dataset(rest)), query.answer(dataset(rest + added))
+    for x, y in zip(before, after, strict=True):
+        assert ((x - y) ** 2).sum() <= query.table_sensitivity_squared(unit)
+        assert x.sum() == len(rest)
+    assert before[2].shape == (max(groups) + 1, 3)
+
+
 def test_queries_without_candidates_or_with_bad_numbers_are_refused():
     with pytest.raises(MechanismError):
         Marginals(cliques=())
