@@ -129,6 +129,9 @@ class _Node:
             Product(span, self.sizes, [part for part, home in zip(self._parts, homes, strict=True) if home == which])
             for which, span in enumerate(spans)
         ]
+        for table in self._tables:
+            if all(other.empty for other in self._tables if other is not table):
+                table.belief = table.value
         self._upper = self._tables[self._home(spans, self.separator)]
         self._collect = [step for table in self._tables for step in table.multiply()]
         self._collect += self._believe(self._upper, groups)
@@ -136,12 +139,15 @@ class _Node:
         self._distribute = self._descend(groups)
 
     def _home(self, spans: Sequence[Axes], axes: Axes) -> int:
-        """Which of the tables with these axes is the smallest that holds all of `axes`."""
-        fitting = [which for which, span in enumerate(spans) if set(axes) <= set(span)]
+        """Which table takes a factor: the smallest that holds all its axes, or the one that is as large as the clique."""
+        whole = [which for which, span in enumerate(spans) if len(span) == len(self.sizes)]
+        fitting = whole[:1] or [which for which, span in enumerate(spans) if set(axes) <= set(span)]
         return min(fitting, key=lambda which: math.prod(self.sizes[axis] for axis in spans[which]))
 
     def _believe(self, table: Product, groups: Groups) -> list[Step]:
-        """Steps for one table's belief: itself times what the other two say about its cells."""
+        """Steps for one table's belief: itself times what the other two, unless they are empty, say about its cells."""
+        if table.belief is table.value:
+            return []
         x, y, z = (math.prod(self.sizes[axis] for axis in group) for group in (groups.x, groups.y, groups.z))
         left, right, cross = (
             product.value.reshape(shape) for product, shape in zip(self._tables, ((z, x), (z, y), (x, y)), strict=True)
@@ -157,11 +163,11 @@ class _Node:
         """Steps that bring in what the rest of the model says about the separator, and sum everything back."""
         ratio = np.empty(self.mass.shape)
         factor = spread(ratio, self.separator, self._upper.axes)
-        steps: list[Step] = [
-            functools.partial(np.divide, self.belief, self.mass, out=ratio),
-            functools.partial(np.multiply, self._upper.belief, factor, out=self._upper.belief),
-            functools.partial(np.multiply, self._upper.value, factor, out=self._upper.value),
-        ]
+        steps: list[Step] = [functools.partial(np.divide, self.belief, self.mass, out=ratio)]
+        upper = (
+            [self._upper.value] if self._upper.belief is self._upper.value else [self._upper.value, self._upper.belief]
+        )
+        steps += [functools.partial(np.multiply, values, factor, out=values) for values in upper]
         for table in self._tables:
             if not table.empty:
                 steps += [] if table is self._upper else self._believe(table, groups)
