@@ -5,6 +5,7 @@ Must never add noise or decide what may be published: it holds private records, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
@@ -197,26 +198,29 @@ def _shared_tables(keys: Sequence[Axes], sizes: Sequence[int], rows: int) -> dic
         return {key: key for key in keys}
     limit = min(rows // 8, _SHARED_CELLS)
     size = np.asarray(sizes, dtype=np.float64)
-    member = np.zeros((len(keys), len(sizes)), dtype=bool)
-    for row, key in enumerate(keys):
-        member[row, list(key)] = True
-    length = member.sum(axis=1)
+    longest = max(map(len, keys))
+    members = np.array([[*key, *[len(sizes)] * (longest - len(key))] for key in keys], dtype=np.intp)
+    holds = np.zeros((len(sizes) + 1, len(keys)), dtype=np.int8)
+    holds[members, np.arange(len(keys))[:, None]] = 1
+    length = holds[:-1].sum(axis=0, dtype=np.int8)
     waiting = np.ones(len(keys), dtype=bool)
     source: dict[Axes, Axes] = {}
-    order = sorted(range(len(keys)), key=lambda row: -float(np.prod(size[member[row]])))
-    for seed in order:
+    for seed in sorted(range(len(keys)), key=lambda row: -math.prod(sizes[axis] for axis in keys[row])):
         if not waiting[seed]:
             continue
-        table = member[seed].copy()
-        while table.sum() < _SHARED_AXES:
-            nearly = waiting & ((member & table).sum(axis=1) == length - 1)
-            gain = member[nearly].sum(axis=0) * ~table * (size * np.prod(size[table]) <= limit)
+        table = list(keys[seed])
+        lacking = length - holds[table].sum(axis=0, dtype=np.int8)
+        while len(table) < _SHARED_AXES:
+            nearly = np.flatnonzero(waiting & (lacking == 1))
+            gain = np.bincount(members[nearly].reshape(-1), minlength=len(sizes) + 1)[:-1]
+            gain = gain * (size * np.prod(size[table]) <= limit)
+            gain[table] = 0
             if not gain.any():
                 break
-            table[int(np.argmax(gain))] = True
-        served = waiting & ((member & table).sum(axis=1) == length)
-        axes = tuple(int(axis) for axis in np.flatnonzero(table))
-        source.update({keys[int(row)]: axes for row in np.flatnonzero(served)})
+            table.append(int(np.argmax(gain)))
+            lacking -= holds[table[-1]]
+        served = waiting & (lacking == 0)
+        source.update({keys[row]: tuple(sorted(table)) for row in np.flatnonzero(served).tolist()})
         waiting &= ~served
     return source
 

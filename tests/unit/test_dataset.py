@@ -75,6 +75,21 @@ def test_all_pairs_of_many_records_are_summed_out_of_fewer_tables() -> None:
         np.testing.assert_array_equal(table.reshape(-1), np.bincount(cells, minlength=table.size))
 
 
+def test_shared_tables_stay_small_and_hold_every_wanted_one() -> None:
+    rng = np.random.default_rng(5)
+    sizes = tuple(rng.choice([1, 2, 5, 20, 300, 4_000], 9).tolist())
+    every = [key for length in range(5) for key in itertools.combinations(range(9), length)]
+    keys = [every[row] for row in rng.permutation(len(every))[:90]]
+    source = dataset._shared_tables(keys, sizes, 200_000)
+    assert list(dict.fromkeys(keys)) == sorted(source, key=keys.index)
+    for key, axes in source.items():
+        assert set(key) <= set(axes)
+        assert list(axes) == sorted(set(axes))
+        cells = np.prod([sizes[axis] for axis in axes])
+        assert axes in keys or (cells <= 25_000 and len(axes) <= 4)
+    assert len(set(source.values())) < len(keys)
+
+
 @pytest.mark.parametrize("sizes", [(300, 250), (1, 65_536), (70_000, 2), (70_000, 70_000)])
 def test_wide_tables_are_counted_with_wide_cell_numbers(sizes: tuple[int, int]) -> None:
     columns, domain = make(sizes, 500, 2)
