@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.errors import MechanismError
+from privsynth.privacy import gaussian_curve
 from privsynth.privacy.accounting import (
     budget_for,
     epsilon_of,
@@ -35,6 +36,18 @@ def test_the_curve_is_enclosed(rho, epsilon, precision):
     with mpmath.workprec(800):
         assert found.low <= exact * mpmath.mpf(2) ** precision <= found.high
     assert found.high - found.low <= 4
+
+
+@given(st.fractions(16, 5000), st.integers(1, 60))
+def test_the_parts_of_the_curve_are_enclosed_at_any_precision(x_squared, precision):
+    with mpmath.workprec(800):
+        x = mpmath.sqrt(mpmath.mpf(x_squared.numerator) / x_squared.denominator)
+        tail, unit = mpmath.erfc(x / mpmath.sqrt(2)) / 2, mpmath.mpf(2) ** precision
+        found = gaussian_curve._mills(x_squared, precision)
+        assert found.low <= tail * mpmath.exp(x**2 / 2) * unit <= found.high
+        for positive, exact in ((True, tail), (False, 1 - tail)):
+            found = gaussian_curve._beyond(x_squared, precision, positive=positive)
+            assert found.low <= exact * unit <= found.high
 
 
 CASES = [

@@ -102,6 +102,14 @@ def test_some_of_the_candidates_are_asked_about_as_before_and_keep_their_identit
         query.among([])
 
 
+@pytest.mark.parametrize("weights", [("3/2", "-1/2"), ("1", "0"), ("1/2", "1/3"), ("1",)])
+def test_weights_share_out_the_whole_and_no_more(weights):
+    with pytest.raises(MechanismError, match="weights"):
+        Marginals(cliques=(("a",), ("b",)), weights=tuple(map(Fraction, weights)))
+    shares = Marginals(cliques=(("a",), ("b",)), weights=(Fraction(1, 3), Fraction(2, 3))).shares(Fraction(1, 7))
+    assert shares == [Fraction(1, 21), Fraction(2, 21)]
+
+
 def test_references_cannot_change_after_they_were_checked():
     mine = np.full((2,), 0.25)
     query = MarginalErrors(cliques=(("a",),), references=[mine], weights=(1,), penalties=(0.0,))
