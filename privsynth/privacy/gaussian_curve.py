@@ -18,7 +18,7 @@ _FAR = 16
 def suffices(rho: Fraction, epsilon: Fraction, delta: Fraction) -> bool:
     """Whether mu-GDP with mu^2 = 2 rho is proved to be (epsilon, delta)-DP; False within 2^-39 of delta where it may be."""
     precision = max(1, delta.denominator.bit_length() - delta.numerator.bit_length() + 1) + _RELATIVE_BITS
-    return curve(rho, epsilon, precision).high <= math.floor(delta * 2**precision)
+    return curve(rho, epsilon, precision).high <= math.floor(delta * (1 << precision))
 
 
 def curve(rho: Fraction, epsilon: Fraction, precision: int) -> Enclosure:
