@@ -27,6 +27,9 @@ from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.columns import CategoryColumn, IntegerColumn, NumberColumn
 
+_SPLIT = b"bound, hold out"
+"""Changes whenever the same keys would split a table otherwise: then an interrupted release does not go on."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ def fingerprint(records: Private[Records], key: bytes) -> str:
     Privacy: never published; it stays beside the key, in the release's internal folder.
     """
     opened = records.open()
-    digest = hashlib.blake2b(key=key, digest_size=16)
+    digest = hashlib.blake2b(key=key, digest_size=16, person=_SPLIT)
     for name, ticks in opened.ticks.items():
         digest.update(name.encode() + b"|")
         digest.update(np.ascontiguousarray(ticks).data)

@@ -1,33 +1,32 @@
-"""A fit's plan: how its answers add up is the generator's to say, and nobody else's."""
+"""Fitting: a table is known again by its keyed digest, however it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from privsynth import generators
-from privsynth.errors import MechanismError
-from privsynth.fitting import FitPlan, measure
-from privsynth.privacy.guarantee import Budget, Guarantee
-from privsynth.privacy.noise import SystemNoise
-from privsynth.privacy.unit import PrivacyUnit
+from privsynth.fitting import fingerprint
 from privsynth.private import Private
-from privsynth.records import Records
+from privsynth.records import Records, read
 from privsynth.schema import Schema
 
-ROW = PrivacyUnit(name="row")
-GAUSSIAN = Budget.of("1", "1e-6", buys=False, composition="gdp")
+KEY = bytes(range(32))
+SCHEMA = Schema.from_domain({"a": 5, "b": 300})
 
 
-@pytest.mark.parametrize("name", [name for name in generators.NAMES if generators.get(name, {}).composition == "zcdp"])
-def test_a_generator_that_selects_gets_no_gaussian_budget(name):
-    with pytest.raises(MechanismError, match="do not add up"):
-        FitPlan(generator=generators.get(name, {}), unit=ROW, budget=GAUSSIAN)
-
-
-def test_a_gaussian_budget_reaches_the_curator():
-    records = Records(schema=Schema.from_domain({"x": 4}), ticks={"x": np.arange(40) % 4})
-    plan = FitPlan(generator=generators.get("independent", {}), unit=ROW, budget=GAUSSIAN)
-    _, transcript = measure(Private(records), plan, SystemNoise())
-    assert [entry.event.rho for entry in transcript] == [GAUSSIAN.rho]
-    assert Guarantee.for_budget(GAUSSIAN, ROW, transcript).composition == "gdp"
-    either = FitPlan(generator=generators.get("independent", {}), unit=ROW, budget=Budget.of("1", "1e-6", buys=True))
-    assert either.budget.composition == "zcdp"
+def test_a_table_is_known_again_however_it_is_kept() -> None:
+    packed = read({"a": [0, 4, 2], "b": [299, 0, 7]}, SCHEMA).open()
+    wide = Records(schema=SCHEMA, ticks=dict(packed.ticks))
+    known = fingerprint(Private(packed), KEY)
+    assert known == fingerprint(Private(wide), KEY)
+    owned = replace(wide, units=np.array([0, 1, 0]), unit_names=(b"p", b"q"))
+    others = [
+        fingerprint(Private(packed), bytes(32)),
+        fingerprint(Private(packed.take(np.array([1, 0, 2]))), KEY),
+        fingerprint(Private(wide.with_ticks({**wide.ticks, "b": np.array([299, 0, 8])})), KEY),
+        fingerprint(Private(owned), KEY),
+        fingerprint(Private(replace(owned, unit_names=(b"p", b"r"))), KEY),
+        fingerprint(Private(replace(owned, units=np.array([0, 1, 1]))), KEY),
+    ]
+    assert len({known, *others}) == 7
