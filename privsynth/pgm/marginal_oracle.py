@@ -129,9 +129,9 @@ class _Node:
             Product(span, self.sizes, [part for part, home in zip(self._parts, homes, strict=True) if home == which])
             for which, span in enumerate(spans)
         ]
-        for table in self._tables:
-            if all(other.empty for other in self._tables if other is not table):
-                table.belief = table.value
+        whole = self._tables[homes[0]] if homes else None
+        if whole is not None and len(whole.axes) == len(self.sizes):
+            whole.belief = whole.value
         self._upper = self._tables[self._home(spans, self.separator)]
         self._collect = [step for table in self._tables for step in table.multiply()]
         self._collect += self._believe(self._upper, groups)

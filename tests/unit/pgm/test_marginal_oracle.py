@@ -42,6 +42,17 @@ def test_potentials_of_any_size_give_the_tables_of_brute_force(seed: int, scale:
         np.testing.assert_allclose(belief.values, truth.project(belief.domain.attributes).values, atol=1e-9)
 
 
+def test_a_clique_none_of_whose_factors_hold_one_of_its_attributes_hears_of_it_from_its_parent() -> None:
+    """The ring's chords belong to no factor, so some cliques know an attribute through their separator alone."""
+    pairs = "ei dg gk cd fk be bc fi af bg ai de ce hk hj df".split()
+    domain = Domain(tuple("abcdefghijk"), (3, 3, 12, 2, 2, 2, 2, 3, 3, 12, 2))
+    model = CliqueVector.zeros(domain, [(one, two) for one, two in pairs])
+    model.flat[:] = np.random.default_rng(15).normal(size=len(model.flat))
+    oracle = MarginalOracle(domain, model.cliques)
+    found, slow = oracle.marginals(model, 7.0), log_marginals(oracle.tree, model, 7.0)
+    np.testing.assert_allclose(found.flat, slow.flat, rtol=1e-9)
+
+
 def test_what_underflows_on_the_fast_path_is_computed_in_the_log_domain() -> None:
     """Each neighbour alone makes b = 1 less likely than float64 can hold; together they make it certain."""
     domain = Domain(("a", "b", "c"), (2, 2, 2))
