@@ -44,7 +44,7 @@ def test_potentials_of_any_size_give_the_tables_of_brute_force(seed: int, scale:
 
 def test_a_clique_none_of_whose_factors_hold_one_of_its_attributes_hears_of_it_from_its_parent() -> None:
     """The ring's chords belong to no factor, so some cliques know an attribute through their separator alone."""
-    pairs = "ei dg gk cd fk be bc fi af bg ai de ce hk hj df".split()
+    pairs = ["ei", "dg", "gk", "cd", "fk", "be", "bc", "fi", "af", "bg", "ai", "de", "ce", "hk", "hj", "df"]
     domain = Domain(tuple("abcdefghijk"), (3, 3, 12, 2, 2, 2, 2, 3, 3, 12, 2))
     model = CliqueVector.zeros(domain, [(one, two) for one, two in pairs])
     model.flat[:] = np.random.default_rng(15).normal(size=len(model.flat))
