@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from privsynth import auditing, frames, generators, records, releasing
+from privsynth import auditing, choosing, frames, generators, records, releasing
 from privsynth.auditing import AuditPlan
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
@@ -41,7 +41,7 @@ def fit(
     *,
     epsilon: Exact,
     delta: Exact,
-    generator: str = "mst",
+    generator: str = choosing.AUTO,
     settings: Mapping[str, object] | None = None,
     max_rows: int = 1,
     out_of_domain: records.OutOfDomain = "refuse",
@@ -50,13 +50,17 @@ def fit(
 
     Privacy: (epsilon, delta)-DP for adding or removing one unit: a row, or with `schema.unit` a person, of whom at most
         `max_rows` rows are used, chosen at random. No ledger is charged, which is why nothing made with it can be signed.
-    Args: `source` is a CSV or Parquet file, or a pandas, polars or Arrow table.
-    Raises: RecordsError, SchemaError or MechanismError before anything is spent.
+    Args: `source` is a CSV or Parquet file, or a pandas, polars or Arrow table. `generator` is a generator's name, or "auto":
+        one is chosen by the number of columns (`choosing.choose`), and `Model.generator` says which.
+    Returns: a model whose `error` and `pair_errors` say, from public numbers, how far its tables are off.
+    Raises: PolicyError for a generator or setting that does not exist;
+        RecordsError, SchemaError or MechanismError before anything is spent.
     """
     chosen = dict(settings or {})
     schema = schema if isinstance(schema, Schema) else Schema.load(schema)
     unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
-    kind = generators.get(generator, chosen)
+    name = choosing.resolve(generator, len(schema.modelled), settings=chosen).name
+    kind = generators.get(name, chosen)
     budget = Budget.of(epsilon, delta, buys=bool(schema.unresolved), composition=kind.composition)
     plan = FitPlan(generator=kind, unit=unit, budget=budget)
     noise = SystemNoise()
@@ -68,7 +72,7 @@ def fit(
         distribution=plan.generator.estimate(completed.domain(), transcript),
         transcript=transcript,
         guarantee=Guarantee.for_budget(plan.budget, unit, transcript),
-        generator=generator,
+        generator=name,
         settings=chosen,
         kind=frames.kind_of(source),
     )

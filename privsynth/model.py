@@ -5,6 +5,7 @@ Must never hold or need a private record: everything here is post-processing of 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -147,6 +148,15 @@ class Model:
             l1=from_noise if predicted is None else predicted,
             count_interval_90=_NORMAL_90 * sigma,
         )
+
+    def pair_errors(self) -> dict[Clique, float]:
+        """Expected L1 error of every pair's normalised table, as its generator predicts it; empty where it predicts none.
+
+        From public numbers alone, and for the model: records drawn from it add their own, small at the estimated size.
+        """
+        pairs = itertools.combinations(self.schema.domain().attributes, 2)
+        found = ((pair, self.distribution.expected_l1(pair)) for pair in pairs)
+        return {pair: error for pair, error in found if error is not None}
 
     def save(self, folder: str | Path) -> None:
         """Write the model as `model.json` and `model.npz` (no pickle) into a new folder.

@@ -5,6 +5,7 @@ Must never spend, and must never print a number that depends on the table's reco
 
 from __future__ import annotations
 
+import itertools
 import math
 import resource
 import time
@@ -14,6 +15,7 @@ from fractions import Fraction
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 
 from privsynth import progress, records
 from privsynth.dataset import Dataset
@@ -34,7 +36,10 @@ _REHEARSED_ROWS = 200_000
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotedStage:
-    """One stage of the rehearsal. Units: `share` of the release's rho; `sigma` in records; `l1` of a normalised table."""
+    """One stage of the rehearsal. Units: `share` of the release's rho; `sigma` in records; `l1` of a normalised table.
+
+    `l1` is what the noise alone makes of a table; what a model of all tables together says of it is nearer.
+    """
 
     stage: str
     share: float
@@ -46,7 +51,11 @@ class QuotedStage:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """What a release would cost. `stages` is empty where the domain is not known before something is bought."""
+    """What a release would cost. `stages` is empty where the domain is not known before something is bought.
+
+    `reasons` say why "auto" chose the generator, where it did; `measured_pairs` of `pairs` of columns were measured in the
+    rehearsal (None where there was none).
+    """
 
     population: str
     epsilon: str
@@ -55,7 +64,10 @@ class Quote:
     cap_epsilon: str
     admitted: bool
     generator: str
+    reasons: tuple[str, ...]
     stages: tuple[QuotedStage, ...]
+    pairs: int
+    measured_pairs: int | None
     to_buy: tuple[str, ...]
     fit_seconds: float | None
     peak_megabytes: int | None
@@ -67,6 +79,8 @@ class Quote:
             "release": {"epsilon": self.epsilon, "delta": self.delta, "admitted": self.admitted},
             "lifetime": {"spentEpsilon": self.spent_epsilon, "capEpsilon": self.cap_epsilon},
             "generator": self.generator,
+            "reasons": list(self.reasons),
+            "pairs": {"of": self.pairs, "measured": self.measured_pairs},
             "stages": [
                 {"stage": s.stage, "share": s.share, "tables": s.tables, "sigma": s.sigma, "expectedL1": s.l1}
                 for s in self.stages
@@ -83,20 +97,40 @@ class Quote:
             f'population "{self.population}": {self.spent_epsilon} of {self.cap_epsilon} spent for life; '
             + ("the release fits" if self.admitted else "the release does NOT fit"),
         ]
+        out += [f"chosen because: {reason}" for reason in self.reasons]
         if self.to_buy:
             out.append(f"to be bought first, from this budget: {', '.join(self.to_buy)}")
             out.append("expected errors cannot be quoted before the domain is known; declare these columns to see them")
         if self.stages:
-            out.append("how the budget is split, rehearsed on made-up records of the declared size:")
+            out.append(
+                "how the budget is split, in a rehearsal on made-up records of the declared size (no record was used):"
+            )
             for s in self.stages:
                 noise = "" if s.sigma is None else f", noise {s.sigma:.1f} records a cell"
-                error = "" if s.l1 is None else f", expected L1 error of a table {s.l1:.3f}"
+                error = "" if s.l1 is None else f", L1 error of a table from noise alone {s.l1:.3f}"
                 out.append(f"  {s.stage}: {s.share:.0%} of the budget, {s.tables} table(s){noise}{error}")
+            out += self._about_pairs()
             out.append(
                 f"fitting takes about {self.fit_seconds:.1f} s and {self.peak_megabytes} MB here; auditing comes on top"
             )
         out.append("nothing was spent")
         return out
+
+    def _about_pairs(self) -> list[str]:
+        """How many pairs the rehearsal measured, and what follows where it measured none."""
+        if not self.pairs:
+            return []
+        if self.measured_pairs:
+            return [
+                f"{self.measured_pairs:,} of {self.pairs:,} pairs of columns are measured; which levels are merged, and so the "
+                "exact split, will depend on noisy counts of the real records"
+            ]
+        if self.generator == "independent":
+            return [f'none of {self.pairs:,} pairs of columns is measured: "independent" counts single columns only']
+        return [
+            f"the budget is so small that nothing but counts of single columns would be measured, and none of {self.pairs:,} "
+            "pairs: released columns would be independent of each other; more people, more epsilon or fewer columns would help"
+        ]
 
 
 def quote(
@@ -116,11 +150,11 @@ def quote(
     population = policy.require_population()
     cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
     held = _held(ledger, population.id)
-    stages: tuple[QuotedStage, ...] = ()
+    rehearsal: _Rehearsal | None = None
     seconds, megabytes = None, None
     if not schema.unresolved:
         started = time.process_time()
-        stages = _rehearse(agreed, population.public_size)
+        rehearsal = _rehearse(agreed, population.public_size)
         seconds = time.process_time() - started
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # before the table is read: it is public
     if source is not None:
@@ -134,7 +168,10 @@ def quote(
         cap_epsilon=decimal_up(cap.epsilon),
         admitted=cap.admits(held + agreed.cost),
         generator=agreed.generator,
-        stages=stages,
+        reasons=agreed.reasons,
+        stages=() if rehearsal is None else rehearsal.stages,
+        pairs=math.comb(len(schema.modelled), 2),
+        measured_pairs=None if rehearsal is None else rehearsal.measured_pairs,
         to_buy=tuple(column.name for column in schema.unresolved),
         fit_seconds=seconds,
         peak_megabytes=megabytes,
@@ -151,23 +188,51 @@ def _held(ledger: AbstractLedger | None, population: str) -> Cost:
     return balance.spent + balance.reserved
 
 
-def _rehearse(agreed: Terms, public_size: int) -> tuple[QuotedStage, ...]:
-    """Fit on uniform made-up records and read the split off the transcript; the noise is scaled to the declared size."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rehearsal:
+    """What a rehearsal's transcript says."""
+
+    stages: tuple[QuotedStage, ...]
+    measured_pairs: int
+
+
+def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
+    """Fit on made-up records, as many as declared, and read the split off the transcript.
+
+    Levels are as frequent as 1, 1/2, 1/3 ...: most real columns have rare levels, on which the plan depends. Of very many
+    people fewer are made up, and their noise is made smaller by as much.
+    """
     domain = agreed.schema.domain()
     rng = np.random.default_rng(0)
-    rows = min(public_size * agreed.fit.unit.max_rows, _REHEARSED_ROWS)
-    made_up = Dataset.from_columns(
-        {name: rng.integers(0, domain.size(name), rows) for name in domain.attributes}, domain
-    )
-    budget = agreed.fit.budget
+    people = public_size * agreed.fit.unit.max_rows
+    rows = min(people, _REHEARSED_ROWS)
+    made_up = Dataset.from_columns({name: _levels(domain.size(name), rows, rng) for name in domain.attributes}, domain)
+    budget, smaller = agreed.fit.budget, Fraction(rows, people)
     curator = make_curator(
-        made_up, unit=agreed.fit.unit, rho=budget.rho, noise=SystemNoise(), composition=budget.composition
+        made_up,
+        unit=agreed.fit.unit,
+        rho=budget.rho / smaller**2,
+        noise=SystemNoise(),
+        composition=budget.composition,
     )
     agreed.fit.generator.fit(curator)
-    return _stages(curator.transcript, budget.rho, public_size)
+    found = curator.transcript
+    tables = [set(entry.clique) for entry in found if isinstance(entry, Measurement)]
+    pairs = {pair for table in tables for pair in itertools.combinations(sorted(table), 2)}
+    return _Rehearsal(
+        stages=_stages(found, budget.rho / smaller**2, float(smaller), public_size), measured_pairs=len(pairs)
+    )
 
 
-def _stages(transcript: Transcript, rho: Fraction, public_size: int) -> tuple[QuotedStage, ...]:
+def _levels(size: int, rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Levels of made-up records."""
+    weights = 1 / np.arange(1, size + 1)
+    return np.searchsorted(np.cumsum(weights)[:-1] / weights.sum(), rng.random(rows), side="right").astype(np.int64)
+
+
+def _stages(transcript: Transcript, rho: Fraction, smaller: float, public_size: int) -> tuple[QuotedStage, ...]:
+    """The stages of a rehearsal whose noise was `smaller` than the real one, in the real noise."""
     grouped: dict[str, list[Measurement | None]] = defaultdict(list)
     spent: dict[str, Fraction] = defaultdict(Fraction)
     for entry in transcript:
@@ -176,14 +241,16 @@ def _stages(transcript: Transcript, rho: Fraction, public_size: int) -> tuple[Qu
     out = []
     for stage, found in grouped.items():
         tables = [entry for entry in found if entry is not None]
-        errors = [min(2.0, math.sqrt(2 / math.pi) * table.sigma * table.values.size / public_size) for table in tables]
+        sigmas = [table.sigma / smaller for table in tables]
+        sizes = [table.values.size for table in tables]
+        noise = [math.sqrt(2 / math.pi) * sigma * size for sigma, size in zip(sigmas, sizes, strict=True)]
         out.append(
             QuotedStage(
                 stage=stage,
                 share=float(spent[stage] / rho),
                 tables=len(tables),
-                sigma=float(np.mean([table.sigma for table in tables])) if tables else None,
-                l1=float(np.mean(errors)) if errors else None,
+                sigma=float(np.mean(sigmas)) if tables else None,
+                l1=float(np.mean([min(2.0, each / public_size) for each in noise])) if tables else None,
             )
         )
     return tuple(out)

@@ -162,11 +162,12 @@ class SchemaClaim(AbstractPart):
 
 @final
 class GeneratorClaim(AbstractPart):
-    """The generator and its settings."""
+    """The generator, its settings, and why it was chosen where the choice was left to privsynth (none said before 0.2)."""
 
     name: Text
     version: Text
     settings: dict[str, Setting | list[Setting]]
+    reasons: list[Text] = []
 
 
 @final

@@ -39,6 +39,13 @@ def get(name: str, settings: Mapping[str, object]) -> AbstractGenerator:
     return kind(**chosen)  # type: ignore[arg-type]
 
 
+def settings_of(generator: AbstractGenerator) -> dict[str, int | str]:
+    """All settings of a generator, defaults included, as `get` reads them."""
+    fields = [field.name for field in dataclasses.fields(generator)]  # type: ignore[arg-type]
+    values = [getattr(generator, name) for name in fields]
+    return {name: value if isinstance(value, int) else str(value) for name, value in zip(fields, values, strict=True)}
+
+
 def _like(what: str, value: object, default: object) -> Fraction | int:
     """A setting's value in its default's type."""
     if isinstance(value, bool) or not isinstance(value, int | str | Fraction):

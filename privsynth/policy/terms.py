@@ -167,7 +167,10 @@ class Budget(AbstractSection):
 
 @final
 class Generators(AbstractSection):
-    """[generators]: which generators may be used, and which one is used where none is named."""
+    """[generators]: which generators may be used, and which one is used where none is named.
+
+    "auto" is no generator: it chooses one of the others that are allowed.
+    """
 
     allow: Annotated[Names, SUBSET]
     default: Annotated[Name, FREE]
@@ -317,6 +320,8 @@ def contradictions(terms: Terms) -> Iterator[tuple[tuple[str, str], str]]:
         yield ("budget", "release_delta"), "one release may not spend more than budget.lifetime_delta; lower it"
     if terms.generators.default not in terms.generators.allow:
         yield ("generators", "default"), f'"{terms.generators.default}" is not in generators.allow; choose one that is'
+    if set(terms.generators.allow) == {"auto"}:
+        yield ("generators", "allow"), '"auto" chooses among the generators that are allowed; name them beside it'
     if terms.deidentification.mrn_pattern is not None:
         try:
             pattern_detector("mrn_pattern", "", terms.deidentification.mrn_pattern)

@@ -8,19 +8,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 from privsynth import dictionary, frames, report
 from privsynth.certificate import envelope, statement, verify_script
 from privsynth.certificate.keys import Signer
+from privsynth.domain import Clique
 from privsynth.findings import Findings
 from privsynth.model import Sample
 from privsynth.releasing.statement import ReleaseFacts, predicate
 from privsynth.releasing.workspace import Workspace, write_durably
 
 CERTIFICATE: Final = "certificate.json"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What is released, and the errors that its generator predicts for pairs of columns (L1; none where it predicts none)."""
+
+    sample: Sample
+    predicted: Mapping[Clique, float]
 
 
 def reasons(findings: Findings) -> list[str]:
@@ -40,18 +51,22 @@ def write_refusal(folder: Path, why: list[str], rows: Sequence[Mapping[str, obje
 
 
 def write_candidate(
-    facts: ReleaseFacts, findings: Findings, sample: Sample, workspace: Workspace, signer: Signer
+    facts: ReleaseFacts, findings: Findings, made: Content, workspace: Workspace, signer: Signer
 ) -> None:
     """Write every file of the release, then sign their digests; what an earlier attempt left unfinished is cleared first."""
     workspace.clear_candidate()
-    says = predicate(facts, findings, datetime.now(UTC))
+    says, sample = predicate(facts, findings, datetime.now(UTC)), made.sample
     files = {
         "data.csv": frames.csv_bytes(sample.table),
         "data.parquet": frames.parquet_bytes(sample.table),
         "measurements.json": json.dumps([entry.to_json() for entry in facts.transcript]).encode(),
         "schema.json": json.dumps(facts.schema.to_json(), indent=2, ensure_ascii=False).encode(),
         "report.html": report.render(
-            predicate=says, schema=facts.schema, transcript=facts.transcript, released=sample.records
+            predicate=says,
+            schema=facts.schema,
+            transcript=facts.transcript,
+            released=sample.records,
+            predicted=made.predicted,
         ).encode(),
         "verify.sh": verify_script.TEXT.encode(),
     }

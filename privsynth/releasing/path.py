@@ -15,9 +15,10 @@ from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 
-from privsynth import auditing, progress, records
+from privsynth import auditing, generators, progress, records
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
+from privsynth.domain import Clique
 from privsynth.errors import AuditError, AuditFailed, OutputError, PolicyRefusal, PrivsynthError, RefusedError
 from privsynth.findings import Claim, Figure, Findings
 from privsynth.fitting import completed, fingerprint, measure, split
@@ -32,7 +33,7 @@ from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.records import Records
-from privsynth.releasing.files import CERTIFICATE, reasons, signed_predicate, write_candidate, write_refusal
+from privsynth.releasing.files import CERTIFICATE, Content, reasons, signed_predicate, write_candidate, write_refusal
 from privsynth.releasing.statement import ReleaseFacts, rehearse
 from privsynth.releasing.terms import Terms, terms
 from privsynth.releasing.workspace import HALF_COPY, Seeds, Workspace
@@ -90,9 +91,8 @@ def release(
                 outcome = _attempt(agreed, table, seeds, workspace, ledger, reservation, source_of_noise)
             if isinstance(outcome, Refusal):
                 _refuse(outcome, schema.table.name, workspace, ledger, reservation)
-            _step(
-                "certify", lambda: write_candidate(outcome.facts, outcome.findings, outcome.sample, workspace, signer)
-            )
+            content = Content(sample=outcome.sample, predicted=outcome.predicted)
+            _step("certify", lambda: write_candidate(outcome.facts, outcome.findings, content, workspace, signer))
         require_files(workspace.candidate)
         signed = (workspace.candidate / CERTIFICATE).read_bytes()
         ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
@@ -116,6 +116,7 @@ class Pass:
     facts: ReleaseFacts
     findings: Findings
     sample: Sample
+    predicted: Mapping[Clique, float]
 
 
 def _attempt(
@@ -143,7 +144,7 @@ def _attempt(
     if why or findings.verdict != "PASS":
         return Refusal(why=why, rows=findings.public())
     facts = _facts(agreed, model, sample, reservation, ledger, checks, noise.name)
-    return Pass(facts=facts, findings=findings, sample=sample)
+    return Pass(facts=facts, findings=findings, sample=sample, predicted=model.pair_errors())
 
 
 def _refuse(
@@ -365,7 +366,8 @@ def _facts(
         noise=noise,
         transcript=model.transcript,
         generator=agreed.generator,
-        settings=agreed.settings,
+        settings=generators.settings_of(agreed.fit.generator),
+        reasons=agreed.reasons,
         rows=sample.records.rows,
         balance=ledger.balance(reservation.population),
         head=head,

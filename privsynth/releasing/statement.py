@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import final
 
-from privsynth import __version__
+from privsynth import __version__, generators
 from privsynth.certificate.predicate import require
 from privsynth.findings import Finding, Findings
 from privsynth.measurement import Transcript
@@ -62,6 +62,7 @@ class ReleaseFacts:
     transcript: Transcript
     generator: str
     settings: Mapping[str, object]
+    reasons: tuple[str, ...]
     rows: int
     balance: Balance
     head: LedgerHead
@@ -97,7 +98,8 @@ def rehearse(agreed: Terms, noise: str) -> None:
         noise=noise,
         transcript=(),
         generator=agreed.generator,
-        settings=agreed.settings,
+        settings=generators.settings_of(agreed.fit.generator),
+        reasons=agreed.reasons,
         rows=1,
         balance=Balance(cap=cap, spent=agreed.cost, reserved=Cost.of(0)),
         head=LedgerHead(sequence=1, digest="0" * 64),
@@ -149,7 +151,12 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
             if isinstance(policy.records.rows, int)
             else "estimated from noisy counts",
         },
-        "generator": {"name": facts.generator, "version": __version__, "settings": dict(facts.settings)},
+        "generator": {
+            "name": facts.generator,
+            "version": __version__,
+            "settings": dict(facts.settings),
+            "reasons": list(facts.reasons),
+        },
         "checks": [
             {"rule": check.rule, "citation": check.citation, "result": check.result, "method": check.method}
             for check in facts.checks

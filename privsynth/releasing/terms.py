@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import final
 
-from privsynth import generators
+from privsynth import choosing, generators
 from privsynth.auditing import AuditPlan
 from privsynth.errors import PolicyRefusal
 from privsynth.fitting import FitPlan
@@ -29,7 +29,10 @@ _ROWS = frozenset({"row", "record"})
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Everything public that a release rests on; two attempts with the same digest are the same release."""
+    """Everything public that a release rests on; two attempts with the same digest are the same release.
+
+    `generator` is a generator's name, never "auto"; `reasons` say why "auto" chose it, where it did.
+    """
 
     schema: Schema
     policy: Policy
@@ -37,6 +40,7 @@ class Terms:
     fit: FitPlan
     generator: str
     settings: Mapping[str, object]
+    reasons: tuple[str, ...]
     checks: tuple[CheckResult, ...]
 
     @property
@@ -64,15 +68,11 @@ def terms(
     if failed:
         reasons = "; ".join(f"{check.rule}: {check.detail}" for check in failed)
         raise PolicyRefusal(f"the schema does not meet the policy: {reasons}")
-    name = generator or policy.generators.default
-    if name not in policy.generators.allow:
-        raise PolicyRefusal(
-            f'the policy does not allow the generator "{name}"; it allows {", ".join(policy.generators.allow)}'
-        )
+    chosen, plan = dict(settings or {}), AuditPlan.load(policy.audit.plan)
+    choice = _choice(schema, policy, generator or policy.generators.default, chosen)
     _require_unit(schema, policy)
     unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
-    chosen, plan = dict(settings or {}), AuditPlan.load(policy.audit.plan)
-    kind = generators.get(name, chosen)
+    kind = generators.get(choice.name, chosen)
     budget = Budget.of(
         policy.budget.release_epsilon,
         policy.budget.release_delta,
@@ -85,8 +85,9 @@ def terms(
         policy=policy,
         plan=plan,
         fit=FitPlan(generator=kind, unit=unit, budget=budget),
-        generator=name,
+        generator=choice.name,
         settings=chosen,
+        reasons=choice.reasons,
         checks=checks,
     )
     cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
@@ -96,6 +97,14 @@ def terms(
             "lifetime_delta is kept for bought categories; make release_epsilon smaller, or lifetime_delta larger"
         )
     return agreed
+
+
+def _choice(schema: Schema, policy: Policy, asked: str, settings: Mapping[str, object]) -> choosing.Choice:
+    """The generator that is meant, if the policy allows it."""
+    allowed = policy.generators.allow
+    if asked not in allowed:
+        raise PolicyRefusal(f'the policy does not allow the generator "{asked}"; it allows {", ".join(allowed)}')
+    return choosing.resolve(asked, len(schema.modelled), settings=settings, allowed=allowed)
 
 
 def _text(settings: Mapping[str, object]) -> str:

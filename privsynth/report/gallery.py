@@ -46,10 +46,22 @@ def picture_section(facts: Facts) -> Section:
         "pairs": _pair_figures(facts),
         "map": pictures.pair_map([column.name for column in facts.columns], facts.pairs),
         "error_legend": [f"up to {limits[0]}", *between, f"above {limits[-1]}"],
-        "map_words": f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs of columns are held by a measured "
-        "table. The expected error is the share of rows that would have to move to turn the noisy table of the pair into the "
-        "true one. Association is Cramér's V. What was not measured follows from the model, and its error is unknown.",
+        "map_words": _map_words(facts),
     }
+
+
+def _map_words(facts: Facts) -> str:
+    held = f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs of columns are held by a measured table"
+    if facts.pairs.predicted:
+        return (
+            f"{held}, of levels or of groups of rare ones. The expected error is the share of rows that would have to move to "
+            "turn the model's table of the pair into the true one, as its generator predicts it from the noise. "
+            "Association is Cramér's V."
+        )
+    return (
+        f"{held}. The expected error is the share of rows that would have to move to turn the noisy table of the pair into the "
+        "true one. Association is Cramér's V. What was not measured follows from the model, and its error is unknown."
+    )
 
 
 def inside_intervals(facts: Facts) -> tuple[int, int]:

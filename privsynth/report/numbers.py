@@ -6,7 +6,7 @@ Must never see anything but noisy answers that were paid for and the released ta
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
@@ -203,16 +203,20 @@ class RareNumbers:
 class PairMatrix:
     """Every pair of columns. Shapes: (d, d), symmetric.
 
-    `association` is Cramér's V in the released table; `expected_error` is nan where no measured table holds the pair.
+    `association` is Cramér's V in the released table; `measured` says whether a measured table holds the pair, of levels or of
+    groups of levels; `expected_error` is a total variation distance: the generator's prediction where it has one
+    (`predicted`), else what the noise of a measured table of levels makes, else nan.
     """
 
     association: npt.NDArray[np.float64]
+    measured: npt.NDArray[np.bool_]
     expected_error: npt.NDArray[np.float64]
+    predicted: bool
 
     @property
     def measured_pairs(self) -> int:
         """Number of pairs that some measured table holds."""
-        return int(np.triu(~np.isnan(self.expected_error), 1).sum())
+        return int(np.triu(self.measured, 1).sum())
 
     @property
     def all_pairs(self) -> int:
@@ -289,16 +293,24 @@ def cramers_v(table: npt.NDArray[np.int64]) -> float:
     return min(1.0, math.sqrt(chi_squared / (kept.sum() * (min(kept.shape) - 1))))
 
 
-def pair_matrix(bought: Bought, released: Dataset) -> PairMatrix:
-    """Association and expected error of every pair of columns."""
+def pair_matrix(bought: Bought, released: Dataset, predicted: Mapping[Clique, float]) -> PairMatrix:
+    """Association and expected error of every pair of columns; `predicted` are the generator's L1 errors, where it has them."""
     names = released.domain.attributes
     d = len(names)
-    association, error = np.eye(d), np.full((d, d), np.nan)
+    association, error, measured = np.eye(d), np.full((d, d), np.nan), np.zeros((d, d), dtype=np.bool_)
+    for table in bought.tables:
+        axes = [names.index(name) for name in table.clique]
+        measured[np.ix_(axes, axes)] = True
     pairs = [(i, j) for i in range(d) for j in range(i + 1, d)]
     tables = released.marginals([(names[i], names[j]) for i, j in pairs])
     for (i, j), counts in zip(pairs, tables, strict=True):
         association[i, j] = association[j, i] = cramers_v(counts)
-        best = bought.estimate((names[i], names[j]))
-        if best is not None:
-            error[i, j] = error[j, i] = best.expected_error(bought.total)
-    return PairMatrix(association=association, expected_error=error)
+        error[i, j] = error[j, i] = _pair_error(bought, (names[i], names[j]), predicted)
+    return PairMatrix(association=association, measured=measured, expected_error=error, predicted=bool(predicted))
+
+
+def _pair_error(bought: Bought, pair: Clique, predicted: Mapping[Clique, float]) -> float:
+    if pair in predicted:
+        return predicted[pair] / 2
+    best = bought.estimate(pair)
+    return math.nan if best is None else best.expected_error(bought.total)

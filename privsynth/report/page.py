@@ -9,11 +9,13 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 
 import jinja2
 import numpy as np
 
 from privsynth import encoding, rules
+from privsynth.domain import Clique
 from privsynth.measurement import Purchase, Transcript
 from privsynth.records import Records
 from privsynth.report import attacks as report_attacks
@@ -42,14 +44,22 @@ SECTIONS = (
 _TEMPLATES = files("privsynth").joinpath("report", "templates")
 
 
-def render(*, predicate: Mapping[str, object], schema: Schema, transcript: Transcript, released: Records) -> str:
+def render(
+    *,
+    predicate: Mapping[str, object],
+    schema: Schema,
+    transcript: Transcript,
+    released: Records,
+    predicted: Mapping[Clique, float] = MappingProxyType({}),
+) -> str:
     """Write the report of a release.
 
-    Args: predicate, what the certificate states; schema, complete; transcript, the noisy answers; released, the table.
+    Args: predicate, what the certificate states; schema, complete; transcript, the noisy answers; released, the table;
+        predicted, the L1 errors that the generator expects of pairs, where it does.
     Privacy: post-processing of public contents; spends nothing.
     Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
     """
-    facts = gather(predicate, schema, transcript, released)
+    facts = gather(predicate, schema, transcript, released, predicted)
     impossible = report_sections.impossible(facts)
     context: dict[str, object] = {
         "page": _page(facts, impossible),
@@ -92,7 +102,13 @@ def _reasons(reasons: Sequence[str], rows: Sequence[Claims]) -> list[str]:
     return [f"{did_not} of the audit did not pass, out of {len(rows)}; they come first in the list below.", *others]
 
 
-def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcript, released: Records) -> Facts:
+def gather(
+    predicate: Mapping[str, object],
+    schema: Schema,
+    transcript: Transcript,
+    released: Records,
+    predicted: Mapping[Clique, float] = MappingProxyType({}),
+) -> Facts:
     """Compute everything that the sections draw on, once."""
     table = encoding.encode_public(released)
     bought = Bought(transcript, table.domain)
@@ -105,7 +121,7 @@ def gather(predicate: Mapping[str, object], schema: Schema, transcript: Transcri
         bought=bought,
         columns=column_numbers(bought, table, labels),
         tables=table_numbers(bought, table),
-        pairs=pair_matrix(bought, table),
+        pairs=pair_matrix(bought, table, predicted),
         broken={text: int(mask.sum()) for text, mask in broken.items()},
         broken_rows=int(np.any(list(broken.values()), axis=0).sum()),
         purchases=tuple(entry for entry in transcript if isinstance(entry, Purchase)),

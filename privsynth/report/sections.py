@@ -160,13 +160,7 @@ def trust(facts: Facts) -> Section:
             f"{points(float(np.median(halves)))} (at most {points(max(halves))})" if halves else "unknown",
             "Use it, with the interval drawn in section 6.",
         ),
-        _pair_advice(facts),
-        _advice(
-            "Any pair of columns that was not measured",
-            f"{facts.pairs.all_pairs - facts.pairs.measured_pairs:,} pairs, from the model only",
-            "unknown",
-            "A hint at best: do not quote it.",
-        ),
+        *(_predicted_advice(facts) if facts.pairs.predicted else _pair_advice(facts)),
         _advice(
             "Three columns and more",
             _wide_words(facts),
@@ -193,13 +187,39 @@ def _advice(what: str, source: str, error: str, advice: str) -> Section:
     return {"what": what, "source": source, "error": error, "advice": advice}
 
 
-def _pair_advice(facts: Facts) -> Section:
+def _pair_advice(facts: Facts) -> list[Section]:
     wide = [table for table in facts.tables if len(table.clique) == 2]
     error = f"{points(float(np.median([table.share_half for table in wide])))} for a cell" if wide else "none measured"
     source = f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured"
-    return _advice(
-        "A pair of columns that was measured", source, error, "Use it; the map in section 6 shows which pairs."
-    )
+    return [
+        _advice(
+            "A pair of columns that was measured", source, error, "Use it; the map in section 6 shows which pairs."
+        ),
+        _advice(
+            "Any pair of columns that was not measured",
+            f"{facts.pairs.all_pairs - facts.pairs.measured_pairs:,} pairs, from the model only",
+            "unknown",
+            "A hint at best: do not quote it.",
+        ),
+    ]
+
+
+def _predicted_advice(facts: Facts) -> list[Section]:
+    """What the generator expects of pairs: median and largest."""
+    errors = np.triu(np.nan_to_num(facts.pairs.expected_error), 1)
+    names = [column.name for column in facts.columns]
+    worst = np.unravel_index(int(np.argmax(errors)), errors.shape)
+    above = facts.pairs.expected_error[np.triu_indices(len(names), 1)]
+    median = float(np.nanmedian(above))
+    return [
+        _advice(
+            "A pair of columns",
+            f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured, all fitted together",
+            f"{percent(median)} of rows for the whole table (median of the pairs), {percent(float(errors.max()))} at worst "
+            f"({names[worst[0]]} × {names[worst[1]]})",
+            "Predicted by the generator, no bound: one pair in ten may be off by half as much again. Section 6 shows each.",
+        )
+    ]
 
 
 def _wide_words(facts: Facts) -> str:
@@ -307,6 +327,7 @@ def policy(claims: Claims) -> Section:
 def reproduce(facts: Facts) -> list[tuple[str, str]]:
     """Names, versions and digests that fix what was done."""
     claims = facts.claims
+    reasons = claims.texts("generator.reasons") if claims.has("generator.reasons") else []
     settings = ", ".join(f"{key} = {number(value)}" for key, value in claims.pairs("generator.settings").items())
     return [
         ("Release", claims.text("releaseId")),
@@ -316,6 +337,7 @@ def reproduce(facts: Facts) -> list[tuple[str, str]]:
             "Generator",
             f"{claims.text('generator.name')} {claims.text('generator.version')} ({settings or 'no settings'})",
         ),
+        *([("Chosen by “auto”", "; ".join(reasons))] if reasons else []),
         ("Rows, and how many", f"{claims.text('schema.rows')}: {claims.text('schema.rowsBasis')}"),
         ("Schema, SHA-256", claims.text("schema.digest.sha256")),
         ("Policy, SHA-256", claims.text("policy.digest.sha256")),

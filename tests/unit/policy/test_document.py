@@ -6,6 +6,7 @@ import pytest
 
 from privsynth import generators, policy
 from privsynth.audit_plan import AuditPlan
+from privsynth.choosing import AUTO
 from privsynth.errors import PolicyError, PolicyRefusal
 from privsynth.policy import Policy
 
@@ -23,7 +24,7 @@ def test_shipped_policies_load_by_name_and_by_path_and_are_usable(name):
     found = Policy.load(name)
     assert found.digest == Policy.load(TOP / f"{name}.toml").digest
     assert found.name == name
-    assert set(found.generators.allow) <= set(generators.NAMES)
+    assert set(found.generators.allow) <= {AUTO, *generators.NAMES}
     assert AuditPlan.load(found.audit.plan).name == found.audit.plan
     assert found.audit.holdout == Fraction(1, 10)
     assert found.certificate.valid_days == 365
@@ -122,7 +123,8 @@ def test_describe_says_every_term_in_words():
     for said in (
         'account of "clinic" pays, publicly at most 5000', "epsilon 2 (delta 1e-7)", "for ever, 6 (delta 1e-7)",
         "full releases",
-        "at most one row of theirs", "aim, mst, independent (mst where none is named)", "from 1 to 10", 'audit plan "standard"',
+        "at most one row of theirs", "auto, latent_class, aim, mst, independent (auto where none is named)", "from 1 to 10",
+        'audit plan "standard"',
         "10 % of the people are held out", "one attempt", "named partner", "forbids re-identification", "365 days",
         "nearest declared one", "no de-identification profile",
     ):  # fmt: skip

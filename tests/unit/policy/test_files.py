@@ -73,6 +73,7 @@ def own(body, head=HEAD):
         r"delta too large for n: 1e-7 is above 1 / \(10 \* 100000000\)"),
         ('[budget]\nrelease_epsilon = "1"\nlifetime_epsilon = "0.5"', 6, "may not spend more than budget.lifetime_epsilon"),
         ('[budget]\nlifetime_delta = "1e-8"', 25, "may not spend more than budget.lifetime_delta"),
+        ('[generators]\nallow = ["auto"]', 6, '"auto" chooses among the generators'),
         ('[generators]\ndefault = "gan"', 6, '"gan" is not in generators.allow'),
         ('[deidentification]\nmrn_pattern = "("', 6, "deidentification.mrn_pattern: the pattern is not a regular expression"),
         ('[deidentification]\ncolumns = { x = "zip" }\ncleared = { x = "y" }', 7,

@@ -89,7 +89,9 @@ def test_a_table_over_groups_says_nothing_of_levels_and_all_of_their_sums():
     (found,) = table_numbers(bought, truth)
     assert (found.clique, found.grouped, found.cells) == (("a", "c"), ("c",), 4)
     assert found.fit == pytest.approx(0, abs=1e-9)
-    assert pair_matrix(bought, truth).measured_pairs == 0
+    pairs = pair_matrix(bought, truth, {})
+    assert pairs.measured_pairs == 1
+    assert math.isnan(pairs.expected_error[0, 2])
 
 
 def test_the_same_clique_over_other_groups_is_another_table():
@@ -187,11 +189,20 @@ def test_association_of_known_tables():
 def test_the_map_of_pairs_knows_what_was_measured():
     truth = table()
     bought = Bought((measured(("a", "b"), truth.marginal(("a", "b")), 5),), DOMAIN)
-    pairs = pair_matrix(bought, truth)
+    pairs = pair_matrix(bought, truth, {})
     assert (pairs.measured_pairs, pairs.all_pairs) == (1, 3)
     assert pairs.expected_error[1, 0] == pairs.expected_error[0, 1] > 0
     assert math.isnan(pairs.expected_error[0, 2])
     assert pairs.association[2, 1] == pytest.approx(cramers_v(truth.marginal(("b", "c"))))
+
+
+def test_the_map_of_pairs_takes_the_generator_s_word_for_errors():
+    truth = table()
+    bought = Bought((measured(("a", "b"), truth.marginal(("a", "b")), 5),), DOMAIN)
+    pairs = pair_matrix(bought, truth, {("a", "b"): 0.2, ("a", "c"): 0.1, ("b", "c"): 0.3})
+    assert pairs.predicted
+    assert pairs.measured_pairs == 1
+    np.testing.assert_allclose(pairs.expected_error[np.triu_indices(3, 1)], [0.1, 0.05, 0.15])
 
 
 def test_reordered_levels_keep_their_numbers():

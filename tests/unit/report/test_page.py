@@ -311,6 +311,19 @@ def test_a_category_below_the_noise_and_one_without_rows_are_named(predicate, sc
     assert ", 1 seen but without a released row" in text
 
 
+def test_what_the_generator_predicts_and_why_it_was_chosen_is_said(page, predicate, schema, transcript, released):
+    assert not re.search("Predicted by the generator|Chosen by", words(page))
+    predicate["generator"]["reasons"] = ["mst: because", "and so on"]
+    predicted = {("ward", "stay"): 0.25, ("ward", "seen"): 0.06, ("stay", "seen"): 0.08}
+    facts = {"predicate": predicate, "schema": schema, "transcript": transcript, "released": released}
+    text = words(report.render(**facts, predicted=predicted))
+    assert "1 of 3 pairs measured, all fitted together 4 % of rows for the whole table (median of the pairs)" in text
+    assert "12.5 % at worst (ward × stay)" in text
+    assert "that was not measured" not in text
+    assert "as its generator predicts it" in text
+    assert "Chosen by “auto” mst: because; and so on" in text
+
+
 def test_broken_rules_are_counted_on_the_released_table(page, predicate, schema, transcript, released):
     assert "No released row breaks any of the 2 business rules. 37 repairs were needed" in words(page)
     seen = released.ticks["seen"].copy()
@@ -348,7 +361,8 @@ def test_a_transcript_without_measurements_is_refused(predicate, schema, release
 
 
 def test_the_report_takes_nothing_but_public_contents():
-    assert list(inspect.signature(report.render).parameters) == ["predicate", "schema", "transcript", "released"]
+    public = ["predicate", "schema", "transcript", "released", "predicted"]
+    assert list(inspect.signature(report.render).parameters) == public
 
 
 def test_fifty_columns_stay_small(predicate):

@@ -103,7 +103,10 @@ def test_a_pair_shows_bought_released_and_what_differs():
 def test_the_map_leaves_unmeasured_pairs_empty():
     error = np.full((3, 3), np.nan)
     error[0, 1] = error[1, 0] = 0.02
-    svg = pictures.pair_map(("a", "b", "c"), PairMatrix(association=np.full((3, 3), 0.99), expected_error=error))
+    svg = pictures.pair_map(
+        ("a", "b", "c"),
+        PairMatrix(association=np.full((3, 3), 0.99), measured=~np.isnan(error), expected_error=error, predicted=False),
+    )
     cell, margin = 26, 150
     assert re.findall(r'class="e(\d)" d="M([\d.]+) ([\d.]+)h', svg) == [("1", str(margin + cell), str(margin))]
     lower = re.findall(r'class="c7" d="([^"]*)"', svg)

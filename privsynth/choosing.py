@@ -1,0 +1,78 @@
+"""What `generator = "auto"` means: a generator named before anything is spent, by public rules, with its reasons.
+
+Must never see a record or a noisy answer: the choice is a function of the schema and of what the policy allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from privsynth import generators
+from privsynth.errors import PolicyError
+
+AUTO: Final = "auto"
+"""The word that stands for a choice; it is no generator."""
+
+MOST_ATTRIBUTES: Final = 128
+"""Attributes up to which every pair is measured; the evidence is in docs/decisions/0010."""
+
+_NEXT_BEST: Final = ("latent_class", "aim", "mst", "independent")
+_NEXT_BEST_WIDE: Final = ("mst", "latent_class", "independent", "aim")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A generator's name, and why it was chosen, as public sentences; no reasons where it was asked for by name."""
+
+    name: str
+    reasons: tuple[str, ...] = ()
+
+
+def choose(attributes: int, *, allowed: Sequence[str] = generators.NAMES) -> Choice:
+    """The generator for a table of so many attributes, among those allowed.
+
+    How much can be told from the data at this budget is left to the generator: `latent_class` plans from noisy counts, merges
+    rare levels, and measures no pairs where they would drown in noise. Budget, unit and purchases need no rule here: it
+    can be accounted with purchases and without.
+    Raises: PolicyError when no generator is allowed.
+    """
+    if attributes <= 1:
+        order: Sequence[str] = ("independent", *(name for name in _NEXT_BEST if name != "independent"))
+        reason = "independent: a single column has no pairs, and its counts get the whole budget"
+    elif attributes > MOST_ATTRIBUTES:
+        order = _NEXT_BEST_WIDE
+        reason = (
+            f"mst: {attributes} columns have {attributes * (attributes - 1) // 2:,} pairs, too many to share one budget; a "
+            f"tree of {attributes - 1} pairs is chosen with noise, and the others follow from it"
+        )
+    else:
+        order = _NEXT_BEST
+        reason = (
+            f"latent_class: all {attributes * (attributes - 1) // 2:,} pairs of {attributes} columns can be measured at once; "
+            "rare levels are merged by noisy counts, and no pairs are measured where the budget is too small for them"
+        )
+    best = next((name for name in order if name in allowed), None)
+    if best is None:
+        raise PolicyError(f'"{AUTO}" may choose from nothing; allow one of {", ".join(generators.NAMES)}')
+    if best == order[0]:
+        return Choice(name=best, reasons=(reason,))
+    return Choice(name=best, reasons=(f"{best}: the best that is allowed; {order[0]} is not",))
+
+
+def resolve(
+    asked: str, attributes: int, *, settings: Mapping[str, object], allowed: Sequence[str] = generators.NAMES
+) -> Choice:
+    """The generator that is meant: the one asked for by name, or the one that "auto" chooses.
+
+    Raises: PolicyError when settings come with "auto": they are a generator's own.
+    """
+    if asked != AUTO:
+        return Choice(name=asked)
+    if settings:
+        raise PolicyError(
+            f'settings ({", ".join(sorted(settings))}) are a generator\'s own; name the generator instead of "{AUTO}"'
+        )
+    return choose(attributes, allowed=allowed)

@@ -1,0 +1,76 @@
+"""What "auto" means: names and reasons, what is allowed, and that it is no generator."""
+
+import itertools
+
+import pytest
+
+from privsynth import generators
+from privsynth.choosing import AUTO, MOST_ATTRIBUTES, Choice, choose, resolve
+from privsynth.errors import PolicyError
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name", "said"),
+    [
+        (0, "independent", "no pairs"),
+        (1, "independent", "no pairs"),
+        (2, "latent_class", "all 1 pairs of 2 columns"),
+        (48, "latent_class", "all 1,128 pairs of 48 columns"),
+        (MOST_ATTRIBUTES, "latent_class", "rare levels are merged"),
+        (MOST_ATTRIBUTES + 1, "mst", "a tree of 128 pairs"),
+        (300, "mst", "44,850 pairs"),
+    ],
+)
+def test_the_number_of_columns_decides(attributes, name, said):
+    found = choose(attributes)
+    assert found.name == name
+    assert len(found.reasons) == 1
+    assert found.reasons[0].startswith(f"{name}: ")
+    assert said in found.reasons[0]
+
+
+@pytest.mark.parametrize("attributes", [1, 20, 500])
+def test_what_is_not_allowed_is_not_chosen_and_the_reason_says_so(attributes):
+    best = choose(attributes).name
+    for size in range(1, len(generators.NAMES) + 1):
+        for allowed in itertools.combinations(generators.NAMES, size):
+            found = choose(attributes, allowed=(AUTO, *allowed))
+            assert found.name in allowed
+            assert (found.name == best) == (best in allowed)
+            if best not in allowed:
+                assert found.reasons == (f"{found.name}: the best that is allowed; {best} is not",)
+
+
+def test_the_next_best_is_the_better_one_where_both_are_allowed():
+    assert choose(20, allowed=("independent", "mst", "aim")).name == "aim"
+    assert choose(20, allowed=("independent", "mst")).name == "mst"
+    assert choose(300, allowed=("independent", "aim", "latent_class")).name == "latent_class"
+
+
+def test_a_choice_from_nothing_is_refused():
+    with pytest.raises(PolicyError, match="allow one of"):
+        choose(3, allowed=(AUTO,))
+
+
+def test_a_name_means_itself_and_gives_no_reasons():
+    assert resolve("mst", 1, settings={"iterations": 3}) == Choice(name="mst", reasons=())
+    assert resolve(AUTO, 7, settings={}) == choose(7)
+
+
+def test_settings_are_a_generators_own():
+    with pytest.raises(PolicyError, match=r"settings \(components\) are a generator's own"):
+        resolve(AUTO, 7, settings={"components": 3})
+
+
+def test_auto_is_no_generator():
+    assert AUTO not in generators.NAMES
+    with pytest.raises(PolicyError, match="there is no generator"):
+        generators.get(AUTO, {})
+
+
+@pytest.mark.parametrize("name", generators.NAMES)
+def test_all_settings_of_a_generator_can_be_written_down_and_read_again(name):
+    generator = generators.get(name, {})
+    written = generators.settings_of(generator)
+    assert all(isinstance(value, int | str) for value in written.values())
+    assert generators.get(name, written) == generator

@@ -1,0 +1,88 @@
+"""Quotes: the choice and its reasons, the rehearsal's plan, and what a budget for counts alone is said to mean."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from privsynth import quoting
+from privsynth.policy import Policy
+from privsynth.releasing import terms as release_terms
+from privsynth.schema import Schema
+
+COLUMNS = "\n".join(f'[columns.c{i}]\nkind = "category"\nvalues = ["a", "b", "c"]\n' for i in range(4))
+SCHEMA = f'[table]\nname = "made"\n{COLUMNS}'
+
+
+def policy(size=100_000, epsilon="2", more=""):
+    return Policy.loads(
+        '[policy]\nname = "p"\nversion = "1"\nextends = ["internal-research"]\n'
+        f'[population]\nid = "x"\npublic_size = {size}\n[unit]\nname = "row"\n'
+        f'[budget]\nrelease_epsilon = "{epsilon}"\nrelease_delta = "1e-9"\n{more}'
+    )
+
+
+def quoted(generator=None, **terms):
+    return quoting.quote(None, schema=Schema.loads(SCHEMA), policy=policy(**terms), generator=generator)
+
+
+def test_the_choice_and_the_rehearsal_are_explained():
+    found = quoted()
+    assert found.generator == "latent_class"
+    assert (found.pairs, found.measured_pairs) == (6, 6)
+    text = "\n".join(found.lines())
+    assert "chosen because: latent_class: all 6 pairs of 4 columns" in text
+    assert "a rehearsal on made-up records" in text
+    assert "6 of 6 pairs of columns are measured" in text
+    assert found.to_json()["reasons"] == list(found.reasons)
+    assert found.to_json()["pairs"] == {"of": 6, "measured": 6}
+    assert sum(stage.share for stage in found.stages) == pytest.approx(1)
+
+
+def test_a_budget_for_nothing_but_counts_is_said_plainly():
+    found = quoted(size=10_000, epsilon="0.001")
+    assert found.measured_pairs == 0
+    text = "\n".join(found.lines())
+    assert "the budget is so small that nothing but counts of single columns would be measured" in text
+    assert "none of 6 pairs" in text
+
+
+def test_independent_is_not_blamed_on_the_budget():
+    found = quoted("independent")
+    assert (found.reasons, found.measured_pairs) == ((), 0)
+    text = "\n".join(found.lines())
+    assert '"independent" counts single columns only' in text
+    assert "so small" not in text
+    assert "chosen because" not in text
+
+
+def test_a_tree_is_quoted_with_the_pairs_it_has():
+    assert quoted("mst").measured_pairs == 3
+
+
+def test_a_schema_with_something_to_buy_is_not_rehearsed():
+    schema = Schema.loads(SCHEMA + '[columns.more]\nkind = "category"\nbuy = true\n')
+    found = quoting.quote(None, schema=schema, policy=policy())
+    assert (found.generator, found.pairs, found.measured_pairs, found.stages) == ("latent_class", 10, None, ())
+    assert "cannot be quoted before the domain is known" in "\n".join(found.lines())
+
+
+def test_fewer_records_than_declared_are_rehearsed_with_as_much_less_noise(monkeypatch):
+    """The noise that is quoted is the real one, however few records stand for the people."""
+    agreed = release_terms.terms(Schema.loads(SCHEMA), policy(size=50_000), generator="independent")
+    whole = quoting._rehearse(agreed, 50_000)
+    monkeypatch.setattr(quoting, "_REHEARSED_ROWS", 5_000)
+    part = quoting._rehearse(agreed, 50_000)
+    assert part.stages[0].sigma == pytest.approx(whole.stages[0].sigma, rel=0.01)
+    assert part.stages[0].l1 == pytest.approx(whole.stages[0].l1, rel=0.01)
+    rho = agreed.fit.budget.rho
+    assert whole.stages[0].sigma == pytest.approx(math.sqrt(4 / (2 * rho)), rel=0.01)
+    assert dataclasses.replace(part.stages[0], sigma=0, l1=0).share == pytest.approx(1)
+
+
+def test_made_up_levels_are_in_range_and_as_rare_as_said():
+    made = quoting._levels(4, 60_000, np.random.default_rng(1))
+    shares = np.bincount(made, minlength=4) / len(made)
+    np.testing.assert_allclose(shares, np.array([12, 6, 4, 3]) / 25, atol=0.01)
+    assert quoting._levels(1, 5, np.random.default_rng(1)).tolist() == [0] * 5
