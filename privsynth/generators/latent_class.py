@@ -79,7 +79,7 @@ class LatentClass(AbstractGenerator):
         to `triples` of them (all pairs once more, where there are none to be found).
     Privacy: Gaussian differential privacy, mu^2 = 2 rho; the argument is at the head of this file.
     Source: mixtures of products for tables: Lazarsfeld; Goodman 1974; under composite likelihoods: Varin, Reid, Firth 2011.
-        Ablations of every step: docs/decisions/0009.
+        Ablations of every step: docs/decisions/0011.
     """
 
     name: ClassVar[str] = "latent_class"
@@ -132,7 +132,7 @@ class LatentClass(AbstractGenerator):
         found = measurements(curator.transcript)
         estimates = [counts + 1e-9 for counts in reconcile(observe(domain, found)).levels]
         budget = Budget(rho=float(planned), sensitivity_squared=found[0].event.sensitivity_squared)
-        return make_plan(estimates, [domain.fact(name) for name in domain.attributes], budget)
+        return make_plan(estimates, [domain.fact(name) for name in domain.attributes], budget, self.first_share)
 
     def _stand_out(self, curator: Curator) -> list[Clique]:
         """Score all small tables of three attributes against a sketch of the model, and pick those it does not explain.

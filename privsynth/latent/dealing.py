@@ -23,7 +23,7 @@ def class_counts(weights: Floats, n: int, rng: np.random.Generator) -> Ints:
     """
     ends = np.cumsum(weights) / weights.sum() * n
     marks = np.floor(ends + rng.random()).astype(np.int64)
-    marks[-1] = n
+    marks[ends >= ends[-1]] = n
     return np.asarray(np.diff(np.minimum(marks, n), prepend=0))
 
 

@@ -91,7 +91,7 @@ class LatentClassDistribution(AbstractDistribution):
     def _improved(
         self, codes: list[npt.NDArray[np.unsignedinteger]], classes: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> list[npt.NDArray[np.unsignedinteger]]:
-        """Swap inside classes; over groups where there are too many levels, whose levels then move with their groups."""
+        """Swap inside classes; over groups where there are too many levels, which are then shared out again."""
         assert self._fitted.tables is not None
         tables = self._fitted.tables * (len(classes) / self._fitted.total)
         if self._fitted.fine.sizes == self.domain.sizes:
@@ -174,7 +174,7 @@ def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistrib
         "grouped": (places, places),
     }
     fits = set(arrays) == expected and all(arrays[name].shape == shapes[name] for name in expected)
-    if not fits or not all(np.isfinite(arrays[name]).all() for name in expected - {"pair_error"}):
+    if not fits or not _sound(arrays):
         raise FitError("a stored latent class model does not belong to its measurements; was a file replaced?")
     within = tuple(Layout(seen.domain.sizes).split(arrays["within"])) if attributes else ()
     grouped = arrays.get("grouped")
@@ -189,3 +189,10 @@ def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistrib
         pair_error=arrays["pair_error"],
     )
     return LatentClassDistribution(seen, fitted)
+
+
+def _sound(arrays: Mapping[str, Floats]) -> bool:
+    """Whether numbers are what they can be: none negative or infinite, some record, some class; only errors may be unknown."""
+    known = all(np.isfinite(array).all() for name, array in arrays.items() if name != "pair_error")
+    bounded = all(not (array < 0).any() and not np.isinf(array).any() for array in arrays.values())
+    return known and bounded and bool(arrays["total"][0] >= 1 and arrays["weights"].sum() > 0)

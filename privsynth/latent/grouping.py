@@ -32,13 +32,13 @@ def merge_rare(counts: Floats, threshold: float, fact: LevelFacts) -> Ints:
     parents = np.array(fact.parents or (0,) * size)
     loose = np.arange(fact.ordered, size)
     rare = loose[counts[loose] < threshold]
-    for parent in np.unique(parents[rare]):
-        family = rare[parents[rare] == parent]
-        label[family] = family[0]
-    small = [key for key in np.unique(label[rare]) if counts[label == key].sum() < threshold]
-    label[np.isin(label, small)] = min(small, default=0)
+    eldest = np.full(size, size)
+    np.minimum.at(eldest, parents[rare], rare)
+    label[rare] = eldest[parents[rare]]
+    small = rare[np.bincount(label, weights=counts)[label[rare]] < threshold]
+    label[small] = small.min(initial=size)
     group_of = _numbered(label)
-    return group_of if group_of.max() > 0 else _halves(counts, fact)
+    return group_of if group_of.max() > 0 else _numbered(_halves(counts, fact))
 
 
 def _runs(counts: Floats, threshold: float) -> Ints:

@@ -41,7 +41,7 @@ class Observed:
     Shapes: `levels[i]` is (levels of i,), with noise variance `level_variances[i]` a cell; `group_of[i]` is (levels of i,);
         `pairs` is (groups, groups) over `layout`, symmetric, zero in the diagonal blocks; `sigma` is (attributes, attributes),
         the noise of each pair's cells, infinite on the diagonal; `possible` is (groups, groups), false where a rule leaves
-        no row. Without pairs, `pairs` is None.
+        no row. Without pairs, `pairs` is None and `possible` empty: levels may then be too many for a matrix over them.
     """
 
     domain: Domain
@@ -80,9 +80,9 @@ def observe(domain: Domain, found: Sequence[Measurement]) -> Observed:
         raise FitError("this transcript holds no table of some attribute; it was not measured by latent_class")
     own = [averaged[name,] for name in domain.attributes]
     pairs, sigma = _pairs(domain, layout, averaged)
-    possible = np.ones((layout.total, layout.total), dtype=bool)
+    possible = np.ones((0, 0) if pairs is None else pairs.shape, dtype=bool)
     for one in domain.impossible:
-        if len(one.clique) == _PAIR:
+        if pairs is not None and len(one.clique) == _PAIR:
             _rule_out(possible, one, domain, layout, group_of)
     return Observed(
         domain=domain,

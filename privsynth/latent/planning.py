@@ -74,13 +74,14 @@ def exact_shares(weights: Floats) -> tuple[Fraction, ...]:
     return tuple(Fraction(weight, sum(whole)) for weight in whole)
 
 
-def make_plan(estimates: Sequence[Floats], facts: Sequence[LevelFacts], budget: Budget) -> Plan:
-    """Choose the plan of least expected error, mean over all pairs, from estimated one-way tables.
+def make_plan(estimates: Sequence[Floats], facts: Sequence[LevelFacts], budget: Budget, spent: Fraction) -> Plan:
+    """Choose the plan of least expected error, mean over all pairs, from estimated one-way tables, which took `spent` of rho.
 
     A one-way table errs by its noise, or by twice its level where that is less. A pair errs by the part of its dependence
     that the noise of a rank-one estimate hides, or by all of it where it is not measured.
     """
-    plans = [_priced(estimates, facts, budget, share) for share in (*ONE_WAY_SHARES, Fraction(1))]
+    shares = [share for share in ONE_WAY_SHARES if share >= spent]
+    plans = [_priced(estimates, facts, budget, share) for share in (*shares, Fraction(1))]
     return min(plans, key=lambda priced: priced[0])[1]
 
 

@@ -80,8 +80,8 @@ def shrink_singular_values(noisy: Floats, sigma: float) -> Floats:
 def rake(table: Floats, rows: Floats, columns: Floats) -> Floats:
     """Fit a non-negative table to its margins by iterative proportional fitting."""
     for _ in range(_SWEEPS):
-        table = table * (rows / np.maximum(table.sum(axis=1), 1e-300))[:, None]
-        table = table * (columns / np.maximum(table.sum(axis=0), 1e-300))[None, :]
+        table = table * (rows / np.maximum(table.sum(axis=1), 1e-200))[:, None]
+        table = table * (columns / np.maximum(table.sum(axis=0), 1e-200))[None, :]
     return table
 
 
