@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from privsynth import progress, records
 from privsynth.dataset import Dataset
+from privsynth.domain import Domain
 from privsynth.errors import RefusedError
 from privsynth.measurement import Measurement, Transcript
 from privsynth.policy import Policy
@@ -29,6 +30,7 @@ from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.releasing.terms import Terms, terms
 from privsynth.schema import Schema
+from privsynth.structural import StructuralZeros
 
 _REHEARSED_ROWS = 200_000
 
@@ -200,17 +202,14 @@ class _Rehearsal:
 def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     """Fit on made-up records, as many as declared, and read the split off the transcript.
 
-    Levels are as frequent as 1, 1/2, 1/3 ...: most real columns have rare levels, on which the plan depends. Of very many
-    people fewer are made up, and their noise is made smaller by as much.
+    Of very many people fewer are made up, and their noise is made smaller by as much.
     """
     domain = agreed.schema.domain()
-    rng = np.random.default_rng(0)
     people = public_size * agreed.fit.unit.max_rows
     rows = min(people, _REHEARSED_ROWS)
-    made_up = Dataset.from_columns({name: _levels(domain.size(name), rows, rng) for name in domain.attributes}, domain)
     budget, smaller = agreed.fit.budget, Fraction(rows, people)
     curator = make_curator(
-        made_up,
+        _made_up(domain, rows),
         unit=agreed.fit.unit,
         rho=budget.rho / smaller**2,
         noise=SystemNoise(),
@@ -225,8 +224,19 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     )
 
 
+def _made_up(domain: Domain, rows: int) -> Dataset:
+    """Records of independent columns that obey the rules, as far as some of them do."""
+    rng = np.random.default_rng(0)
+    columns = [_levels(domain.size(name), rows, rng) for name in domain.attributes]
+    allowed = np.flatnonzero(StructuralZeros(domain).allowed(columns))
+    kept = rng.choice(allowed, rows) if allowed.size else np.arange(rows)
+    return Dataset.from_columns(
+        {name: column[kept] for name, column in zip(domain.attributes, columns, strict=True)}, domain
+    )
+
+
 def _levels(size: int, rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Levels of made-up records."""
+    """Levels as frequent as 1, 1/2, 1/3 ...: most real columns have rare levels, on which a plan depends."""
     weights = 1 / np.arange(1, size + 1)
     return np.searchsorted(np.cumsum(weights)[:-1] / weights.sum(), rng.random(rows), side="right").astype(np.int64)
 

@@ -26,6 +26,9 @@ ONE_WAY_SHARES: Final = tuple(Fraction(share, 100) for share in (10, 15, 25, 35,
 _MERGE_BELOW = 5.0
 """Levels of fewer noisy records than this many standard deviations of a pair's cell are merged."""
 
+_MOST_GROUPS, _FEWEST_GROUPS = 3_000, 2
+"""Groups of all attributes together, whatever the counts: all pairs are a square of as many. An attribute has two at least."""
+
 _DEPENDENCE = (0.3, 0.1)
 """The strengths that every pair is taken to have before anything is known of it: its first two canonical correlations."""
 
@@ -100,9 +103,7 @@ def _priced(
         return _mean_over_pairs(_one_way_errors(estimates, 1 / one_way, total), np.full_like(plan.weights, 0.4)), plan
     for_pairs = 1 - float(share)
     typical = math.sqrt(budget.variance(np.array(for_pairs / math.comb(attributes, 2))))
-    groups = tuple(
-        merge_rare(counts, _MERGE_BELOW * typical, fact) for counts, fact in zip(estimates, facts, strict=True)
-    )
+    groups = _merged(estimates, facts, _MERGE_BELOW * typical)
     reach = _reach(estimates, groups)
     weights = np.cbrt(reach)
     np.fill_diagonal(weights, 0.0)
@@ -117,6 +118,16 @@ def _priced(
         _mean_over_pairs(_one_way_errors(estimates, precision, total), np.asarray(pair_errors)),
         Plan(one_way_share=share, groups=groups, weights=weights),
     )
+
+
+def _merged(estimates: Sequence[Floats], facts: Sequence[LevelFacts], threshold: float) -> tuple[Ints, ...]:
+    """Each attribute's groups of levels; levels are merged further, the rarest first, where there would be too many."""
+    while True:
+        groups = tuple(merge_rare(counts, threshold, fact) for counts, fact in zip(estimates, facts, strict=True))
+        most = max(_MOST_GROUPS, _FEWEST_GROUPS * len(groups))
+        if sum(int(group_of.max()) + 1 for group_of in groups) <= most:
+            return groups
+        threshold *= 2
 
 
 def _one_way_errors(estimates: Sequence[Floats], precision: Floats, total: float) -> Floats:
