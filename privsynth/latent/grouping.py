@@ -13,20 +13,16 @@ from privsynth.domain import LevelFacts
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_LEAST_LEVELS = 3
-
 
 def merge_rare(counts: Floats, threshold: float, fact: LevelFacts) -> Ints:
     """The group of each level; a level of at least `threshold` noisy records is a group of its own.
 
     Ordered levels are merged with the ones that follow until together they reach the threshold; a last remainder joins the
     group before it. Other rare levels are merged within their parent where the schema declares one, and what is still rare
-    then into one group. Never fewer than two groups, so that an attribute keeps something to depend on.
+    then into one group. Never fewer than two groups (of two levels or more), so that an attribute keeps something to depend on.
     Shapes: (levels,) -> (levels,), numbered from 0 in the order of the groups' first levels.
     """
     size = len(counts)
-    if size < _LEAST_LEVELS:
-        return np.arange(size)
     label = np.arange(size)
     label[: fact.ordered] = _runs(counts[: fact.ordered], threshold)
     parents = np.array(fact.parents or (0,) * size)

@@ -46,12 +46,14 @@ def test_rows_are_split_without_bias() -> None:
 
 @pytest.mark.parametrize("n", [1, 3, 1000, 12_345_678])
 def test_a_last_class_without_weight_gets_no_row_even_if_sums_round(n: int) -> None:
-    weights = np.array([*np.full(30, 0.1), 0.0, 0.0])
-    for told in (0.0, 1 - 2**-53):
-        found = class_counts(weights, n, Marks(told))
-        assert found.sum() == n
-        assert not found[30:].any()
-        assert found.min() >= 0
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        weights = np.append(rng.random(200), [0.0, 0.0])
+        for told in (0.0, 1 - 2**-53):
+            found = class_counts(weights, n, Marks(told))
+            assert found.sum() == n
+            assert not found[200:].any()
+            assert found.min() >= 0
 
 
 @settings(max_examples=40)
@@ -124,6 +126,7 @@ def test_whole_numbers_come_by_largest_remainders() -> None:
     [
         ([3.2, 4.1, 0.0], [0.5, 0.5, 0.0], [2, 3, 0]),
         ([0.0, 0.1, 0.0], [0.5, 0.5, 0.0], [2, 3, 0]),
+        ([1.0, 1.0, 0.0], [0.5, 0.5, 0.0], [2, 3, 0]),
         ([9.0, 0.0, 0.0], [0.2, 0.8, 0.0], [1, 4, 0]),
     ],
 )
@@ -189,3 +192,11 @@ def test_a_level_without_a_share_is_never_dealt_and_no_rows_are_no_rows() -> Non
     assert split_groups(np.zeros(50, dtype=np.uint8), group_of, within, rng).tolist() == [0] * 50
     assert split_groups(np.zeros(0, dtype=np.uint8), group_of, within, rng).size == 0
     assert split_groups(np.zeros(3, dtype=np.uint8), np.arange(300), np.ones(300), rng).dtype == np.uint16
+
+
+def test_independent_draws_leave_the_number_of_each_class_to_chance() -> None:
+    mixture = Mixture(layout=Layout((2,)), given=np.eye(2), weights=np.array([0.3, 0.7]))
+    rng = np.random.default_rng(0)
+    ones = [int(draw_independently(mixture, 100, rng)[0].sum()) for _ in range(2000)]
+    assert np.mean(ones) == pytest.approx(70, abs=0.5)
+    assert np.var(ones) == pytest.approx(21, rel=0.15)

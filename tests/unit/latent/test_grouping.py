@@ -104,7 +104,10 @@ def test_two_groups_of_about_equal_weight_are_left_where_all_is_rare(
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_one_or_two_levels_are_never_merged(size: int) -> None:
-    assert merge_rare(np.zeros(size), 10.0, LevelFacts(ordered=size)).tolist() == list(range(size))
+    for ordered in range(size + 1):
+        for counts in ([0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [20.0, 20.0]):
+            found = merge_rare(np.array(counts[:size]), 10.0, LevelFacts(ordered=ordered))
+            assert found.tolist() == list(range(size))
 
 
 def test_nothing_is_merged_where_everything_is_common() -> None:
