@@ -69,7 +69,7 @@ def _cell_counts(mixture: Mixture, rows: Ints, rng: np.random.Generator) -> Ints
     carried = rng.random(layout.total) - 0.5
     for which in rng.permutation(np.flatnonzero(rows)).tolist():
         given = mixture.given[:, which]
-        wanted = np.where(given > 0, rows[which] * given + carried, 0.0)
+        wanted = rows[which] * given + carried
         counts[:, which] = _rounded(np.maximum(wanted, 0.0), given, int(rows[which]), layout)
         carried = np.where(given > 0, wanted - counts[:, which], carried)
     return counts
