@@ -15,11 +15,11 @@ from privsynth.errors import PolicyError
 AUTO: Final = "auto"
 """The word that stands for a choice; it is no generator."""
 
-MOST_ATTRIBUTES: Final = 128
-"""Attributes up to which every pair is measured; the evidence is in docs/decisions/0010."""
+MOST_ATTRIBUTES: Final = 512
+"""Attributes up to which all pairs are counted; the evidence is in docs/decisions/0011."""
 
-_NEXT_BEST: Final = ("latent_class", "aim", "mst", "independent")
-_NEXT_BEST_WIDE: Final = ("mst", "latent_class", "independent", "aim")
+_BY_ERROR: Final = ("latent_class", "aim", "mst", "independent")
+_BY_SIZE: Final = ("independent", "latent_class", "aim", "mst")
 
 
 @final
@@ -39,20 +39,20 @@ def choose(attributes: int, *, allowed: Sequence[str] = generators.NAMES) -> Cho
     can be accounted with purchases and without.
     Raises: PolicyError when no generator is allowed.
     """
+    pairs = attributes * (attributes - 1) // 2
     if attributes <= 1:
-        order: Sequence[str] = ("independent", *(name for name in _NEXT_BEST if name != "independent"))
-        reason = "independent: a single column has no pairs, and its counts get the whole budget"
+        order, reason = _BY_SIZE, "independent: a single column has no pairs, and its counts get the whole budget"
     elif attributes > MOST_ATTRIBUTES:
-        order = _NEXT_BEST_WIDE
+        order = _BY_SIZE
         reason = (
-            f"mst: {attributes} columns have {attributes * (attributes - 1) // 2:,} pairs, too many to share one budget; a "
-            f"tree of {attributes - 1} pairs is chosen with noise, and the others follow from it"
+            f"independent: {attributes} columns have {pairs:,} pairs, more than are measured by default, so only single "
+            "columns are; drop columns, release them in parts, or name a generator"
         )
     else:
-        order = _NEXT_BEST
+        order = _BY_ERROR
         reason = (
-            f"latent_class: all {attributes * (attributes - 1) // 2:,} pairs of {attributes} columns can be measured at once; "
-            "rare levels are merged by noisy counts, and no pairs are measured where the budget is too small for them"
+            f"latent_class: all {pairs:,} pairs of {attributes} columns can be measured at once; rare levels are merged by "
+            "noisy counts, and no pairs are measured where the budget is too small for them"
         )
     best = next((name for name in order if name in allowed), None)
     if best is None:

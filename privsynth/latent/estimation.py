@@ -83,7 +83,10 @@ def fit(seen: Observed, *, components: int) -> Fitted:
     first, second = (_begin(each, components, arrays) for each in (seen, shaken))
     steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
     fitted = _completed(seen, first.one_way, mixture)
-    return replace(fitted, pair_error=_expected_errors(seen, fitted, risk, components, steps, arrays))
+    errors = _expected_errors(seen, fitted, risk, components, steps, arrays)
+    if fitted.fine.sizes != seen.domain.sizes:
+        errors = _of_levels(errors, fitted, seen)
+    return replace(fitted, pair_error=errors)
 
 
 def sketch(seen: Observed, *, components: int) -> Fitted:
@@ -260,6 +263,27 @@ def _expected_errors(
     inflation = np.sqrt(max(1.0, risk / max(squares / _REPLICATES, 1e-300)))
     single = np.eye(len(errors), dtype=bool)
     return np.minimum(2.0, np.where(single, errors, errors * inflation))
+
+
+def _of_levels(errors: Floats, fitted: Fitted, seen: Observed) -> Floats:
+    """Errors of tables over levels, from those of tables over groups.
+
+    Inside groups, shares err as their attribute's one-way table does. And records fall on a group's cells by chance: a cell of
+    m expected records is off by sqrt(2 m / pi) on average (at most 2 m), which no model can know.
+    """
+    layout = fitted.mixture.layout
+    counts = np.maximum(fitted.total * fitted.mixture.pairs(), 0.0)
+    spread = np.concatenate(
+        [np.bincount(of, weights=np.sqrt(share)) for of, share in zip(seen.group_of, fitted.within, strict=True)]
+    )
+    by_chance = np.sqrt(2 / np.pi * counts)
+    more = np.minimum(2 * counts, by_chance * np.outer(spread, spread)) - np.minimum(2 * counts, by_chance)
+    single = np.diag(errors)
+    out = np.sqrt(errors**2 + single[:, None] ** 2 + single[None, :] ** 2)
+    for i, j in layout.pairs():
+        out[i, j] = out[j, i] = out[i, j] + more[layout.part(i), layout.part(j)].sum() / fitted.total
+    np.fill_diagonal(out, single)
+    return np.minimum(2.0, out)
 
 
 @final

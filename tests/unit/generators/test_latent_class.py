@@ -234,6 +234,9 @@ def test_scores_are_lowered_by_what_sampling_alone_does(monkeypatch: pytest.Monk
 def test_small_tables_of_three_are_looked_at_first_and_large_ones_never(monkeypatch: pytest.MonkeyPatch) -> None:
     domain = Domain(tuple("abcd"), (200, 2, 3, 100))
     assert latent_class._candidates(domain) == [("b", "c", "d"), ("a", "b", "c")]
+    with monkeypatch.context() as few:
+        few.setattr(latent_class, "_TRIPLE_ATTRIBUTES", 3)
+        assert latent_class._candidates(domain) == [("b", "c", "d")]
     monkeypatch.setattr(latent_class, "_TRIPLES", 1)
     assert latent_class._candidates(domain) == [("b", "c", "d")]
     assert latent_class._candidates(Domain(("a", "b"), (2, 2))) == []
