@@ -119,6 +119,8 @@ def test_whole_numbers_come_by_largest_remainders() -> None:
     given = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
     wanted = np.array([0.7, 1.1, 2.9, 2.4, 3.6, 3.4])
     assert dealing._rounded(wanted, given, 7, layout).tolist() == [1, 1, 3, 2, 4, 3]
+    ruled_out = np.array([0.0, 0.2, 0.8])
+    assert dealing._rounded(np.array([0.9, 2.4, 1.9]), ruled_out, 5, Layout((3,))).tolist() == [0, 3, 2]
 
 
 @pytest.mark.parametrize(
