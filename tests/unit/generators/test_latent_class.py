@@ -240,6 +240,9 @@ def test_small_tables_of_three_are_looked_at_first_and_large_ones_never(monkeypa
     monkeypatch.setattr(latent_class, "_TRIPLES", 1)
     assert latent_class._candidates(domain) == [("b", "c", "d")]
     assert latent_class._candidates(Domain(("a", "b"), (2, 2))) == []
+    monkeypatch.setattr(latent_class, "_TRIPLES", 9)
+    monkeypatch.setattr(latent_class, "_TRIPLE_ATTRIBUTES", 3)
+    assert latent_class._candidates(Domain(tuple("edcba"), (3, 9, 4, 2, 9))) == [("e", "c", "b")]
 
 
 def test_two_columns_have_no_table_of_three_and_their_pair_gets_all() -> None:

@@ -273,3 +273,36 @@ def test_more_records_than_are_made_up_are_scaled(monkeypatch: pytest.MonkeyPatc
     few, _ = estimation._made_up(replace(found, total=7.0), seen, np.random.default_rng(0))
     np.testing.assert_array_equal(few.tables, np.round(few.tables))
     assert few.tables[:3, 3:7].sum() == 7
+
+
+def test_errors_of_levels_add_chance_inside_groups_and_the_error_of_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cell by cell: a group's cell of m records is off by sqrt(2 m / pi), and so is every level's cell in it by its part."""
+    seen = observed(30.0, groups=GROUPS)
+    found = fit(seen, components=10)
+    errors = np.full((4, 4), 0.02) + 0.01 * np.eye(4)
+    grown = estimation._of_levels(errors, found, seen)
+    starts, sizes = seen.layout.starts, seen.layout.sizes
+    for i, j in seen.layout.pairs():
+        more = 0.0
+        for a in range(sizes[i]):
+            for b in range(sizes[j]):
+                m = found.total * float((found.mixture.pairs())[starts[i] + a, starts[j] + b])
+                shares = [
+                    math.sqrt(found.within[i][one] * found.within[j][two])
+                    for one in np.flatnonzero(seen.group_of[i] == a)
+                    for two in np.flatnonzero(seen.group_of[j] == b)
+                ]
+                chance = math.sqrt(2 * m / math.pi)
+                more += min(2 * m, chance * sum(shares)) - min(2 * m, chance)
+        expected = math.sqrt(0.02**2 + 2 * 0.03**2) + more / found.total
+        assert grown[i, j] == grown[j, i] == pytest.approx(expected)
+    np.testing.assert_array_equal(np.diag(grown), 0.03)
+    assert grown[0, 2] > grown[0, 1]
+    assert estimation._of_levels(np.full((4, 4), 1.9), found, seen).max() == 2
+    by_levels = found.pair_error
+    monkeypatch.setattr(estimation, "_FINEST", 13)
+    by_groups = fit(seen, components=10).pair_error
+    off = ~np.eye(4, dtype=bool)
+    assert 0.4 < by_levels[off].mean() / by_groups[off].mean() < 1.6
+    monkeypatch.setattr(estimation, "_of_levels", lambda errors, fitted, seen: errors)
+    assert fit(seen, components=10).pair_error[0, 2] < by_groups[0, 2]

@@ -136,3 +136,15 @@ def test_one_way_tables_share_by_the_root_of_their_levels() -> None:
 def test_variances_are_those_of_the_gaussian_mechanism() -> None:
     budget = Budget(rho=0.5, sensitivity_squared=9)
     np.testing.assert_allclose(budget.variance(np.array([1.0, 0.25])), [9.0, 36.0])
+
+
+def test_levels_are_merged_further_where_all_pairs_would_not_fit_in_memory() -> None:
+    """5,000 levels of ten records each, all of them common, beside 40 levels of which a half is."""
+    counts = [np.full(5000, 10.0), np.repeat([300.0, 11.0], 20), np.array([25_000.0, 25_000.0])]
+    facts = [LevelFacts(ordered=5000), LevelFacts(), LevelFacts()]
+    groups = planning._merged(counts, facts, 6.0)
+    assert [int(of.max()) + 1 for of in groups] == [2500, 21, 2]
+    few = planning._merged([one[:2900] for one in counts], [LevelFacts(ordered=2900), *facts[1:]], 6.0)
+    assert [int(of.max()) + 1 for of in few] == [2900, 40, 2]
+    many = planning._merged([np.full(3, 10.0)] * 1600, [LevelFacts()] * 1600, 6.0)
+    assert {int(of.max()) + 1 for of in many} == {2}
