@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
 from privsynth import progress
+from privsynth.domain import Domain
 from privsynth.encoding import encode
 from privsynth.errors import MechanismError, SchemaError
 from privsynth.generator import AbstractGenerator
@@ -29,6 +30,10 @@ from privsynth.schema.columns import CategoryColumn, IntegerColumn, NumberColumn
 
 _SPLIT = b"bound, hold out"
 """Changes whenever the same keys would split a table otherwise: then an interrupted release does not go on."""
+
+
+MOST_PAIR_CELLS: Final = 200_000_000
+"""Cells of all pairs together that a generator may hold: 1.6 GB, and some three times that while it works."""
 
 
 @final
@@ -48,6 +53,23 @@ class FitPlan:
             raise MechanismError(
                 f"the answers of {self.generator.name} do not add up as Gaussian ones; its budget is zCDP"
             )
+
+
+def require_size(generator: AbstractGenerator, domain: Domain) -> None:
+    """Refuse a domain that is too large for a generator, before it costs anything.
+
+    Raises: SchemaError saying how large, and what else can be done.
+    """
+    cells = (sum(domain.sizes) ** 2 - sum(size**2 for size in domain.sizes)) // 2
+    if not generator.holds_pairs or cells <= MOST_PAIR_CELLS:
+        return
+    widest = sorted(domain.attributes, key=domain.size, reverse=True)[:2]
+    named = " and ".join(f'"{name}" ({domain.size(name):,} levels)' for name in widest)
+    raise SchemaError(
+        f"{generator.name} holds the tables of all pairs of columns, here {cells:,} cells of at most {MOST_PAIR_CELLS:,}; the "
+        f"widest columns are {named}: declare groups or fewer bins for them and release those, drop one, or take the generator "
+        '"latent_class", which merges rare levels itself'
+    )
 
 
 def split(
@@ -91,8 +113,10 @@ def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource
     Privacy: what is returned is the outcome of mechanisms that together spend at most `plan.budget`, for neighbours that
         differ in one unit of a table that `split` has bounded.
     Returns: the completed schema and the transcript, purchases first.
+    Raises: SchemaError for a domain that is too large for the generator.
     """
     schema, bought = _buy(records, plan, noise)
+    require_size(plan.generator, schema.domain())
     progress.report("encode", 0, 1)
     encoded = encode(completed(records, schema))
     progress.report("encode", 1, 1)

@@ -62,11 +62,13 @@ class AbstractGenerator(ABC):
     """SELECT and MEASURE through a curator, then GENERATE from the transcript.
 
     An instance holds public settings only. `name` is the file's name in `generators/`. `composition` is "gdp" where
-    `measure` asks for Gaussian noise alone (it never selects): its budget then buys 5 to 9 % less noise.
+    `measure` asks for Gaussian noise alone (it never selects): its budget then buys 5 to 9 % less noise. `holds_pairs` says
+    that it holds the tables of all pairs in memory, level by level: domains that are too large for it are refused.
     """
 
     name: ClassVar[str]
     composition: ClassVar[Composition] = "zcdp"
+    holds_pairs: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, curator: Curator) -> None:

@@ -50,6 +50,7 @@ class AIM(AbstractGenerator):
     """
 
     name: ClassVar[str] = "aim"
+    holds_pairs: ClassVar[bool] = True
 
     degree: int = 2
     rounds_per_attribute: int = 8

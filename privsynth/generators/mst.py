@@ -38,6 +38,7 @@ class MST(AbstractGenerator):
     """
 
     name: ClassVar[str] = "mst"
+    holds_pairs: ClassVar[bool] = True
 
     one_way_share: Fraction = Fraction(1, 3)
     selection_share: Fraction = Fraction(1, 20)

@@ -15,7 +15,7 @@ from typing import final
 from privsynth import choosing, generators
 from privsynth.auditing import AuditPlan
 from privsynth.errors import PolicyRefusal
-from privsynth.fitting import FitPlan
+from privsynth.fitting import FitPlan, require_size
 from privsynth.policy import Policy
 from privsynth.policy.check_result import CheckResult
 from privsynth.privacy.accounting import Cap, Cost
@@ -73,6 +73,8 @@ def terms(
     _require_unit(schema, policy)
     unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
     kind = generators.get(choice.name, chosen)
+    if not schema.unresolved:
+        require_size(kind, schema.domain())
     budget = Budget.of(
         policy.budget.release_epsilon,
         policy.budget.release_delta,

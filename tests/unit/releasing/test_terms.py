@@ -4,7 +4,7 @@ import pytest
 
 from privsynth import generators
 from privsynth.choosing import choose
-from privsynth.errors import PolicyError, PolicyRefusal
+from privsynth.errors import PolicyError, PolicyRefusal, SchemaError
 from privsynth.policy import Policy
 from privsynth.releasing import statement
 from privsynth.releasing.terms import terms
@@ -62,3 +62,15 @@ def test_the_certificate_names_the_generator_its_settings_and_the_reasons(monkey
     assert claim["reasons"] == list(choose(len(SCHEMA.modelled)).reasons)
     statement.rehearse(terms(SCHEMA, policy(""), generator="mst"), "system")
     assert said[1]["generator"]["reasons"] == []
+
+
+def test_a_domain_that_is_too_large_for_a_generator_is_refused_before_anything_is_spent():
+    labels = [f"L{number}" for number in range(15_000)]
+    wide = "".join(f'[columns.{name}]\nkind = "category"\nvalues = {labels}\n' for name in ("mark", "point"))
+    schema = Schema.loads(clinic.SCHEMA + wide)
+    for generator in ("mst", "aim"):
+        with pytest.raises(
+            SchemaError, match=r'widest columns are "mark" \(15,000 levels\) and "point".*groups.*drop one'
+        ):
+            terms(schema, policy('allow = ["auto", "latent_class", "aim", "mst"]\n'), generator=generator)
+    assert terms(schema, policy("")).generator == "latent_class"
