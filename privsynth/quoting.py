@@ -235,10 +235,10 @@ def _made_up(domain: Domain, rows: int) -> Dataset:
     )
 
 
-def _levels(size: int, rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _levels(size: int, rows: int, rng: np.random.Generator) -> npt.NDArray[np.uint32]:
     """Levels as frequent as 1, 1/2, 1/3 ...: most real columns have rare levels, on which a plan depends."""
     weights = 1 / np.arange(1, size + 1)
-    return np.searchsorted(np.cumsum(weights)[:-1] / weights.sum(), rng.random(rows), side="right").astype(np.int64)
+    return np.searchsorted(np.cumsum(weights)[:-1] / weights.sum(), rng.random(rows), side="right").astype(np.uint32)
 
 
 def _stages(transcript: Transcript, rho: Fraction, smaller: float, public_size: int) -> tuple[QuotedStage, ...]:
