@@ -152,6 +152,8 @@ def test_expected_errors_are_widened_where_the_estimated_risk_is_larger() -> Non
     np.testing.assert_allclose(np.diag(plain), np.diag(wide))
     assert (wide[off] > 3 * plain[off]).all()
     assert wide.max() <= 2
+    below = estimation._expected_errors(seen, found, 1.0, 10, 10, NumpyArrays())
+    np.testing.assert_array_equal(below, plain)
     huge = estimation._expected_errors(seen, found, 1e12, 10, 10, NumpyArrays())
     np.testing.assert_array_equal(huge[off], 2.0)
 
