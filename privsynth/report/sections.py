@@ -217,7 +217,7 @@ def _predicted_advice(facts: Facts) -> list[Section]:
             f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured, all fitted together",
             f"{percent(median)} of rows for the whole table (median of the pairs), {percent(float(errors.max()))} at worst "
             f"({names[worst[0]]} × {names[worst[1]]})",
-            "Predicted by the generator, no bound: one pair in ten may be off by half as much again. Section 6 shows each.",
+            "Predicted by the generator, no bound: some pairs are off by half as much again, or more. Section 6 shows each.",
         )
     ]
 
