@@ -64,7 +64,7 @@ _TRIPLE_ATTRIBUTES = 128
 _SKETCHED = 200
 """Classes of the mixture that triples are compared with."""
 
-_SIGNIFICANT, _NOTABLE = 4.0, 0.25
+_SIGNIFICANT, _NOTABLE = 4.0, 0.4
 """A triple is measured if its score stands above the typical one by so many standard deviations of its noise and by this part
 of all records. Tables that are nearly right gain nothing: on adult, measuring the worst of them costs all others 10 %."""
 
@@ -77,7 +77,7 @@ _FEW = 10
 class LatentClass(AbstractGenerator):
     """All pairs in one Gaussian release, denoised together, and a mixture of products (latent class model) fitted to them.
 
-    Args: `components` is the number of classes; `first_share` of the budget measures one-way tables, from which the rest is
+    Args: `components` is the largest number of classes; `first_share` of the budget measures one-way tables, from which the rest is
         planned; `score_share` looks for tables of three attributes that pairs cannot explain, and `triple_share` measures up
         to `triples` of them (all pairs once more, where there are none to be found).
     Privacy: Gaussian differential privacy, mu^2 = 2 rho; the argument is at the head of this file.
@@ -88,7 +88,7 @@ class LatentClass(AbstractGenerator):
     name: ClassVar[str] = "latent_class"
     composition: ClassVar[Composition] = "gdp"
 
-    components: int = 600
+    components: int = 2000
     first_share: Fraction = Fraction(1, 10)
     score_share: Fraction = Fraction(1, 50)
     triple_share: Fraction = Fraction(1, 100)

@@ -36,10 +36,13 @@ _PERTURBATION = 0.3
 _PATIENCE = 0.2
 """The first step whose estimated risk is within this part of all that is gained is taken: L1 likes less than squares do."""
 
-_CLOSENESS = 0.05
+_CLOSENESS = 0.15
 """Part of the noise's variance to which the mixture follows the denoised tables."""
 
 _ITERATIONS, _WIDE_ITERATIONS = 600, 80
+
+_CLASSES_A_GROUP, _LEAST_CLASSES, _PRODUCTS = 30, 400, 40_000_000
+"""More classes never follow tables worse and leave more of what lies beyond pairs; they cost classes times squared groups."""
 
 _REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 6, 200, 200_000
 """Refits to tables noised again, for the expected errors, their classes (fewer: noise is what they are to show), and at
@@ -74,11 +77,14 @@ class Fitted:
 def fit(seen: Observed, *, components: int) -> Fitted:
     """Fit a mixture to all tables, choose how far to follow their noise by estimated risk, and predict the errors.
 
+    Args: `components` bounds the number of classes; few groups need fewer, and many afford fewer.
     Raises: FitError when the fit does not converge.
     """
     if seen.pairs is None:
         return _independent(seen)
-    arrays = arrays_for(seen.layout.total**2 * components)
+    groups = seen.layout.total
+    components = min(components, _CLASSES_A_GROUP * groups, max(_LEAST_CLASSES, _PRODUCTS // groups**2))
+    arrays = arrays_for(groups**2 * components)
     shaken, noise = seen.with_noise(_PERTURBATION, np.random.default_rng(_SEED))
     first, second = (_begin(each, components, arrays) for each in (seen, shaken))
     steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
