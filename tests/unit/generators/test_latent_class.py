@@ -19,7 +19,7 @@ from privsynth.errors import PolicyError
 from privsynth.generator import AbstractDistribution
 from privsynth.generators import latent_class
 from privsynth.generators.latent_class import LatentClass
-from privsynth.latent.planning import exact_shares, one_way_weights
+from privsynth.latent.planning import Budget, Plan, exact_shares, make_plan, one_way_weights
 from privsynth.measurement import ErrorScores, Event, Measurement, measurements
 from privsynth.privacy.accounting import gaussian_rho_for
 from privsynth.privacy.curator import Curator, make_curator
@@ -97,6 +97,7 @@ def test_stages_and_shares_where_pairs_are_worth_it() -> None:
     assert first == list(one_way_weights([4] * 5))
     pairs = [entry.clique for entry in measurements(box.transcript) if entry.event.stage == "pairs"]
     assert pairs == list(itertools.combinations("abcde", 2))
+    assert not any(entry.groups for entry in measurements(box.transcript))
 
 
 def test_wide_columns_get_more_for_their_one_way_tables_and_their_rare_levels_are_merged() -> None:
@@ -119,6 +120,33 @@ def test_wide_columns_get_more_for_their_one_way_tables_and_their_rare_levels_ar
     assert list(pairs[0].groups["b"]) != sorted(pairs[0].groups["b"]) or max(pairs[0].groups["b"]) < 59
     wide = [entry for entry in measurements(box.transcript) if len(entry.clique) == 1]
     assert all(not entry.groups and entry.values.size == 60 for entry in wide)
+
+
+def test_tables_of_three_are_measured_over_the_groups_of_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LatentClass, "_stand_out", lambda self, curator: [("a", "b", "c")])
+    rng = np.random.default_rng(0)
+    columns = {name: np.minimum(rng.geometric(0.2, 5000) - 1, 29) for name in "abc"}
+    box = box_of(data_of(columns, (30,) * 3), Fraction(1, 20))
+    LatentClass(components=5).measure(box)
+    first, *_, last = [entry for entry in measurements(box.transcript) if len(entry.clique) > 1]
+    assert last.event.stage == "triples"
+    assert last.event.rho == Fraction(1, 20) * Fraction(3, 100)
+    assert {name: last.groups[name] for name in first.clique} == dict(first.groups)
+    assert last.values.shape == tuple(max(last.groups[name]) + 1 for name in "abc")
+
+
+def test_it_is_planned_for_the_noise_that_the_unit_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Budget] = []
+
+    def record(estimates: list[np.ndarray], facts: list[LevelFacts], budget: Budget, spent: Fraction) -> Plan:
+        asked.append(budget)
+        return make_plan(estimates, facts, budget, spent)
+
+    monkeypatch.setattr(latent_class, "make_plan", record)
+    unit = PrivacyUnit(name="person", column="id", max_rows=3)
+    box = make_curator(driven(), unit=unit, rho=Fraction(1), noise=UnsafeSeededNoise(0))
+    LatentClass(components=5).measure(box)
+    assert asked == [Budget(rho=0.97, sensitivity_squared=9)]
 
 
 @pytest.mark.parametrize("first", [Fraction(3, 10), Fraction(45, 100)])

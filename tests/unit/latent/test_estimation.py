@@ -158,6 +158,21 @@ def test_expected_errors_are_widened_where_the_estimated_risk_is_larger() -> Non
     np.testing.assert_array_equal(huge[off], 2.0)
 
 
+def test_one_way_tables_of_made_up_records_are_noised_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, begin = fitted(100.0), estimation._begin
+    levels: list[Floats] = []
+
+    def record(seen: Observed, components: int, arrays: NumpyArrays) -> object:
+        levels.append(seen.levels[3])
+        return begin(seen, components, arrays)
+
+    monkeypatch.setattr(estimation, "_begin", record)
+    estimation._expected_errors(observed(100.0), found, 0.0, 10, 0, NumpyArrays())
+    apart = np.array(levels) - found.total * found.mixture.one_way()[-2:]
+    assert apart.shape == (6, 2)
+    assert 50 < apart.std(axis=0).mean() < 250
+
+
 def test_a_fit_can_be_repeated_and_a_sketch_is_what_it_starts_from() -> None:
     one, two = fitted(20.0), fit(observed(20.0), components=20)
     np.testing.assert_array_equal(one.mixture.given, two.mixture.given)
