@@ -181,7 +181,7 @@ def parity() -> tuple[AbstractDistribution, Curator, Dataset]:
     columns |= {"x": one, "y": two, "z": one ^ two ^ (rng.random(20_000) < 0.05)}
     data = data_of(columns, (3,) * 17 + (2,) * 3)
     box = box_of(data, EPSILON_1)
-    return LatentClass().fit(box), box, data
+    return LatentClass(components=100).fit(box), box, data
 
 
 def test_an_exclusive_or_of_three_columns_among_twenty_is_found_and_followed() -> None:
@@ -201,7 +201,7 @@ def test_an_exclusive_or_of_three_columns_among_twenty_is_found_and_followed() -
 
 def test_the_same_transcript_is_always_the_same_model() -> None:
     model, box, _ = parity()
-    again = LatentClass().estimate(box.domain, box.transcript)
+    again = LatentClass(components=100).estimate(box.domain, box.transcript)
     for name, array in model.arrays().items():
         np.testing.assert_array_equal(array, again.arrays()[name])
 
@@ -231,9 +231,11 @@ def scores_of(values: list[float], sigma: float = 10.0) -> ErrorScores:
     ],
 )
 def test_scores_stand_out_above_the_typical_one_by_their_noise_and_by_what_is_notable(
-    values: list[float], expected: list[int]
+    values: list[float], expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 1,000 records: a quarter of them, and four standard deviations of 10, above the median of ten or more scores."""
+    monkeypatch.setattr(latent_class, "_NOTABLE", 0.25)
+    monkeypatch.setattr(latent_class, "_SIGNIFICANT", 4.0)
     scores = scores_of(values)
     found = LatentClass()._significant(scores, 1000.0)
     assert found == [scores.cliques[place] for place in expected]
