@@ -48,6 +48,7 @@ from privsynth.latent.reconciling import reconcile
 from privsynth.measurement import ErrorScores, Transcript, measurements
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.query import MarginalErrors
+from privsynth.privacy.source import MAX_COUNT_SIGMA
 
 if TYPE_CHECKING:
     from privsynth.privacy.curator import Curator
@@ -77,12 +78,12 @@ _FEW = 10
 class LatentClass(AbstractGenerator):
     """All pairs in one Gaussian release, denoised together, and a mixture of products (latent class model) fitted to them.
 
-    Args: `components` is the largest number of classes; `first_share` of the budget measures one-way tables, from which the rest is
-        planned; `score_share` looks for tables of three attributes that pairs cannot explain, and `triple_share` measures up
+    Args: `components` bounds the number of classes; `first_share` of the budget measures one-way tables, from which the rest
+        is planned; `score_share` looks for tables of three attributes that pairs cannot explain, and `triple_share` measures up
         to `triples` of them (all pairs once more, where there are none to be found).
     Privacy: Gaussian differential privacy, mu^2 = 2 rho; the argument is at the head of this file.
     Source: mixtures of products for tables: Lazarsfeld; Goodman 1974; under composite likelihoods: Varin, Reid, Firth 2011.
-        Ablations of every step: docs/decisions/0011.
+        Ablations of every step: docs/decisions/0012.
     """
 
     name: ClassVar[str] = "latent_class"
@@ -113,7 +114,7 @@ class LatentClass(AbstractGenerator):
         planned = curator.budget * (1 - self.score_share - self.triple_share)
         curator.measure(one_way, rho=planned * self.first_share, stage="one-way", weights=weights)
         plan = self._plan(curator, planned)
-        if plan is None or plan.one_way_share == 1:
+        if plan is None or plan.one_way_share == 1 or not _affords(curator, plan, planned * (1 - plan.one_way_share)):
             curator.measure(one_way, rho=curator.remaining, stage="one-way-again", weights=weights)
             return
         again = planned * (plan.one_way_share - self.first_share)
@@ -122,10 +123,11 @@ class LatentClass(AbstractGenerator):
         _measure_pairs(curator, plan, planned * (1 - plan.one_way_share), "pairs")
         found = self._stand_out(curator)
         if found:
-            groups = _groups(domain, plan)
-            curator.measure(found, rho=curator.remaining, stage="triples", groups=groups)
-        else:
+            curator.measure(found, rho=curator.remaining, stage="triples", groups=_groups(domain, plan))
+        elif _affords(curator, plan, curator.remaining):
             _measure_pairs(curator, plan, curator.remaining, "pairs-again")
+        else:
+            curator.measure(one_way, rho=curator.remaining, stage="one-way-again", weights=weights)
 
     def _plan(self, curator: Curator, planned: Fraction) -> Plan | None:
         """The plan of the rest, from the first one-way tables; None for a single attribute."""
@@ -180,11 +182,23 @@ class LatentClass(AbstractGenerator):
         return restored(observe(domain, measurements(transcript)), arrays)
 
 
-def _measure_pairs(curator: Curator, plan: Plan, rho: Fraction, stage: str) -> None:
-    domain = curator.domain
+def _pairs(domain: Domain, plan: Plan) -> tuple[list[Clique], tuple[Fraction, ...]]:
+    """All pairs and their shares, those of equal shares together."""
     pairs = list(itertools.combinations(domain.attributes, 2))
-    weights = [plan.weights[domain.index(one), domain.index(two)] for one, two in pairs]
-    curator.measure(pairs, rho=rho, stage=stage, groups=_groups(domain, plan), weights=exact_shares(np.array(weights)))
+    shares = exact_shares(plan.weights[np.triu_indices(len(domain), 1)])
+    order = sorted(range(len(pairs)), key=shares.__getitem__)
+    return [pairs[place] for place in order], tuple(shares[place] for place in order)
+
+
+def _affords(curator: Curator, plan: Plan, rho: Fraction) -> bool:
+    """Whether noise for all pairs at this budget is within what can be drawn: decided from public numbers alone."""
+    least = min(_pairs(curator.domain, plan)[1])
+    return curator.unit.l2_squared <= 2 * rho * least * MAX_COUNT_SIGMA**2
+
+
+def _measure_pairs(curator: Curator, plan: Plan, rho: Fraction, stage: str) -> None:
+    pairs, shares = _pairs(curator.domain, plan)
+    curator.measure(pairs, rho=rho, stage=stage, groups=_groups(curator.domain, plan), weights=shares)
 
 
 def _groups(domain: Domain, plan: Plan) -> dict[str, tuple[int, ...]]:

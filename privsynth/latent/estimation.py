@@ -41,8 +41,9 @@ _CLOSENESS = 0.15
 
 _ITERATIONS, _WIDE_ITERATIONS = 600, 80
 
-_CLASSES_A_GROUP, _LEAST_CLASSES, _PRODUCTS = 30, 400, 40_000_000
-"""More classes never follow tables worse and leave more of what lies beyond pairs; they cost classes times squared groups."""
+_CLASSES_A_GROUP, _RECORDS_A_CLASS, _LEAST_CLASSES, _PRODUCTS = 30, 3, 400, 40_000_000
+"""More classes keep more of what lies beyond pairs, but follow noise where there are few records for each; and a step costs
+classes times squared groups, which decides where there are many."""
 
 _REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 6, 200, 200_000
 """Refits to tables noised again, for the expected errors, their classes (fewer: noise is what they are to show), and at
@@ -82,9 +83,8 @@ def fit(seen: Observed, *, components: int) -> Fitted:
     """
     if seen.pairs is None:
         return _independent(seen)
-    groups = seen.layout.total
-    components = min(components, _CLASSES_A_GROUP * groups, max(_LEAST_CLASSES, _PRODUCTS // groups**2))
-    arrays = arrays_for(groups**2 * components)
+    components = _classes(seen, components)
+    arrays = arrays_for(seen.layout.total**2 * components)
     shaken, noise = seen.with_noise(_PERTURBATION, np.random.default_rng(_SEED))
     first, second = (_begin(each, components, arrays) for each in (seen, shaken))
     steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
@@ -93,6 +93,13 @@ def fit(seen: Observed, *, components: int) -> Fitted:
     if fitted.fine.sizes != seen.domain.sizes:
         errors = _of_levels(errors, fitted, seen)
     return replace(fitted, pair_error=errors)
+
+
+def _classes(seen: Observed, most: int) -> int:
+    """How many classes: at most `most`, and what groups, estimated records and time bear."""
+    groups, records = seen.layout.total, int(reconcile(seen).total)
+    affordable = max(_LEAST_CLASSES, _PRODUCTS // groups**2)
+    return max(1, min(most, _CLASSES_A_GROUP * groups, records // _RECORDS_A_CLASS, affordable))
 
 
 def sketch(seen: Observed, *, components: int) -> Fitted:

@@ -13,6 +13,9 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.dataset import Dataset
+from privsynth.domain import Domain
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -77,11 +80,11 @@ class Layout:
 
 def pair_counts(codes: Sequence[npt.NDArray[np.integer]], layout: Layout) -> Floats:
     """The pair tables of records, whose codes are over the layout. Shapes: (places, places), zero in the diagonal blocks."""
+    names = [str(place) for place in range(len(layout))]
+    data = Dataset.from_columns(dict(zip(names, codes, strict=True)), Domain(tuple(names), layout.sizes))
     counted = np.zeros((layout.total, layout.total))
-    for i, j in layout.pairs():
-        shape = layout.sizes[i], layout.sizes[j]
-        cells = codes[i].astype(np.int64) * shape[1] + codes[j]
-        table = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    pairs = list(layout.pairs())
+    for (i, j), table in zip(pairs, data.marginals([(names[i], names[j]) for i, j in pairs]), strict=True):
         counted[layout.part(i), layout.part(j)] = table
         counted[layout.part(j), layout.part(i)] = table.T
     return counted
