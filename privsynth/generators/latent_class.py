@@ -43,7 +43,7 @@ from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.distribution import LatentClassDistribution, restored
 from privsynth.latent.estimation import fit, sketch
 from privsynth.latent.observed import Observed, observe
-from privsynth.latent.planning import Budget, Plan, exact_shares, make_plan, one_way_weights
+from privsynth.latent.planning import Budget, Plan, exact_shares, make_plan, of_few_sizes, one_way_weights
 from privsynth.latent.reconciling import reconcile
 from privsynth.measurement import ErrorScores, Transcript, measurements
 from privsynth.privacy.accounting import Composition
@@ -185,7 +185,7 @@ class LatentClass(AbstractGenerator):
 def _pairs(domain: Domain, plan: Plan) -> tuple[list[Clique], tuple[Fraction, ...]]:
     """All pairs and their shares, those of equal shares together."""
     pairs = list(itertools.combinations(domain.attributes, 2))
-    shares = exact_shares(plan.weights[np.triu_indices(len(domain), 1)])
+    shares = exact_shares(of_few_sizes(plan.weights[np.triu_indices(len(domain), 1)]))
     order = sorted(range(len(pairs)), key=shares.__getitem__)
     return [pairs[place] for place in order], tuple(shares[place] for place in order)
 

@@ -45,7 +45,7 @@ _CLASSES_A_GROUP, _RECORDS_A_CLASS, _LEAST_CLASSES, _PRODUCTS = 30, 3, 400, 40_0
 """More classes keep more of what lies beyond pairs, but follow noise where there are few records for each; and a step costs
 classes times squared groups, which decides where there are many."""
 
-_REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 6, 200, 200_000
+_REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 4, 200, 200_000
 """Refits to tables noised again, for the expected errors, their classes (fewer: noise is what they are to show), and at
 most how many records are made up for each: the roughness of more records is below any noise."""
 

@@ -72,13 +72,17 @@ def one_way_weights(sizes: Sequence[int]) -> tuple[Fraction, ...]:
 
 
 def exact_shares(weights: Floats) -> tuple[Fraction, ...]:
-    """Positive weights as exact fractions that sum to 1, rounded to powers of the square root of 2.
-
-    Noise of one size is drawn together, from one table of its distribution: a few dozen sizes instead of one a pair.
-    """
-    rounded = np.exp2(np.round(2 * np.log2(weights / weights.max())) / 2)
-    whole = [max(1, round(weight)) for weight in (rounded * _GRID).tolist()]
+    """Positive weights as exact fractions that sum to 1."""
+    whole = [max(1, round(weight)) for weight in (weights / weights.max() * _GRID).tolist()]
     return tuple(Fraction(weight, sum(whole)) for weight in whole)
+
+
+def of_few_sizes(weights: Floats) -> Floats:
+    """Positive weights rounded to powers of the square root of 2.
+
+    Noise of one size is drawn together, from one table of its distribution: a few sizes instead of one for every pair.
+    """
+    return np.asarray(np.exp2(np.round(2 * np.log2(weights)) / 2))
 
 
 def make_plan(estimates: Sequence[Floats], facts: Sequence[LevelFacts], budget: Budget, spent: Fraction) -> Plan:

@@ -169,7 +169,7 @@ def test_one_way_tables_of_made_up_records_are_noised_too(monkeypatch: pytest.Mo
     monkeypatch.setattr(estimation, "_begin", record)
     estimation._expected_errors(observed(100.0), found, 0.0, 10, 0, NumpyArrays())
     apart = np.array(levels) - found.total * found.mixture.one_way()[-2:]
-    assert apart.shape == (6, 2)
+    assert apart.shape == (4, 2)
     assert 50 < apart.std(axis=0).mean() < 250
 
 

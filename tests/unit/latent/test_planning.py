@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from privsynth.domain import LevelFacts
 from privsynth.latent import planning
 from privsynth.latent.grouping import merge_rare
-from privsynth.latent.planning import ONE_WAY_SHARES, Budget, Plan, exact_shares, make_plan, one_way_weights
+from privsynth.latent.planning import (
+    ONE_WAY_SHARES,
+    Budget,
+    Plan,
+    exact_shares,
+    make_plan,
+    of_few_sizes,
+    one_way_weights,
+)
 
 Floats = npt.NDArray[np.float64]
 TENTH = Fraction(1, 10)
@@ -148,3 +156,10 @@ def test_levels_are_merged_further_where_all_pairs_would_not_fit_in_memory() -> 
     assert [int(of.max()) + 1 for of in few] == [2900, 40, 2]
     many = planning._merged([np.full(3, 10.0)] * 1600, [LevelFacts()] * 1600, 6.0)
     assert {int(of.max()) + 1 for of in many} == {2}
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30))
+def test_weights_of_few_sizes_stay_near(weights: list[float]) -> None:
+    rounded = of_few_sizes(np.array(weights))
+    assert (np.abs(np.log2(rounded / weights)) <= 0.25 + 1e-9).all()
+    np.testing.assert_allclose(2 * np.log2(rounded), np.round(2 * np.log2(rounded)), atol=1e-9)
