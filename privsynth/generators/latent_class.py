@@ -117,17 +117,15 @@ class LatentClass(AbstractGenerator):
         if plan is None or plan.one_way_share == 1 or not _affords(curator, plan, planned * (1 - plan.one_way_share)):
             curator.measure(one_way, rho=curator.remaining, stage="one-way-again", weights=weights)
             return
-        again = planned * (plan.one_way_share - self.first_share)
-        if again > 0:
-            curator.measure(one_way, rho=again, stage="one-way-again", weights=weights)
+        _measure_again(curator, one_way, weights, planned * (plan.one_way_share - self.first_share))
         _measure_pairs(curator, plan, planned * (1 - plan.one_way_share), "pairs")
         found = self._stand_out(curator)
-        if found:
+        if found and _drawable(curator, curator.remaining / len(found)):
             curator.measure(found, rho=curator.remaining, stage="triples", groups=_groups(domain, plan))
         elif _affords(curator, plan, curator.remaining):
             _measure_pairs(curator, plan, curator.remaining, "pairs-again")
         else:
-            curator.measure(one_way, rho=curator.remaining, stage="one-way-again", weights=weights)
+            _measure_again(curator, one_way, weights, curator.remaining)
 
     def _plan(self, curator: Curator, planned: Fraction) -> Plan | None:
         """The plan of the rest, from the first one-way tables; None for a single attribute."""
@@ -192,8 +190,18 @@ def _pairs(domain: Domain, plan: Plan) -> tuple[list[Clique], tuple[Fraction, ..
 
 def _affords(curator: Curator, plan: Plan, rho: Fraction) -> bool:
     """Whether noise for all pairs at this budget is within what can be drawn: decided from public numbers alone."""
-    least = min(_pairs(curator.domain, plan)[1])
-    return curator.unit.l2_squared <= 2 * rho * least * MAX_COUNT_SIGMA**2
+    return _drawable(curator, rho * min(_pairs(curator.domain, plan)[1]))
+
+
+def _drawable(curator: Curator, rho: Fraction) -> bool:
+    """Whether one table's noise at this budget is within what can be drawn."""
+    return curator.unit.l2_squared <= 2 * rho * MAX_COUNT_SIGMA**2
+
+
+def _measure_again(curator: Curator, one_way: Sequence[Clique], weights: tuple[Fraction, ...], rho: Fraction) -> None:
+    """One-way tables once more, unless noise at this budget could not be drawn: then it stays unspent."""
+    if _drawable(curator, rho * min(weights)):
+        curator.measure(one_way, rho=rho, stage="one-way-again", weights=weights)
 
 
 def _measure_pairs(curator: Curator, plan: Plan, rho: Fraction, stage: str) -> None:

@@ -45,6 +45,9 @@ _CLASSES_A_GROUP, _RECORDS_A_CLASS, _LEAST_CLASSES, _PRODUCTS = 30, 3, 400, 40_0
 """More classes keep more of what lies beyond pairs, but follow noise where there are few records for each; and a step costs
 classes times squared groups, which decides where there are many."""
 
+_MANY, _MOST_PRODUCTS = 50_000, 4
+"""From so many records on, the time that counting them takes anyway allows more, up to so many times."""
+
 _REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 4, 200, 200_000
 """Refits to tables noised again, for the expected errors, their classes (fewer: noise is what they are to show), and at
 most how many records are made up for each: the roughness of more records is below any noise."""
@@ -98,7 +101,8 @@ def fit(seen: Observed, *, components: int) -> Fitted:
 def _classes(seen: Observed, most: int) -> int:
     """How many classes: at most `most`, and what groups, estimated records and time bear."""
     groups, records = seen.layout.total, int(reconcile(seen).total)
-    affordable = max(_LEAST_CLASSES, _PRODUCTS // groups**2)
+    products = _PRODUCTS * min(max(1.0, records / _MANY), _MOST_PRODUCTS)
+    affordable = max(_LEAST_CLASSES, int(products / groups**2))
     return max(1, min(most, _CLASSES_A_GROUP * groups, records // _RECORDS_A_CLASS, affordable))
 
 

@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 ONE_WAY_SHARES: Final = tuple(Fraction(share, 100) for share in (10, 15, 25, 35, 50, 65, 80))
 """Shares of the budget for one-way tables that are compared; the last choice is all of it, and no pairs."""
 
-_MERGE_BELOW = 5.0
+_MERGE_BELOW = 4.0
 """Levels of fewer noisy records than this many standard deviations of a pair's cell are merged."""
 
 _MOST_GROUPS, _FEWEST_GROUPS = 3_000, 2

@@ -59,15 +59,16 @@ def _levels(seen: Observed, attribute: int) -> Floats:
     noisy, variance, of = seen.levels[attribute], seen.level_variances[attribute], seen.group_of[attribute]
     fact = seen.domain.fact(seen.domain.attributes[attribute])
     smoothed = smooth(noisy, variance, fact.ordered)
+    if seen.pairs is None:
+        return smoothed
     size = np.bincount(of)
     precision = 1 / (size * variance)
     weighted = group_sums(noisy, of) * precision
-    if seen.pairs is not None:
-        layout, sizes = seen.layout, np.array(seen.layout.sizes)
-        row_sums = np.add.reduceat(seen.pairs[layout.part(attribute)], layout.starts, axis=1)
-        told = 1 / (sizes * seen.sigma[attribute] ** 2)
-        weighted = weighted + row_sums @ told
-        precision = precision + told.sum()
+    layout, sizes = seen.layout, np.array(seen.layout.sizes)
+    row_sums = np.add.reduceat(seen.pairs[layout.part(attribute)], layout.starts, axis=1)
+    told = 1 / (sizes * seen.sigma[attribute] ** 2)
+    weighted = weighted + row_sums @ told
+    precision = precision + told.sum()
     return smoothed + ((weighted / precision - group_sums(smoothed, of)) / size)[of]
 
 

@@ -50,7 +50,7 @@ class Curator:
         noise: AbstractNoiseSource,
         composition: Composition = "zcdp",
     ) -> None:
-        if not isinstance(rho, Fraction) or rho <= 0:
+        if type(rho) is not Fraction or rho <= 0:
             raise MechanismError("a curator needs a budget above zero, as an exact fraction")
         if composition not in {"gdp", "zcdp"}:
             raise MechanismError(f'answers add up as "gdp" or "zcdp", not as "{composition}"')
@@ -175,14 +175,14 @@ class Curator:
         raise MechanismError("a curator cannot be copied or pickled: its budget is spent once")
 
     def _require_errors(self, query: MarginalErrors) -> None:
-        if not isinstance(query, MarginalErrors):
+        if type(query) is not MarginalErrors:
             raise MechanismError("errors are asked for with MarginalErrors and nothing else")
         query.require_within(self.domain)
 
     def _require(self, rho: Fraction, stage: str) -> None:
         if not isinstance(stage, str):
             raise MechanismError("a stage is named by a text")
-        if not isinstance(rho, Fraction):
+        if type(rho) is not Fraction:  # a number of another kind would itself say whether it is within the budget
             raise MechanismError(f'stage "{stage}" must ask for its budget as an exact fraction')
         if rho <= 0:
             raise MechanismError(f'stage "{stage}" asks for a budget of {float(rho):.3g}; it must be above zero')

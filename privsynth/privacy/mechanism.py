@@ -22,7 +22,7 @@ _EPSILON_GRID = 1 << 40
 
 
 def _require_budget(rho: Fraction) -> None:
-    if not isinstance(rho, Fraction) or rho <= 0:
+    if type(rho) is not Fraction or rho <= 0:
         raise MechanismError("a mechanism needs a budget above zero, as an exact fraction")
 
 

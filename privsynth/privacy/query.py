@@ -58,7 +58,7 @@ class Marginals:
             return
         if len(self.weights) != len(self.cliques):
             raise MechanismError("a measurement needs as many weights as cliques")
-        if not all(isinstance(weight, Fraction) and weight > 0 for weight in self.weights) or sum(self.weights) != 1:
+        if not all(type(weight) is Fraction and weight > 0 for weight in self.weights) or sum(self.weights) != 1:
             raise MechanismError("a measurement's weights are exact fractions above zero that sum to 1")
 
     def require_within(self, domain: Domain) -> None:

@@ -14,6 +14,7 @@ from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import FitError, PolicyError
 from privsynth.generators.aim import AIM, closure
+from privsynth.generators.latent_class import LatentClass
 from privsynth.generators.mst import MST
 from privsynth.measurement import Measurement, Selection, measurements
 from privsynth.privacy.curator import Curator, make_curator
@@ -243,3 +244,26 @@ def test_arrays_that_do_not_belong_to_the_transcript_are_refused() -> None:
     for arrays in bad:
         with pytest.raises(FitError, match="stored model"):
             generator.restore(box.domain, box.transcript, arrays)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_last_share_too_small_for_any_noise_stays_unspent(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    least = Fraction(1, 10**12)
+    rng = np.random.default_rng(0)
+    data = Dataset.from_columns({name: rng.integers(0, 2, 20_000) for name in "abc"}, Domain(tuple("abc"), (2,) * 3))
+    box = curator(data, Fraction(1, 50))
+    monkeypatch.setattr(LatentClass, "_significant", lambda self, scores, total: list(scores.cliques) if found else [])
+    LatentClass(components=5, triple_share=least).measure(box)
+    stages = {entry.event.stage for entry in box.transcript}
+    assert stages >= {"pairs", "triple-scores"}
+    assert stages.isdisjoint({"triples", "pairs-again"})
+    assert box.remaining == least * box.budget
+
+
+def test_what_is_too_little_for_one_way_tables_again_is_left_for_later() -> None:
+    rng = np.random.default_rng(0)
+    data = Dataset.from_columns({name: rng.integers(0, 2, 20_000) for name in "ab"}, Domain(("a", "b"), (2, 2)))
+    box = curator(data, Fraction(1, 50))
+    LatentClass(components=5, first_share=Fraction(15, 100) - Fraction(1, 10**12)).measure(box)
+    assert {entry.event.stage for entry in box.transcript} == {"one-way", "pairs", "pairs-again"}
+    assert box.remaining == 0

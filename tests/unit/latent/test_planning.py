@@ -47,7 +47,7 @@ def price(counts: Sequence[Floats], facts: Sequence[LevelFacts], budget: Budget,
     ]
     per_pair = budget.sensitivity_squared * len(pairs) / (2 * budget.rho * (1 - share)) if share < 1 else math.inf
     cells = [
-        int(merge_rare(one, 5 * math.sqrt(per_pair), fact).max()) + 1 if share < 1 else len(one)
+        int(merge_rare(one, 4 * math.sqrt(per_pair), fact).max()) + 1 if share < 1 else len(one)
         for one, fact in zip(counts, facts, strict=True)
     ]
     effective = [one.sum() ** 2 / (one**2).sum() for one in counts]

@@ -225,3 +225,27 @@ def test_large_counts_are_noised_too():
 
     (x,), _ = gaussian([a], sensitivity_squared=1, shares=[Fraction(1, 200)], stage="x", noise=SystemNoise())
     assert (x != a).sum() > 1000
+
+
+def test_a_number_or_question_of_a_kind_of_its_own_decides_nothing():
+    class Modest(Fraction):
+        def __gt__(self, other):
+            return other == 0
+
+    class Insensitive(MarginalErrors):
+        def sensitivity_squared(self, unit):
+            return 1
+
+    noise = Seen()
+    data = Dataset.from_columns({"a": np.array([0, 1])}, Domain(("a",), (2,)))
+    box = make_curator(data, unit=PrivacyUnit(name="p"), rho=Fraction(1), noise=noise)
+    with pytest.raises(MechanismError, match="exact fraction"):
+        box.measure([("a",)], rho=Modest(1000), stage="m")
+    with pytest.raises(MechanismError, match="weights"):
+        box.measure([("a",)], rho=Fraction(1), stage="m", weights=[Modest(1)])
+    with pytest.raises(MechanismError, match="above zero"):
+        make_curator(data, unit=PrivacyUnit(name="p"), rho=Modest(1), noise=noise)
+    asked = Insensitive(cliques=(("a",),), references=[np.zeros(2)], weights=(1,), penalties=(0.0,))
+    with pytest.raises(MechanismError, match="MarginalErrors"):
+        box.measure_errors(asked, rho=Fraction(1), stage="s")
+    assert (noise.calls, box.remaining) == ([], 1)
