@@ -131,6 +131,7 @@ class Guarantee:
             sums[0] += entry.event.rho
             sums[1] += entry.event.delta
         gaussian = self.composition == "gdp"
+        selects = any(entry.event.mechanism == "exponential" for entry in transcript)
         return {
             "definition": "Gaussian DP" if gaussian else "approximate zCDP" if self.purchase_delta else "zCDP",
             "relation": self.unit.relation.value,
@@ -139,7 +140,7 @@ class Guarantee:
             "epsilon": decimal_up(Fraction(self.epsilon), places=4),
             "delta": decimal_up(self.delta, places=15),
             "conversion": CONVERSIONS[self.composition],
-            "noise": f"rounded Gaussian{'' if gaussian else ' and exponential mechanism'}, sampled exactly over the integers",
+            "noise": f"rounded Gaussian{' and exponential mechanism' if selects else ''}, sampled exactly over the integers",
             "randomness": noise,
             "stages": [
                 {"stage": stage, "mechanism": mechanism, "rho": decimal_up(rho), "delta": decimal_up(delta, places=15)}

@@ -36,8 +36,11 @@ def test_where_something_is_bought_the_budget_is_zcdp():
     assert (budget.composition, budget.rho) == ("zcdp", rho_for("1", "5e-10"))
     with pytest.raises(MechanismError, match="bought"):
         replace(budget, composition="gdp")
-    said = Guarantee.for_budget(budget, UNIT, ()).statement(noise="n", transcript=())
+    said = Guarantee.for_budget(budget, UNIT, ()).statement(
+        noise="n", transcript=(answer("stability-threshold", budget.rho),)
+    )
     assert said["definition"] == "approximate zCDP"
+    assert "exponential" not in str(said["noise"])
 
 
 @pytest.mark.parametrize("mechanism", ["exponential", "stability-threshold", "discrete-gaussian"])
@@ -50,7 +53,8 @@ def test_other_mechanisms_are_never_promised_the_gaussian_s_epsilon(mechanism):
 def test_by_default_answers_add_up_as_zcdp():
     budget = Budget.of("1", "1e-9", buys=False)
     assert (budget.composition, budget.rho) == ("zcdp", rho_for("1", "1e-9"))
-    said = Guarantee.for_budget(budget, UNIT, (answer("exponential", budget.rho),)).statement(noise="n", transcript=())
+    answers = (answer("exponential", budget.rho),)
+    said = Guarantee.for_budget(budget, UNIT, answers).statement(noise="n", transcript=answers)
     assert said["definition"] == "zCDP"
     assert "proposition 12" in str(said["conversion"])
     assert "rounded Gaussian and exponential" in str(said["noise"])
