@@ -254,7 +254,7 @@ def _expected_errors(
 
     The records are drawn from the fitted mixture, so that the roughness that chance gives real tables, and that no fit can
     see below the noise, is in them too. What shrinkage has lost is not: where the estimated risk is larger than what the
-    refits err by, all pairs' errors are widened by that.
+    refits err by, what pairs err by beyond their attributes' own errors is widened by that.
     Source: Efron 2004 (parametric bootstrap of prediction error), with Stein's estimate for its bias.
     """
     rng = np.random.default_rng(_SEED + 1)
@@ -277,9 +277,7 @@ def _expected_errors(
         apart = again.total * again.mixture.pairs()[above] - truth.grouped[above]
         squares += float(((apart / sigma) ** 2).sum())
     errors /= _REPLICATES
-    inflation = np.sqrt(max(1.0, risk / max(squares / _REPLICATES, 1e-300)))
-    single = np.eye(len(errors), dtype=bool)
-    return np.minimum(2.0, np.where(single, errors, errors * inflation))
+    return _widened(errors, max(1.0, risk / max(squares / _REPLICATES, 1e-300)))
 
 
 def _of_levels(errors: Floats, fitted: Fitted, seen: Observed) -> Floats:
@@ -301,6 +299,14 @@ def _of_levels(errors: Floats, fitted: Fitted, seen: Observed) -> Floats:
         out[i, j] = out[j, i] = out[i, j] + more[layout.part(i), layout.part(j)].sum() / fitted.total
     np.fill_diagonal(out, single)
     return np.minimum(2.0, out)
+
+
+def _widened(errors: Floats, ratio: float) -> Floats:
+    """Errors of pairs with the part that is not their attributes' own multiplied by the root of a ratio of squares."""
+    single = np.diag(errors) ** 2
+    own = single[:, None] + single[None, :]
+    joint = np.sqrt(own + ratio * np.maximum(errors**2 - own, 0.0))
+    return np.minimum(2.0, np.where(np.eye(len(errors), dtype=bool), errors, np.maximum(errors, joint)))
 
 
 @final

@@ -323,3 +323,13 @@ def test_errors_of_levels_add_chance_inside_groups_and_the_error_of_shares(monke
     assert 0.4 < by_levels[off].mean() / by_groups[off].mean() < 1.6
     monkeypatch.setattr(estimation, "_of_levels", lambda errors, fitted, seen: errors)
     assert fit(seen, components=10).pair_error[0, 2] < by_groups[0, 2]
+
+
+def test_what_attributes_err_by_themselves_is_not_widened() -> None:
+    errors = np.array([[0.03, 0.05, 0.2], [0.05, 0.04, 0.05], [0.2, 0.05, 0.0]])
+    widened = estimation._widened(errors, 4.0)
+    np.testing.assert_allclose(np.diag(widened), np.diag(errors))
+    assert widened[0, 1] == pytest.approx(0.05)
+    assert widened[0, 2] == pytest.approx(math.sqrt(0.03**2 + 4 * (0.2**2 - 0.03**2)))
+    np.testing.assert_allclose(widened, widened.T)
+    np.testing.assert_allclose(estimation._widened(errors, 1.0), errors)

@@ -121,7 +121,7 @@ def test_weights_follow_the_cube_root_of_what_a_pair_s_noise_does() -> None:
 def test_levels_below_five_standard_deviations_of_a_pair_s_cell_are_merged() -> None:
     sigma = math.sqrt(6 / (2 * 0.05 * 0.75))
     for counts, fact, of in zip(COUNTS, FACTS, plan_of(Fraction(1, 4)).groups, strict=True):
-        np.testing.assert_array_equal(of, merge_rare(counts, 5 * sigma, fact))
+        np.testing.assert_array_equal(of, merge_rare(counts, 4 * sigma, fact))
     whole = plan_of(Fraction(1))
     assert [of.tolist() for of in whole.groups] == [list(range(len(one))) for one in COUNTS]
     assert not whole.weights.any()
