@@ -95,8 +95,10 @@ def conformance(
     terms = plan.conformance
     laboratory = Laboratory(domain, unit, columns=terms.columns, levels=terms.levels)
     fit = conformance_checks.fit_of(generator, unit, rho)
+    plenty = Fraction(unit.l2_squared)
+    ample = (conformance_checks.fit_of(generator, unit, plenty), plenty) if rho < plenty else None
     found = conformance_checks.check(
-        terms, fit, laboratory, rho=rho, noise=noise, rng=rng, composition=generator.composition
+        terms, fit, laboratory, rho=rho, noise=noise, rng=rng, composition=generator.composition, ample=ample
     )
     return Findings(rows=found)
 

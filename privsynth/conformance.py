@@ -73,10 +73,13 @@ def check(
     noise: AbstractNoiseSource,
     rng: np.random.Generator,
     composition: Composition = "zcdp",
+    ample: tuple[Fit, Fraction] | None = None,
 ) -> tuple[Finding, ...]:
     """Run a fit on random public tables and their neighbours, and check invariance, sensitivity, accounts and noise.
 
-    Args: `composition` is how its answers are said to add up: with "gdp", each of them must be Gaussian.
+    Args: `composition` is how its answers are said to add up: with "gdp", each of them must be Gaussian. `ample` is the same
+        fit with a larger budget, and that budget: on a few hundred rows a generator asks with it what it asks of a large table
+        with its own; neighbours are run with both.
     Returns: rows "replay: invariance", "replay: sensitivity", "ledger", and those of `conformance_noise`. A correct fit never
         fails one of the first three, and fails one of the others with probability at most `terms.alpha` in all.
     """
@@ -86,16 +89,13 @@ def check(
     moved: list[str] = []
     pairs = [*laboratory.neighbours(table), *laboratory.neighbours(empty)]
     runs: list[Run] = []
-    for step, pair in enumerate(pairs):
-        progress.report("conformance: neighbours", step, len(pairs))
-        try:
-            run = recorded(fit, pair.table, noise)
-            runs.append(run)
-            moved += _moved(pair, run, replayed(fit, pair.other, run))
-        except DivergedError as difference:
-            diverged.append(f"{pair.what}: {difference}")
-    if runs:
-        runs += _more(terms, fit, table, noise, len(runs), sum(map(_answers, runs)))
+    unpaid: list[str] = []
+    for each, budget in [*([ample] if ample else []), (fit, rho)]:
+        of_this = list(_replays(each, pairs, noise, diverged, moved))
+        if each is fit and of_this:
+            of_this += _more(terms, fit, table, noise, len(of_this), sum(map(_answers, of_this)))
+        unpaid += _unpaid(of_this, budget, composition)
+        runs += of_this
     return (
         _row(
             "replay: invariance",
@@ -112,11 +112,25 @@ def check(
         _row(
             "ledger",
             "that something is learned and not paid for",
-            _unpaid(runs, rho, composition),
+            list(dict.fromkeys(unpaid)),
             "Every use of noise is paid for.",
         ),
         *conformance_noise.rows(terms, [run.noise.calls for run in runs], noise, rng=rng),
     )
+
+
+def _replays(
+    fit: Fit, pairs: Sequence[Neighbours], noise: AbstractNoiseSource, diverged: list[str], moved: list[str]
+) -> Iterator[Run]:
+    """Run a fit on one table of each pair, and again with the same answers on the other; adds what is wrong to the lists."""
+    for step, pair in enumerate(pairs):
+        progress.report("conformance: neighbours", step, len(pairs))
+        try:
+            run = recorded(fit, pair.table, noise)
+            yield run
+            moved += _moved(pair, run, replayed(fit, pair.other, run))
+        except DivergedError as difference:
+            diverged.append(f"{pair.what}: {difference}")
 
 
 def recorded(fit: Fit, table: Records, noise: AbstractNoiseSource) -> Run:

@@ -62,7 +62,7 @@ class AbstractGenerator(ABC):
     """SELECT and MEASURE through a curator, then GENERATE from the transcript.
 
     An instance holds public settings only. `name` is the file's name in `generators/`. `composition` is "gdp" where
-    `measure` asks for Gaussian noise alone (it never selects): its budget then buys 5 to 9 % less noise. `holds_pairs` says
+    `measure` asks for Gaussian noise alone (it never selects): its budget then buys 4 to 9 % less noise. `holds_pairs` says
     that it holds the tables of all pairs in memory, level by level: domains that are too large for it are refused.
     """
 

@@ -7,7 +7,7 @@ The privacy argument. Write mu^2 = 2 rho for the fit's whole budget rho.
 1. Every question is a vector of counts, or of scores, with a proven L2 sensitivity D (`privacy/query.py`): a table of counts
    moves by at most sqrt(unit.l2_squared) when one unit's rows are added or removed, or replaced, whatever levels are merged;
    an error score moves by at most unit.l1. The question's noise is N(0, sigma^2), with sigma^2 = D^2 / (2 rho_t), so the
-   answer is mu_t-GDP with mu_t = D / sigma = sqrt(2 rho_t) (Dong, Roth, Su 2022, theorem 2.7); tables that are released
+   answer is mu_t-GDP with mu_t = D / sigma = sqrt(2 rho_t) (Dong, Roth, Su 2022, theorem 1); tables that are released
    together with weights w are one question of sensitivity 1 after each is divided by its sigma.
 2. What is published is that answer rounded to integers. Exact answers are integers, so rounding the sum is adding the rounded
    noise: a function of the Gaussian mechanism's output, which cannot lose privacy. Nothing is approximate here; no bound on a

@@ -69,7 +69,7 @@ def _levels(seen: Observed, attribute: int) -> Floats:
     told = 1 / (sizes * seen.sigma[attribute] ** 2)
     weighted = weighted + row_sums @ told
     precision = precision + told.sum()
-    return smoothed + ((weighted / precision - group_sums(smoothed, of)) / size)[of]
+    return np.asarray(smoothed + ((weighted / precision - group_sums(smoothed, of)) / size)[of])
 
 
 def _total(seen: Observed) -> float:

@@ -29,10 +29,8 @@ def recorded(seed: int, scale: float = 1.0, variances: tuple[Fraction, ...] = VA
 
 
 def _draw(rng: np.random.Generator, variance: Fraction, scale: float) -> Call:
-    support = np.arange(-400, 401)
-    weights = np.exp(-(support**2) / (2 * float(variance) * scale**2))
     exact = rng.integers(0, 50, 100)
-    noisy = exact + rng.choice(support, 100, p=weights / weights.sum())
+    noisy = exact + np.rint(rng.normal(0.0, float(variance) ** 0.5 * scale, 100)).astype(np.int64)
     return Call(kind="gaussian", shape=(100,), parameter=variance, exact=exact, noisy=noisy)
 
 
