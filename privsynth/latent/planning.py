@@ -26,7 +26,7 @@ ONE_WAY_SHARES: Final = tuple(Fraction(share, 100) for share in (10, 15, 25, 35,
 _MERGE_BELOW = 4.0
 """Levels of fewer noisy records than this many standard deviations of a pair's cell are merged."""
 
-_MOST_GROUPS, _FEWEST_GROUPS = 3_000, 2
+_MOST_GROUPS, _FEWEST_GROUPS = 1_500, 2
 """Groups of all attributes together, whatever the counts: all pairs are a square of as many. An attribute has two at least."""
 
 _DEPENDENCE = (0.3, 0.1)

@@ -146,8 +146,9 @@ def test_variances_are_those_of_the_gaussian_mechanism() -> None:
     np.testing.assert_allclose(budget.variance(np.array([1.0, 0.25])), [9.0, 36.0])
 
 
-def test_levels_are_merged_further_where_all_pairs_would_not_fit_in_memory() -> None:
+def test_levels_are_merged_further_where_all_pairs_would_not_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """5,000 levels of ten records each, all of them common, beside 40 levels of which a half is."""
+    monkeypatch.setattr(planning, "_MOST_GROUPS", 3_000)
     counts = [np.full(5000, 10.0), np.repeat([300.0, 11.0], 20), np.array([25_000.0, 25_000.0])]
     facts = [LevelFacts(ordered=5000), LevelFacts(), LevelFacts()]
     groups = planning._merged(counts, facts, 6.0)
