@@ -107,9 +107,9 @@ def _classes(seen: Observed, most: int) -> int:
 
 
 def sketch(seen: Observed, *, components: int) -> Fitted:
-    """The mixture of the denoised tables alone: what `fit` starts from, for planning."""
+    """The mixture of the denoised tables alone: what `fit` starts from, for planning; without tables and errors."""
     begun = _begin(seen, components, arrays_for(seen.layout.total**2 * components))
-    return _completed(seen, begun.one_way, begun.mixture)
+    return _untabled(seen, begun.one_way, begun.mixture)
 
 
 def fine_layout(seen: Observed) -> Layout:
@@ -215,19 +215,25 @@ def _independent(seen: Observed) -> Fitted:
     """The product of the one-way tables, one class; what pairs err by cannot be told from one-way tables."""
     one_way = reconcile(seen)
     given = one_way.groups[:, None] / one_way.total
-    attributes = len(seen.layout)
-    errors = np.full((attributes, attributes), np.nan)
+    fitted = _untabled(seen, one_way, Mixture(layout=seen.layout, given=given, weights=np.ones(1)))
     for i, (counts, variance) in enumerate(zip(one_way.levels, seen.level_variances, strict=True)):
         sigma = np.sqrt(variance)
-        errors[i, i] = min(2.0, np.minimum(0.8 * sigma, 2 * counts + 0.4 * sigma).sum() / one_way.total)
+        error = np.minimum(0.8 * sigma, 2 * counts + 0.4 * sigma).sum() / one_way.total
+        fitted.pair_error[i, i] = min(2.0, error)
+    return fitted
+
+
+def _untabled(seen: Observed, one_way: OneWay, mixture: Mixture) -> Fitted:
+    """A mixture without tables for records to follow; its errors are not known."""
+    attributes = len(seen.layout)
     return Fitted(
         total=one_way.total,
-        mixture=Mixture(layout=seen.layout, given=given, weights=np.ones(1)),
+        mixture=mixture,
         within=one_way.within(seen.group_of),
         fine=fine_layout(seen),
         grouped=None,
         tables=None,
-        pair_error=errors,
+        pair_error=np.full((attributes, attributes), np.nan),
     )
 
 
