@@ -6,6 +6,7 @@ Must never let an attack know who is a member: it sees members and controls shuf
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, final
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from privsynth.errors import AuditError
+from privsynth.measurement import Transcript
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -23,7 +25,14 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 Tier: TypeAlias = Literal["release only", "release and auxiliary data", "algorithm", "transcript", "worst-case data"]
 """What the attacker has: the release; also facts about people; also the code; also the noisy answers; also all other rows."""
 
+Floats: TypeAlias = npt.NDArray[np.float64]
+Need: TypeAlias = Literal["nothing more", "the noisy answers", "the generator"]
+"""What an attack needs beside the release and the targets: what it lacks it cannot be tried without."""
+Refit: TypeAlias = Callable[[Records, np.random.Generator], Records]
+"""Fits the generator of the release anew, to records that the attacker has, and releases as many as the release holds."""
+
 _MOST_FAILED = 0.01
+_CURVE_POINTS = 201
 _CRASHES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 
@@ -33,11 +42,15 @@ class View:
     """What an attacker sees: the release, and records of people of whom some were in the training data.
 
     Shapes: `targets` holds members and controls, one row a person, in random order.
+    Args: `transcript` holds the noisy answers that were published with the release; `refit` is its generator. Either is None
+        where this release's attackers have no such thing.
     """
 
     schema: Schema
     synthetic: Records
     targets: Records
+    transcript: Transcript | None = None
+    refit: Refit | None = None
 
 
 @final
@@ -46,13 +59,15 @@ class Outcome:
     """What an attack achieved, target by target.
 
     Args: `label` names what was attacked; `success` and `attempted` are (targets,); `baseline` is the rate at which a guess
-        that ignores the release (or all but one column of it) succeeds.
+        that ignores the release (or all but one column of it) succeeds; `score`, (targets,), is larger the surer the attack is
+        that a target was in the training data, where the attack says so.
     """
 
     label: str
     success: Flags
     attempted: Flags
     baseline: float
+    score: Floats | None = None
 
 
 @final
@@ -60,6 +75,8 @@ class Outcome:
 class AttackResult:
     """How often an attack succeeded on members and on controls, in `attempts` attempts each; `failed` counts both arms.
 
+    Args: `curve` is the ROC curve of the attack's scores, as points (control rate, member rate) from (0, 0) to (1, 1), thinned
+        to at most 201; empty where there are no scores.
     Privacy: private: computed on real people. Internal to an audit, never published.
     """
 
@@ -69,6 +86,15 @@ class AttackResult:
     controls: int
     failed: int
     baseline: float
+    curve: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def area(self) -> float | None:
+        """Area under the curve: the chance that a member's score is above a control's; None without scores."""
+        if not self.curve:
+            return None
+        across, up = np.array(self.curve).T
+        return float(((up[1:] + up[:-1]) / 2 * np.diff(across)).sum())
 
     @property
     def comparison(self) -> Comparison:
@@ -93,6 +119,8 @@ class Target:
     synthetic: Records
     members: Private[Records]
     controls: Private[Records]
+    transcript: Transcript | None = None
+    refit: Refit | None = None
 
     def __post_init__(self) -> None:
         members, controls = self.members.open().rows, self.controls.open().rows
@@ -119,7 +147,8 @@ def together(first: Records, second: Records) -> Records:
 class AbstractAttack(BaseModel, ABC):
     """One way to learn about people from a release; its fields are its settings, as an audit plan gives them.
 
-    `name` is the file's name in `attacks/`; `threat` says in plain words what an attacker would gain.
+    `name` is the file's name in `attacks/`; `threat` says in plain words what an attacker would gain; `needs` is what it
+    cannot be tried without.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -127,20 +156,36 @@ class AbstractAttack(BaseModel, ABC):
     name: ClassVar[str]
     threat: ClassVar[str]
     tier: ClassVar[Tier]
+    needs: ClassVar[Need] = "nothing more"
 
     @abstractmethod
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Attack every target once, and tell for which of them it worked; one outcome for each thing attacked."""
 
     @final
+    def possible(self, target: Target) -> bool:
+        """Whether the audit was given what the attack needs."""
+        given = {"nothing more": True, "the noisy answers": target.transcript is not None}
+        return given.get(self.needs, target.refit is not None)
+
+    @final
     def run(self, target: Target, *, rng: np.random.Generator) -> tuple[AttackResult, ...]:
         """Attack members and controls alike, and count.
 
-        Raises: AuditError when the attack breaks off, or more than 1 % of its attempts could not be carried out.
+        Raises: AuditError when the attack lacks what it needs, breaks off, or more than 1 % of its attempts could not be
+            carried out.
         """
+        if not self.possible(target):
+            raise AuditError(f'attack "{self.name}" needs {self.needs}, which this audit was not given')
         members, controls = target.members.open(), target.controls.open()
         order = rng.permutation(2 * members.rows)
-        view = View(schema=target.schema, synthetic=target.synthetic, targets=together(members, controls).take(order))
+        view = View(
+            schema=target.schema,
+            synthetic=target.synthetic,
+            targets=together(members, controls).take(order),
+            transcript=target.transcript,
+            refit=target.refit,
+        )
         try:
             outcomes = self.attack(view, rng=rng)
         except _CRASHES as crash:
@@ -157,6 +202,8 @@ def _count(name: str, outcome: Outcome, is_member: Flags) -> AttackResult:
     failed = int((~outcome.attempted).sum())
     if failed > _MOST_FAILED * len(is_member):
         raise AuditError(f'attack "{outcome.label}" could not make more than 1 % of its attempts; this is no finding')
+    if outcome.score is not None and (outcome.score.shape != is_member.shape or np.isnan(outcome.score).any()):
+        raise AuditError(f'attack "{name}" did not score every target; this is no finding')
     success = outcome.success & outcome.attempted
     return AttackResult(
         label=outcome.label,
@@ -165,4 +212,14 @@ def _count(name: str, outcome: Outcome, is_member: Flags) -> AttackResult:
         controls=int((success & ~is_member).sum()),
         failed=failed,
         baseline=outcome.baseline,
+        curve=() if outcome.score is None else _curve(outcome.score, is_member),
     )
+
+
+def _curve(score: Floats, is_member: Flags) -> tuple[tuple[float, float], ...]:
+    """The share of controls and of members at or above each score; equal scores are one point."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    rates = [np.append(0.0, np.cumsum(flag[order])[ends] / flag.sum()) for flag in (~is_member, is_member)]
+    kept = np.unique(np.linspace(0, len(ends), _CURVE_POINTS).round().astype(int))
+    return tuple((float(across), float(up)) for across, up in zip(rates[0][kept], rates[1][kept], strict=True))

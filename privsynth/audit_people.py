@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import progress
-from privsynth.attack import Target, one_row_a_unit, together
+from privsynth.attack import Refit, Target, one_row_a_unit, together
 from privsynth.errors import AuditError
+from privsynth.measurement import Transcript
 from privsynth.private import Private
 from privsynth.proximity import isolation
 from privsynth.records import Records
@@ -32,6 +33,8 @@ class People:
     synthetic: Records
     members: Private[Records]
     controls: Private[Records]
+    transcript: Transcript | None = None
+    refit: Refit | None = None
 
     @classmethod
     def draw(
@@ -42,6 +45,8 @@ class People:
         members: Private[Records],
         controls: Private[Records],
         rng: np.random.Generator,
+        transcript: Transcript | None = None,
+        refit: Refit | None = None,
     ) -> People:
         """Shuffle both groups and keep one row a privacy unit.
 
@@ -61,6 +66,8 @@ class People:
             synthetic=synthetic,
             members=Private(one_row_a_unit(inside, rng)),
             controls=Private(one_row_a_unit(outside, rng)),
+            transcript=transcript,
+            refit=refit,
         )
 
     def size_for(self, wanted: int) -> int:
@@ -97,6 +104,8 @@ class People:
             synthetic=self.synthetic,
             members=Private(self.members.open().take(inside)),
             controls=Private(self.controls.open().take(outside)),
+            transcript=self.transcript,
+            refit=self.refit,
         )
 
 

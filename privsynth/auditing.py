@@ -15,13 +15,14 @@ import numpy as np
 
 from privsynth import audit_controls, progress, statistics
 from privsynth import conformance as conformance_checks
-from privsynth.attack import AbstractAttack, AttackResult
+from privsynth.attack import AbstractAttack, AttackResult, Refit
 from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
 from privsynth.conformance_tables import Laboratory
 from privsynth.domain import Domain
 from privsynth.findings import Claim, Finding, Findings, Verdict
 from privsynth.generator import AbstractGenerator
+from privsynth.measurement import Transcript
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
@@ -65,15 +66,26 @@ def run(
     controls: Private[Records],
     claim: Claim | None,
     rng: np.random.Generator,
+    transcript: Transcript | None = None,
+    refit: Refit | None = None,
 ) -> Findings:
     """Attack a release as the plan says, with members of its training data and people who were not in it.
 
     Privacy: reads private records and spends nothing; `Findings.public` may be published, the rest may not. The verdict is
         itself a function of the records: policies limit how often one may try.
-    Args: `claim` is what the release promises, None for a table from elsewhere.
+    Args: `claim` is what the release promises, None for a table from elsewhere; `transcript` and `refit` are what attackers
+        have of it beside (see `attack.View`); attacks that lack what they need are listed in `Findings.not_tried`.
     Raises: AuditError when an attack could not be carried out, or members and controls cannot be compared.
     """
-    people = People.draw(schema=schema, synthetic=synthetic, members=members, controls=controls, rng=rng)
+    people = People.draw(
+        schema=schema,
+        synthetic=synthetic,
+        members=members,
+        controls=controls,
+        transcript=transcript,
+        refit=refit,
+        rng=rng,
+    )
     rows = audit_controls.planted_leak(plan, people, rng=rng), audit_controls.holdout_as_release(plan, people, rng=rng)
     return Findings(rows=(*_attacked(plan, people, claim, rng), *rows))
 
@@ -106,6 +118,8 @@ def conformance(
 def _ceiling(claim: Claim | None) -> float | None:
     if claim is None:
         return None
+    if claim.rho is None:
+        return statistics.advantage_ceiling(claim.epsilon, claim.delta)
     if claim.composition == "gdp":
         return statistics.gaussian_advantage_ceiling(math.sqrt(2 * claim.rho))
     return min(

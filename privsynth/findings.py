@@ -17,6 +17,7 @@ from privsynth.privacy.accounting import Composition
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Family: TypeAlias = Literal["conformance", "release"]
 Figure: TypeAlias = str | int | float | bool | None
+Curve: TypeAlias = tuple[tuple[float, float], ...]
 
 
 @final
@@ -24,17 +25,18 @@ Figure: TypeAlias = str | int | float | bool | None
 class Claim:
     """What a release promises, for the ceiling that it sets on any attack.
 
-    Units: `rho` is zCDP, for one `unit`, or with composition "gdp" half the square of mu.
+    Units: `rho` is zCDP, for one `unit`, or with composition "gdp" half the square of mu; None where a vendor states
+        epsilon and delta alone.
     """
 
     epsilon: float
     delta: float
-    rho: float
+    rho: float | None
     unit: str
     composition: Composition = "zcdp"
 
     def __post_init__(self) -> None:
-        numbers = (self.epsilon, self.delta, self.rho)
+        numbers = (self.epsilon, self.delta, self.rho or 0.0)
         if not all(math.isfinite(number) and number >= 0 for number in numbers):
             raise AuditError("a claim's epsilon, delta and rho are finite and not negative")
 
@@ -47,7 +49,11 @@ class Finding:
     Units: `threshold`, `detectable` and `ceiling` of a release row are excesses (member rate - control rate): the limit, the
         smallest that this many attempts tell from none with 95 % probability at the least favourable control rate, and the
         largest that the claim allows. Those of a conformance row are said in `meaning`. None: there is no such number.
-    Privacy: `figures` are private, and internal to the audit; everything else is public.
+        `estimate` and `interval` are in the units of `threshold` in a release row, in those that `meaning` names in a
+        conformance row; `curve` holds points (false-positive rate, true-positive rate).
+    Privacy: `figures` are private, and internal to the audit, and so are `estimate`, `interval` and `curve` of a release row:
+        they were computed on real people. A conformance row's were computed on made-up tables, and may be published, as
+        everything else.
     """
 
     check: str
@@ -59,6 +65,9 @@ class Finding:
     ceiling: float | None
     meaning: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    estimate: float | None = None
+    interval: tuple[float, float] | None = None
+    curve: Curve = ()
 
     def public(self) -> dict[str, Figure]:
         """What may be published."""
@@ -77,9 +86,13 @@ class Finding:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All rows of an audit. Raises: AuditError when there is none, because an audit that checked nothing passes nothing."""
+    """All rows of an audit, and the attacks of its plan that could not be tried on this table, with the reason.
+
+    Raises: AuditError when there is no row, because an audit that checked nothing passes nothing.
+    """
 
     rows: tuple[Finding, ...]
+    not_tried: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -93,7 +106,7 @@ class Findings:
 
     def together_with(self, other: Findings) -> Findings:
         """The rows of both."""
-        return Findings(rows=self.rows + other.rows)
+        return Findings(rows=self.rows + other.rows, not_tried={**self.not_tried, **other.not_tried})
 
     def public(self) -> list[dict[str, Figure]]:
         """The published rows."""
@@ -105,4 +118,5 @@ class Findings:
             "notice": "INTERNAL: these figures were computed on real people; they must not leave",
             "verdict": self.verdict,
             "rows": [{**row.public(), "figures": dict(row.figures)} for row in self.rows],
+            "not tried": dict(self.not_tried),
         }
