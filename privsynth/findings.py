@@ -82,6 +82,11 @@ class Finding:
             "meaning": self.meaning,
         }
 
+    def measured(self) -> dict[str, object]:
+        """Estimate, interval and curve, as far as there are any; of a release row, internal."""
+        found = {"estimate": self.estimate, "interval": self.interval, "curve": self.curve or None}
+        return {name: value for name, value in found.items() if value is not None}
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +117,19 @@ class Findings:
         """The published rows."""
         return [row.public() for row in self.rows]
 
+    def published(self) -> dict[str, object]:
+        """The audit's own public file: the published rows with what made-up tables gave, and what was not tried."""
+        return {
+            "verdict": self.verdict,
+            "rows": [{**row.public(), **(row.measured() if row.family == "conformance" else {})} for row in self.rows],
+            "not tried": dict(self.not_tried),
+        }
+
     def internal(self) -> dict[str, object]:
         """Everything, for the audit's own file: never part of a release."""
         return {
             "notice": "INTERNAL: these figures were computed on real people; they must not leave",
             "verdict": self.verdict,
-            "rows": [{**row.public(), "figures": dict(row.figures)} for row in self.rows],
+            "rows": [{**row.public(), **row.measured(), "figures": dict(row.figures)} for row in self.rows],
             "not tried": dict(self.not_tried),
         }

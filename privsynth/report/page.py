@@ -73,7 +73,7 @@ def render(
         "reproduce": report_sections.reproduce(facts),
         "ledger": report_sections.ledger(facts.claims),
     }
-    return _fill("report.html", context)
+    return fill("report.html", context)
 
 
 def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, object]], what: str) -> str:
@@ -81,14 +81,13 @@ def render_refusal(*, reasons: Sequence[str], findings: Sequence[Mapping[str, ob
 
     Args: reasons, public sentences; findings, the public rows of the audit, possibly none; what, the table's name.
     """
-    css = _read("style.css")
     rows = [Claims(row, "findings") for row in findings]
     context: dict[str, object] = {
-        "page": {"css": css, "csp": _csp(css), "title": what, "footer": _REFUSAL_FOOTER},
+        "page": {**head(what), "footer": _REFUSAL_FOOTER},
         "reasons": _reasons(reasons, rows),
         "rows": report_attacks.attack_rows(rows),
     }
-    return _fill("refusal.html", context)
+    return fill("refusal.html", context)
 
 
 def _reasons(reasons: Sequence[str], rows: Sequence[Claims]) -> list[str]:
@@ -137,15 +136,13 @@ _REFUSAL_FOOTER = "This page holds no data and no number computed on real people
 
 def _page(facts: Facts, impossible: Section) -> Section:
     """The head of the page: verdict, summary and cards."""
-    claims, css = facts.claims, _read("style.css")
+    claims = facts.claims
     decision = claims.text("decision")
     title = facts.schema.table.title or facts.schema.table.name
     recipients = claims.text("recipients.class")
     rows = count(facts.released.rows)
     return {
-        "css": css,
-        "csp": _csp(css),
-        "title": title,
+        **head(title),
         "decision": decision,
         "passed": decision == "PASSED",
         "summary": f"{rows} synthetic rows in {plural(len(facts.schema.released), 'column', 'columns')}, released under policy "
@@ -210,7 +207,14 @@ def _csp(css: str) -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _fill(name: str, context: Mapping[str, object]) -> str:
+def head(title: str) -> Section:
+    """What every page begins with: its title, its style sheet, and the policy that lets in nothing else."""
+    css = _read("style.css")
+    return {"css": css, "csp": _csp(css), "title": title}
+
+
+def fill(name: str, context: Mapping[str, object]) -> str:
+    """Fill a template of this package; every value is escaped, and a name that is missing is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read),
         autoescape=True,
