@@ -59,25 +59,32 @@ class _AbstractBitSource(AbstractNoiseSource):
     @final
     def exponential(self, scores: npt.NDArray[np.int64], rate: Fraction) -> int:
         """Choose exactly: floats decide when their error bound allows it, enclosures of the weights otherwise."""
+        return int(self.choices(scores, rate, 1)[0])
+
+    @final
+    def choices(self, scores: npt.NDArray[np.int64], rate: Fraction, count: int) -> npt.NDArray[np.int64]:
+        """Independent exact choices, all from one stream."""
         if scores.dtype != np.int64 or scores.ndim != 1 or not scores.size:
             raise MechanismError("the exponential mechanism needs at least one int64 score")
         if rate < 0:
             raise MechanismError("the exponential mechanism's rate cannot be negative")
         bits = _Bits(self._stream_key())
-        uniform = int(bits.words(1)[0])
+        uniform = bits.words(count)
         gaps = (scores.max() - scores).view(np.uint64)  # exact for every pair of int64
         weights = np.exp(-gaps.astype(np.float64) * float(rate))
         cumulative = np.cumsum(weights)
         total = float(cumulative[-1])
-        low, high = uniform / 2**64 * total, (uniform + 1) / 2**64 * total
-        chosen = int(np.searchsorted(cumulative, low, side="right"))
-        below = float(cumulative[chosen - 1]) if chosen else 0.0
+        share = uniform.astype(np.float64)
+        low, high = share / 2**64 * total, (share + 1) / 2**64 * total
+        chosen = np.searchsorted(cumulative, low, side="right")
+        inside = np.minimum(chosen, len(scores) - 1)
+        below = np.where(chosen > 0, cumulative[inside - 1], -total)  # nothing is below the first
         # Each weight is off by at most 2^-41 of itself (argument below 746, rounded three times), the sum by 2^-52 a term.
         margin = total * (2.0**-40 + len(scores) * 2.0**-51)
-        certain = chosen < len(scores) and (chosen == 0 or low - below > margin) and cumulative[chosen] - high > margin
-        if certain:
-            return chosen
-        return pick_exactly([int(gap) for gap in gaps], rate, uniform, 64, bits.integer)
+        certain = (chosen < len(scores)) & (low - below > margin) & (cumulative[inside] - high > margin)
+        for index in np.flatnonzero(~certain).tolist():
+            chosen[index] = pick_exactly([int(gap) for gap in gaps], rate, int(uniform[index]), 64, bits.integer)
+        return chosen.astype(np.int64)
 
     @final
     def key(self) -> bytes:

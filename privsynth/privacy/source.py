@@ -36,6 +36,13 @@ class AbstractNoiseSource(ABC):
     def exponential(self, scores: npt.NDArray[np.int64], rate: Fraction) -> int:
         """Return index i with probability proportional to exp(rate * scores[i]), exactly. Shapes: scores is (candidates,)."""
 
+    def choices(self, scores: npt.NDArray[np.int64], rate: Fraction, count: int) -> npt.NDArray[np.int64]:
+        """`count` independent choices of `exponential`: one after the other, unless a source knows better.
+
+        Shapes: (count,).
+        """
+        return np.array([self.exponential(scores, rate) for _ in range(count)], dtype=np.int64)
+
     @abstractmethod
     def key(self) -> bytes:
         """Return 32 fresh bytes to key a pseudo-random choice of rows or units (contribution bounding, holdout)."""
