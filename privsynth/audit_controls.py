@@ -6,42 +6,42 @@ Must never be left out: an attack that cannot see a leak passes everything, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
 import numpy as np
 
-from privsynth import progress, statistics
+from privsynth import audit_transcripts, progress, statistics
 from privsynth.attack import AbstractAttack, AttackResult, Target, together
 from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
-from privsynth.findings import Finding
-from privsynth.private import Private
+from privsynth.findings import Figure, Finding, Verdict
+
+_PLANTED = "control: planted leak", "that the audit is blind"
+_HOLDOUT = "control: holdout as release", "that the audit sees leaks where there are none"
 
 
-def planted_leak(plan: AuditPlan, people: People, *, rng: np.random.Generator) -> Finding:
-    """Copy a share of the members into the release: every attack has to notice.
+def planted_leak(
+    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: People, *, rng: np.random.Generator
+) -> Finding:
+    """Present a release of which a share is copied members: every attack that was tried has to notice.
 
-    Where one does not, all members that it tries are copied. An attack that does not notice that either is excused when it
+    It holds as many rows as members are tried, and where there are noisy answers, they count exactly what it holds. Where an
+    attack does not notice, all members that it tries are copied. One that does not notice that either is excused when it
     could not exceed its limit even so: then a leak of this kind tells nothing in this table.
     """
     terms = plan.release
     target = people.target(people.size_for(terms.control_attempts))
+    limits = {attack: entry.tau or terms.tau for entry, attack in plan.attacks()}
     found = []
-    for step, (entry, attack) in enumerate(plan.attacks()):
-        progress.report("audit: planted leak", step, len(terms.attacks))
-        limit = entry.tau or terms.tau
-        found.append(_planted(attack, target, terms, limit=limit, rng=rng))
+    for step, attack in enumerate(attacks):
+        progress.report("audit: planted leak", step, len(attacks))
+        found.append(_planted(attack, target, terms, limit=limits[attack], rng=rng))
     blind = [sight.attack for sight in found if sight.seen == "nothing"]
-    return Finding(
-        check="control: planted leak",
-        family="release",
-        threat="that the audit is blind",
+    return _row(
+        _PLANTED,
         verdict="INCONCLUSIVE" if blind else "PASS",
-        threshold=None,
-        detectable=None,
-        ceiling=None,
         meaning=_planted_meaning(found),
         figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found}
         | {f"noticed, {sight.attack}": sight.seen for sight in found},
@@ -81,34 +81,30 @@ def _planted_meaning(found: Sequence[Sight]) -> str:
     return "Records copied into the release on purpose were noticed by every attack that such a leak could take over its limit."
 
 
-def holdout_as_release(plan: AuditPlan, people: People, *, rng: np.random.Generator) -> Finding:
+def holdout_as_release(
+    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: People, *, rng: np.random.Generator
+) -> Finding:
     """Present half of the controls as the release: no attack may tell members from the other half.
 
-    This is also the test of whether members and controls are exchangeable at all, in either direction.
+    This is also the test of whether members and controls are exchangeable at all, in either direction. An audit that has
+    failed runs it with the attacks that failed, to tell a leak from groups that differ anyway.
     """
     terms = plan.release
     controls = people.controls.open()
     size = min(people.size_for(terms.control_attempts), controls.rows // 2)
-    target = Target(
-        schema=people.schema,
-        synthetic=controls.take(np.arange(size, controls.rows)),
-        members=Private(people.members.open().take(np.arange(size))),
-        controls=Private(controls.take(np.arange(size))),
+    presented = controls.take(np.arange(size, controls.rows))
+    target = replace(
+        people.target(size), synthetic=presented, transcript=audit_transcripts.recounted(people.transcript, presented)
     )
     p_values = {}
-    for entry_number, (_, attack) in enumerate(plan.attacks()):
-        progress.report("audit: holdout as release", entry_number, len(terms.attacks))
+    for step, attack in enumerate(attacks):
+        progress.report("audit: holdout as release", step, len(attacks))
         for result in attack.run(target, rng=rng):
             p_values[result.label] = _two_sided(result)
     told_apart = min(statistics.holm(list(p_values.values()))) <= terms.alpha_control
-    return Finding(
-        check="control: holdout as release",
-        family="release",
-        threat="that the audit sees leaks where there are none",
+    return _row(
+        _HOLDOUT,
         verdict="FAIL" if told_apart else "PASS",
-        threshold=None,
-        detectable=None,
-        ceiling=None,
         meaning="Members and controls differ even without the release, so they cannot be compared: draw the controls at random."
         if told_apart
         else "No attack takes people whom the generator never saw for its training data.",
@@ -117,8 +113,33 @@ def holdout_as_release(plan: AuditPlan, people: People, *, rng: np.random.Genera
 
 
 def _with_copies(target: Target, copies: int) -> Target:
-    copied = target.members.open().take(np.arange(copies))
-    return replace(target, synthetic=together(target.synthetic, copied))
+    """The target with a release of `copies` members and as many other rows of the release as make up the number of members."""
+    members = target.members.open()
+    rest = target.synthetic.take(np.arange(min(target.synthetic.rows, members.rows - copies)))
+    planted = together(rest, members.take(np.arange(copies)))
+    return replace(target, synthetic=planted, transcript=audit_transcripts.recounted(target.transcript, planted))
+
+
+def planted_not_run() -> Finding:
+    """The row of the planted leak where the audit has failed: it would say whether to trust a pass."""
+    return _row(_PLANTED, verdict="INCONCLUSIVE", meaning="Not run, because the audit had failed already.")
+
+
+def _row(
+    control: tuple[str, str], *, verdict: Verdict, meaning: str, figures: Mapping[str, Figure] | None = None
+) -> Finding:
+    check, threat = control
+    return Finding(
+        check=check,
+        family="release",
+        threat=threat,
+        verdict=verdict,
+        threshold=None,
+        detectable=None,
+        ceiling=None,
+        meaning=meaning,
+        figures=figures or {},
+    )
 
 
 def _smallest(results: tuple[AttackResult, ...]) -> float:

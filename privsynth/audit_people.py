@@ -11,12 +11,12 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import progress
-from privsynth.attack import Refit, Target, one_row_a_unit, together
+from privsynth import audit_overlap, progress
+from privsynth.attack import AbstractAttack, Refit, Target, one_row_a_unit, together
 from privsynth.errors import AuditError
 from privsynth.measurement import Transcript
+from privsynth.neighbours import isolation
 from privsynth.private import Private
-from privsynth.proximity import isolation
 from privsynth.records import Records
 from privsynth.schema import Schema
 
@@ -50,17 +50,15 @@ class People:
     ) -> People:
         """Shuffle both groups and keep one row a privacy unit.
 
-        Raises: AuditError when the schema leaves something open, a table is empty, or somebody is in both groups.
+        Raises: AuditError when the schema leaves something open, a table is empty, or somebody is in both groups (see
+            `audit_overlap`).
         """
         if schema.unresolved:
             raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
         inside, outside = members.open(), controls.open()
         if not synthetic.rows or not inside.rows or outside.rows < 2:
             raise AuditError("an audit needs a release, members and at least two controls; one of the tables is empty")
-        if _named(inside) & _named(outside):
-            raise AuditError(
-                "somebody is among the members and among the controls; controls must be people whom the generator never saw"
-            )
+        audit_overlap.require_apart(inside, outside, rng=rng)
         return cls(
             schema=schema,
             synthetic=synthetic,
@@ -69,6 +67,10 @@ class People:
             transcript=transcript,
             refit=refit,
         )
+
+    def offers(self, attack: AbstractAttack) -> bool:
+        """Whether the audit was given what the attack needs."""
+        return attack.possible(self.target(1))
 
     def size_for(self, wanted: int) -> int:
         """`wanted`, halved until both groups have so many: a round number, which does not give away how many there are."""
@@ -107,9 +109,3 @@ class People:
             transcript=self.transcript,
             refit=self.refit,
         )
-
-
-def _named(records: Records) -> set[bytes]:
-    if records.units is None or records.unit_names is None:
-        return set()
-    return {records.unit_names[unit] for unit in np.unique(records.units).tolist()}

@@ -265,14 +265,45 @@ def above_p_value(counts: Comparison, threshold: float, *, alpha: float) -> floa
 # ---- many tests, and power -------------------------------------------------------------------------------------------
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P-values adjusted so that the chance of any false rejection stays below alpha. Source: Holm 1979."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted, floor = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[index]))
+def holm(p_values: Sequence[float], shares: Sequence[float] | None = None) -> tuple[float, ...]:
+    """P-values adjusted so that the chance of any false rejection stays below alpha.
+
+    Args: `shares` is the part of alpha that each hypothesis gets, fixed beforehand; equal ones by default. Where they sum to
+        less than 1, the rest belongs to hypotheses that are not tested here, which counts as not rejecting them.
+    Proof: take the true hypothesis that is rejected first. All hypotheses still in the running then have p > adjusted *
+        share / (the shares that are left), so it is rejected only if its p is below alpha * its share / (the shares of the
+        true ones), and by the union bound over the true ones that has probability alpha at most. Raising p-values, as
+        leaving hypotheses out does, never rejects more.
+    Source: Holm 1979.
+    """
+    weights = [1 / max(1, len(p_values))] * len(p_values) if shares is None else list(shares)
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index] / weights[index])
+    adjusted, floor, left = [0.0] * len(p_values), 0.0, 1.0
+    for index in order:
+        floor = max(floor, min(1.0, left * p_values[index] / weights[index]))
         adjusted[index] = floor
+        left -= weights[index]
     return tuple(adjusted)
+
+
+def split_pairs_p_value(apart: int, pairs: int, first: int, second: int) -> float:
+    """Exact p-value of so many pairs being apart when `first` + `second` things, pairs among them, are split at random.
+
+    The number of ways to choose `first` of all things so that x pairs are apart and a pairs are chosen whole is
+    pairs! / (x! a! (pairs - x - a)!) * 2^x * C(others, first - x - 2a), out of C(first + second, first). Summed where it
+    is not beyond nine standard deviations.
+    """
+    log, others = _log_factorials(first + second), first + second - 2 * pairs
+    reach, share = math.ceil(9 * math.sqrt(pairs)) + 40, first / (first + second)
+    whole, split = pairs * share**2, 2 * pairs * share * (1 - share)
+    a = np.arange(max(0, math.floor(whole) - reach), min(pairs, math.ceil(whole) + reach) + 1)[None, :]
+    x = np.arange(apart, min(pairs, math.ceil(max(apart, split)) + reach) + 1)[:, None]
+    rest = first - x - 2 * a
+    possible = (x + a <= pairs) & (rest >= 0) & (rest <= others)
+    free, rest = np.where(possible, pairs - x - a, 0), np.where(possible, rest, 0)
+    ways = log[pairs] - log[x] - log[a] - log[free] + x * math.log(2) + log[others] - log[rest] - log[others - rest]
+    every = log[first + second] - log[first] - log[second]
+    return min(1.0, float(np.where(possible, np.exp(np.minimum(ways - every, 0.0)), 0.0).sum()))
 
 
 def detectable_excess(attempts: int, *, alpha: float, power: float = 0.95, rate: float | None = None) -> float:

@@ -7,12 +7,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from privsynth import auditing, statistics
-from privsynth.attack import AbstractAttack, Outcome, Tier, View
+from privsynth import audit_verdicts, auditing, statistics
+from privsynth.attack import AbstractAttack, AttackResult, Need, Outcome, Tier, View
 from privsynth.audit_people import People
 from privsynth.audit_plan import AttackEntry, AuditPlan
 from privsynth.errors import AuditError
-from privsynth.findings import Claim, Finding
+from privsynth.findings import Claim, Finding, Findings
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -100,7 +100,13 @@ def people(count: int, share: float, *, start: int, rows_each: int = 1) -> Recor
 def audited(
     plan: AuditPlan, members: Records, controls: Records, *, claim: Claim | None = None, seed: int = 2
 ) -> dict[str, Finding]:
-    found = auditing.run(
+    return {row.check: row for row in audit_of(plan, members, controls, claim=claim, seed=seed).rows}
+
+
+def audit_of(
+    plan: AuditPlan, members: Records, controls: Records, *, claim: Claim | None = None, seed: int = 2
+) -> Findings:
+    return auditing.run(
         plan,
         schema=SCHEMA,
         synthetic=people(50, 0.0, start=RELEASE),
@@ -109,7 +115,6 @@ def audited(
         claim=claim,
         rng=np.random.default_rng(seed),
     )
-    return {row.check: row for row in found.rows}
 
 
 def rates(
@@ -145,10 +150,10 @@ def test_an_excess_at_the_limit_stays_open(plan: AuditPlan) -> None:
 
 
 def test_what_the_first_look_leaves_open_the_second_one_decides(plan: AuditPlan) -> None:
-    row = rates(plan, 0.26, 0.20)
+    row = rates(plan, 0.27, 0.20)
     assert (row.verdict, row.figures["attempts"]) == ("PASS", 3200)
     assert row.detectable == pytest.approx(statistics.detectable_excess(200, alpha=0.0125) + 5e-5, abs=5e-5)
-    assert rates(plan, 0.26, 0.20, count=400).verdict == "INCONCLUSIVE"
+    assert rates(plan, 0.27, 0.20, count=400).verdict == "INCONCLUSIVE"
 
 
 def test_each_look_has_its_share_of_the_error_rate(plan: AuditPlan) -> None:
@@ -159,7 +164,8 @@ def test_each_look_has_its_share_of_the_error_rate(plan: AuditPlan) -> None:
         controls=int(str(row.figures["control successes"])),
         control_attempts=200,
     )
-    assert row.figures["excess, upper bound"] == statistics.excess_upper(counts, 0.0125)
+    assert row.estimate == counts.excess
+    assert row.interval == (statistics.excess_lower(counts, 0.0125), statistics.excess_upper(counts, 0.0125))
 
 
 class Both(Told):
@@ -173,7 +179,7 @@ class Both(Told):
 
 def test_what_a_look_has_decided_stays_decided(monkeypatch: pytest.MonkeyPatch, plan: AuditPlan) -> None:
     monkeypatch.setattr(AuditPlan, "attacks", lambda plan: [(plan.release.attacks[0], Both())])
-    found = audited(plan, people(4000, 0.26, start=0), people(4000, 0.20, start=100_000))
+    found = audited(plan, people(4000, 0.27, start=0), people(4000, 0.20, start=100_000))
     assert found["told, everyone"].figures["attempts"] == 3200
     assert found["nothing, everyone"].figures["attempts"] == 200
 
@@ -186,7 +192,7 @@ def test_the_error_rates_are_shared_out_to_the_looks(plan: AuditPlan) -> None:
         controls=Private(people(1000, 0.1, start=100_000)),
         rng=np.random.default_rng(0),
     )
-    looks = auditing._looks(plan.release, crowd, None)
+    looks = audit_verdicts.looks(plan.release, crowd, None)
     assert [look.attempts for look in looks] == [200, 800]
     assert [look.pool for look in looks] == [200, 800]
     assert {(look.alpha_pass, look.alpha_fail) for look in looks} == {(0.0125, 0.005)}
@@ -248,19 +254,101 @@ def test_an_attack_may_have_limits_of_its_own(monkeypatch: pytest.MonkeyPatch, p
 
 
 def test_hypotheses_are_corrected_together() -> None:
-    """The same counts that fail alone do not fail among many."""
-    from privsynth.attack import AttackResult
+    """The same counts that fail alone do not fail among many, and a trial's many hypotheses cost the others nothing."""
+    look = audit_verdicts.Look(attempts=200, pool=200, alpha_pass=0.025, alpha_fail=0.01, enough=True, ceiling=None)
+    trial = audit_verdicts.Trial(attack=Told(), group="everyone", limit=0.1)
+    other = audit_verdicts.Trial(attack=Told(), group="the most isolated people", limit=0.1)
 
-    look = auditing.Look(attempts=200, pool=200, alpha_pass=0.025, alpha_fail=0.01, enough=True, ceiling=None)
-    trial = auditing.Trial(attack=Told(), group="everyone", limit=0.1)
-    shown = AttackResult(label="0", attempts=200, members=50, controls=9, failed=0, baseline=0.0)
-    others = [
-        AttackResult(label=str(n), attempts=200, members=9, controls=9, failed=0, baseline=0.0) for n in range(1, 40)
-    ]
-    alone = auditing._adjusted({trial: [shown]}, look, decided=0)[trial, "0"]
+    def counted(label: str, members: int) -> AttackResult:
+        return AttackResult(label=label, attempts=200, members=members, controls=9, failed=0, baseline=0.0)
+
+    shown, others = counted("0", 50), [counted(str(n), 9) for n in range(1, 40)]
+    alone = audit_verdicts.adjusted({trial: [shown]}, look, of=1)[trial, "0"]
     assert alone <= 0.01
-    assert auditing._adjusted({trial: [shown, *others]}, look, decided=0)[trial, "0"] > 0.01
-    assert auditing._adjusted({trial: [shown]}, look, decided=40)[trial, "0"] > 0.01
+    assert audit_verdicts.adjusted({trial: [shown, *others]}, look, of=1)[trial, "0"] > 0.01
+    assert audit_verdicts.adjusted({trial: [shown]}, look, of=40)[trial, "0"] > 0.01
+    two = audit_verdicts.adjusted({trial: [shown], other: [others[0]]}, look, of=2)[trial, "0"]
+    assert two == pytest.approx(audit_verdicts.adjusted({trial: [shown], other: others}, look, of=2)[trial, "0"])
+    assert two == pytest.approx(2 * alone, rel=0.1)
+
+
+class Slow(Told):
+    """Succeeds on nobody, and must not be tried where another has failed."""
+
+    name: ClassVar[str] = "slow"
+
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+        none = np.zeros(view.targets.rows, dtype=bool)
+        return (Outcome(label="slow", success=none, attempted=~none, baseline=0.0),)
+
+
+class Forbidden(Slow):
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+        raise AssertionError("tried after another attack had failed")
+
+
+def both(monkeypatch: pytest.MonkeyPatch, *tried: AbstractAttack) -> None:
+    monkeypatch.setattr(
+        AuditPlan, "attacks", lambda plan: [(AttackEntry(name=attack.name), attack) for attack in tried]
+    )
+
+
+def test_the_audit_stops_at_the_first_failure_and_says_so(monkeypatch: pytest.MonkeyPatch, plan: AuditPlan) -> None:
+    both(monkeypatch, Told(), Forbidden())
+    found = audited(plan, people(4000, 0.5, start=0), people(4000, 0.1, start=100_000))
+    assert found["told, everyone"].verdict == "FAIL"
+    assert found["told, everyone"].figures["attempts"] == 200
+    waiting = [found[name] for name in ("slow, everyone", "told, the most isolated people")]
+    assert {(row.verdict, row.meaning) for row in waiting} == {
+        ("INCONCLUSIVE", "Not finished, because the audit had failed already.")
+    }
+    assert waiting[0].threshold == 0.1
+    assert waiting[1].threshold == 0.3
+    assert found["control: planted leak"].verdict == "INCONCLUSIVE"
+    assert "Not run" in found["control: planted leak"].meaning
+    assert found["control: holdout as release"].verdict == "FAIL", "these groups differ without any release"
+
+
+def test_undecided_rows_of_a_failed_audit_would_have_been_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, plan: AuditPlan
+) -> None:
+    """The first row is open at 200 people (0.30 against 0.20), when the second fails."""
+
+    class Other(Slow):
+        def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+            member = view.targets.ticks["odd"] % 2 == 0
+            return (Outcome(label="slow", success=member, attempted=np.ones_like(member), baseline=0.0),)
+
+    both(monkeypatch, Told(), Other())
+    found = audited(plan, people(4000, 0.30, start=0), people(4000, 0.20, start=100_000))
+    assert found["slow, everyone"].verdict == "FAIL"
+    assert found["told, everyone"].meaning == "Not finished, because the audit had failed already."
+
+
+class Listening(Told):
+    needs: ClassVar[Need] = "the noisy answers"
+
+
+def test_what_an_attack_lacks_is_said_and_nothing_tried_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, plan: AuditPlan
+) -> None:
+    both(monkeypatch, Slow(), Listening())
+    tables = people(4000, 0.1, start=0), people(4000, 0.1, start=100_000)
+    found = audit_of(plan, *tables)
+    assert found.not_tried == {"told": "It needs the noisy answers of this release, which the audit was not given."}
+    assert not any(row.check.startswith("told") for row in found.rows)
+    both(monkeypatch, Listening())
+    with pytest.raises(AuditError, match="no attack of plan"):
+        audit_of(plan, *tables)
+
+
+def test_a_row_that_cannot_be_decided_says_how_many_people_would_do(plan: AuditPlan) -> None:
+    row = rates(plan, 0.30, 0.20, count=250)
+    assert row.verdict == "INCONCLUSIVE"
+    number = int(row.meaning.rsplit(" people in each table", 1)[0].rsplit(" ", 1)[1].replace(",", ""))
+    assert number % 100 == 0
+    assert statistics.detectable_excess(number, alpha=0.0125) <= 0.1
+    assert statistics.detectable_excess(round(number * 0.8), alpha=0.0125) > 0.1
 
 
 # ---- the audit's own controls ----------------------------------------------------------------------------------------
