@@ -21,6 +21,8 @@ Points: TypeAlias = Mapping[str, npt.NDArray[np.integer]]
 """Records coded for one `Gower`: column -> codes, one a record."""
 
 _FINEST = 1000
+_LARGEST = np.iinfo(np.int16).max - 1
+"""The largest distance there can be; one more is farther than any record."""
 _NOMINAL_BLOCK = 255
 
 
@@ -67,7 +69,7 @@ class Gower:
             raise AuditError(f"distances over {len(names)} columns do not fit; attack fewer columns at a time")
         self._table = table
         self._scaled = rank_codes if scale == "rank" else range_codes
-        self.step = min(_FINEST, np.iinfo(np.int16).max // max(1, len(names)))
+        self.step = min(_FINEST, _LARGEST // max(1, len(names)))
         self.nominal = tuple(name for name in names if is_nominal(table, name))
         self.ordinal = tuple(name for name in names if not is_nominal(table, name))
         self._unseen = {name: int(self._labels(table, name).max(initial=0)) + 1 for name in self.nominal}
@@ -170,14 +172,3 @@ def kth_smallest(distances: npt.NDArray[np.integer], k: int) -> int:
     """The k-th smallest distance, the smallest for k = 1, the largest where there are fewer than k."""
     k = min(k, len(distances))
     return int(distances.min() if k == 1 else np.partition(distances, k - 1)[k - 1])
-
-
-def isolation(records: Records, names: Sequence[str], neighbours: int) -> Int64s:
-    """How far each record is from its k-th nearest neighbour among the records themselves: large for the unusual ones.
-
-    Source: Meeus et al. 2023 ("Achilles' heels"): attacks succeed first on the most isolated records.
-    """
-    gower = Gower(records, names, scale="range")
-    points = gower.points(records)
-    others = (kth_smallest(gower.distances(points, index), neighbours + 1) for index in range(records.rows))
-    return np.fromiter(others, dtype=np.int64, count=records.rows)

@@ -6,17 +6,20 @@ the population, which a useful release is there to give.
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import ClassVar, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Outcome, Tier, View
-from privsynth.proximity import Gower, kth_smallest
+from privsynth.attack import AbstractAttack, Flags, Outcome, Tier, View
+from privsynth.neighbours import Neighbours
+from privsynth.proximity import Gower, Points
+from privsynth.records import Records
 
-Codes = npt.NDArray[np.integer]
+Codes: TypeAlias = npt.NDArray[np.integer]
+Int64s: TypeAlias = npt.NDArray[np.int64]
 
 
 @final
@@ -24,8 +27,9 @@ class AttributeInference(AbstractAttack):
     """The attacker knows all of a person but one value, and takes it from the most similar released records.
 
     The `neighbours` nearest records (and all at the same distance) vote: the commonest label, or the middle rank, which is
-    right within `tolerance` of all ranks. Every column declared sensitive is attacked; where none is, the `undeclared`
-    columns whose commonest released value is rarest, quasi-identifying ones aside.
+    right within `tolerance` of all ranks; a missing value is guessed as such. With "declared" `secrets`, every column
+    declared sensitive is attacked; where none is, the `undeclared` columns whose commonest released value is rarest,
+    quasi-identifying ones aside. With "every", each column is a secret in turn.
     """
 
     name: ClassVar[str] = "attribute_inference"
@@ -34,38 +38,33 @@ class AttributeInference(AbstractAttack):
 
     neighbours: int = Field(default=1, ge=1)
     tolerance: float = Field(default=0.05, ge=0, lt=0.5)
+    secrets: Literal["declared", "every"] = "declared"
     undeclared: int = Field(default=3, ge=1)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Guess every secret of every target."""
-        names = tuple(view.targets.ticks)
-        gower = Gower(view.synthetic, names)
-        secrets = self._secrets(view, gower)
-        points = gower.points(view.targets)
-        right = np.zeros((len(secrets), view.targets.rows), dtype=bool)
-        for index in range(view.targets.rows):
-            if index % 500 == 0:
-                progress.report("audit: attribute inference", 100 * index // view.targets.rows, 100)
-            distance = gower.distances(points, index)
-            # One column adds at most one step, so who is nearest without it is at most one step farther with it.
-            near = np.flatnonzero(distance <= kth_smallest(distance, self.neighbours) + gower.step)
-            for row, name in enumerate(secrets):
-                known = distance[near] - gower.part(name, points, index, near)
-                votes = gower.codes(name)[near[known <= kth_smallest(known, self.neighbours)]]
-                right[row, index] = self._right(gower, name, votes, points[name][index : index + 1])[0]
-        attempted = np.ones(view.targets.rows, dtype=bool)
-        return tuple(
-            Outcome(
-                label=f"attribute inference: {name}",
-                success=right[row],
-                attempted=attempted,
-                baseline=float(self._right(gower, name, gower.codes(name), points[name]).mean()),
+        copies = _copies(view.synthetic)
+        search = Neighbours(view.synthetic, tuple(view.targets.ticks), rows=np.flatnonzero(copies))
+        points = search.gower.points(view.targets)
+        secrets = self._secrets(view, search.gower)
+        outcomes = []
+        for number, name in enumerate(secrets):
+            progress.report("audit: attribute inference", number, len(secrets))
+            guesses, usual = self._guesses(name, search, points, copies), self._usual(name, search.gower)
+            outcomes.append(
+                Outcome(
+                    label=f"attribute inference: {name}",
+                    success=self._right(search.gower, name, guesses, points[name]),
+                    attempted=np.ones(view.targets.rows, dtype=bool),
+                    baseline=float(self._right(search.gower, name, usual, points[name]).mean()),
+                )
             )
-            for row, name in enumerate(secrets)
-        )
+        return tuple(outcomes)
 
     def _secrets(self, view: View, gower: Gower) -> list[str]:
         modelled = view.schema.modelled
+        if self.secrets == "every":
+            return [column.name for column in modelled]
         declared = [column.name for column in modelled if column.role == "sensitive"]
         open_to_choice = [column.name for column in modelled if column.role != "quasi"] or [modelled[0].name]
 
@@ -74,12 +73,67 @@ class AttributeInference(AbstractAttack):
 
         return declared or sorted(open_to_choice, key=commonest)[: self.undeclared]
 
-    def _right(self, gower: Gower, name: str, votes: Codes, truth: Codes) -> npt.NDArray[np.bool_]:
-        """Whether the guess that these votes make is right, for each true code."""
-        if name in gower.nominal:
-            return np.asarray(truth == np.bincount(votes).argmax())
-        middle = int(np.sort(votes)[(len(votes) - 1) // 2])
-        return np.asarray(np.abs(truth.astype(np.int64) - middle) <= self.tolerance * gower.step)
+    def _guesses(self, name: str, search: Neighbours, points: Points, copies: Int64s) -> Int64s:
+        """What the released records nearest to each target, this column aside, have in it. Shapes: (targets,)."""
+        targets = len(points[name])
+        if len(points) == 1:
+            return np.repeat(self._usual(name, search.gower), targets)
+        distances, rows = search.nearest(points, self.neighbours, without=name)
+        enough = np.cumsum(copies[rows], axis=1) >= self.neighbours
+        enough[:, -1] = True
+        limits = distances[np.arange(targets), enough.argmax(axis=1)]
+        guesses = [
+            _vote(owners, search.gower.codes(name)[near], copies[near], ordered=name in search.gower.ordinal)
+            for _, owners, near in search.within(points, limits, without=name)
+        ]
+        return np.concatenate(guesses)
+
+    @staticmethod
+    def _usual(name: str, gower: Gower) -> Int64s:
+        """The guess of somebody who knows the release's column and nothing of the target."""
+        codes = gower.codes(name)
+        return _vote(
+            np.zeros(len(codes), dtype=np.int64),
+            codes,
+            np.ones(len(codes), dtype=np.int64),
+            ordered=name in gower.ordinal,
+        )
+
+    def _right(self, gower: Gower, name: str, guesses: Int64s, truth: Codes) -> Flags:
+        """Which guesses are right: the label, or a rank that is near enough."""
+        allowed = 0.0 if name in gower.nominal else self.tolerance * gower.step
+        return np.asarray(np.abs(truth.astype(np.int64) - guesses) <= allowed)
+
+
+def _copies(records: Records) -> Int64s:
+    """How often each record stands in the table, at the first of its copies; 0 at the others. Shapes: (rows,)."""
+    keys = np.zeros(records.rows, dtype=np.int64)
+    for ticks in records.ticks.values():
+        values = np.unique(ticks, return_inverse=True)[1]
+        keys = np.unique(keys * (int(values.max()) + 1) + values, return_inverse=True)[1]
+    copies = np.zeros(records.rows, dtype=np.int64)
+    first, counts = np.unique(keys, return_index=True, return_counts=True)[1:]
+    copies[first] = counts
+    return copies
+
+
+def _vote(owners: Int64s, codes: Codes, copies: Int64s, *, ordered: bool) -> Int64s:
+    """What the records near each target agree on: the commonest code, the lowest of equals, or the lower middle one.
+
+    Shapes: a record's owner (ascending, each at least once), code and number of copies; one code an owner.
+    """
+    order = np.lexsort((codes, owners))
+    sorted_codes: Int64s = codes[order].astype(np.int64)
+    starts = np.flatnonzero(np.append(True, (np.diff(owners[order]) != 0) | (np.diff(sorted_codes) != 0)))
+    owners, choices, votes = owners[order][starts], sorted_codes[starts], np.add.reduceat(copies[order], starts)
+    firsts = np.flatnonzero(np.append(True, np.diff(owners) != 0))
+    if not ordered:
+        commonest: Int64s = choices[np.lexsort((choices, -votes, owners))[firsts]]
+        return commonest
+    before = np.cumsum(votes)[firsts] - votes[firsts]
+    totals = np.add.reduceat(votes, firsts)
+    middle: Int64s = choices[np.searchsorted(np.cumsum(votes), before + (totals - 1) // 2, side="right")]
+    return middle
 
 
 ATTACK = AttributeInference

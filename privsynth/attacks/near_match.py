@@ -12,7 +12,7 @@ from pydantic import Field
 
 from privsynth import progress
 from privsynth.attack import AbstractAttack, Outcome, Tier, View
-from privsynth.proximity import Gower
+from privsynth.neighbours import Neighbours
 
 
 @final
@@ -31,16 +31,20 @@ class NearMatch(AbstractAttack):
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Measure every target's distance to its nearest released record, exactly."""
-        gower = Gower(view.synthetic, tuple(view.targets.ticks))
-        points = gower.points(view.targets)
-        nearest = np.empty(view.targets.rows, dtype=np.int16)
-        for index in range(view.targets.rows):
-            nearest[index] = gower.distances(points, index).min()
-            if index % 500 == 0:
-                progress.report("audit: near match", 100 * index // view.targets.rows, 100)
+        progress.report("audit: near match", 0, 1)
+        search = Neighbours(view.synthetic, tuple(view.targets.ticks))
+        distances, _ = search.nearest(search.gower.points(view.targets), 1)
+        nearest = distances[:, 0].astype(np.int64)
         threshold = np.sort(nearest)[int(np.ceil(self.share * len(nearest))) - 1]
-        attempted = np.ones(view.targets.rows, dtype=bool)
-        return (Outcome(label="near match", success=nearest <= threshold, attempted=attempted, baseline=self.share),)
+        return (
+            Outcome(
+                label="near match",
+                success=nearest <= threshold,
+                attempted=np.ones(len(nearest), dtype=bool),
+                baseline=self.share,
+                score=-nearest.astype(np.float64),
+            ),
+        )
 
 
 ATTACK = NearMatch

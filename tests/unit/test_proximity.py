@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.errors import AuditError
-from privsynth.proximity import Gower, isolation, kth_smallest, range_codes, rank_codes
+from privsynth.proximity import Gower, kth_smallest, range_codes, rank_codes
 from privsynth.records import MISSING, Records
 from privsynth.schema import Schema
 
@@ -104,10 +104,3 @@ def test_a_label_that_the_table_lacks_is_unlike_all() -> None:
 def test_kth_smallest_stops_at_the_last() -> None:
     distances = np.array([5, 1, 4, 1], dtype=np.int16)
     assert [kth_smallest(distances, k) for k in (1, 2, 3, 4, 9)] == [1, 1, 4, 5, 5]
-
-
-def test_the_odd_one_out_is_the_most_isolated() -> None:
-    rows = [(0, 0, 1), (0, 0, 2), (0, 0, 1), (0, 0, 2), (3, 1, 900_000)]
-    lonely = isolation(table(rows), ("colour", "yes", "size"), 2)
-    assert lonely.argmax() == 4
-    assert isolation(table(rows[:1]), ("colour",), 5).tolist() == [0]
