@@ -88,6 +88,26 @@ class ConformanceTerms(BaseModel):
 
 
 @final
+class BlackBoxTerms(BaseModel):
+    """[black_box]: how a generator of somebody else's that claims an epsilon is run on made-up tables.
+
+    A plan without it has these values. Each fit is one run of the generator: at most `lone_fits` + 1 + `canary_fits` of them,
+    fewer where a failure is clear. `rows` is the size of a made-up table without what is planted in it; `released` rows are
+    asked for. `levels`: at most so many levels of a column carry canaries, of which there are `levels` squared; `guessed` is the
+    share of them that is guessed. A generator that keeps its claim fails with probability at most `alpha`.
+    """
+
+    model_config = FROZEN
+    rows: int = Field(default=300, ge=10)
+    released: int = Field(default=2000, ge=10)
+    levels: int = Field(default=16, ge=2, le=64)
+    canary_fits: int = Field(default=2, ge=1, le=100)
+    lone_fits: int = Field(default=5, ge=2, le=100)
+    guessed: Probability = 0.5
+    alpha: Probability = 0.001
+
+
+@final
 class _PlanFile(BaseModel):
     model_config = FROZEN
     name: str = Field(min_length=1)
@@ -95,6 +115,7 @@ class _PlanFile(BaseModel):
     seed: int = Field(ge=0)
     release: ReleaseTerms
     conformance: ConformanceTerms
+    black_box: BlackBoxTerms = BlackBoxTerms()
 
 
 @final
@@ -107,6 +128,7 @@ class AuditPlan:
     seed: int
     release: ReleaseTerms
     conformance: ConformanceTerms
+    black_box: BlackBoxTerms
     digest: str
 
     @classmethod
@@ -137,6 +159,7 @@ class AuditPlan:
             seed=terms.seed,
             release=terms.release,
             conformance=terms.conformance,
+            black_box=terms.black_box,
             digest=file.digest,
         )
         plan.attacks()
