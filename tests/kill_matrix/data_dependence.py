@@ -1,0 +1,243 @@
+"""What is decided by the data outside of any mechanism: domains, bounds, orders, numbers of rounds, names, shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from privsynth import encoding, fitting
+from privsynth.dataset import Dataset
+from privsynth.domain import Domain
+from privsynth.errors import SchemaError
+from privsynth.privacy.curator import Curator
+from privsynth.private import Private
+from privsynth.records import Records
+from tests.kill_matrix import references
+from tests.kill_matrix.defect import Conformance, Defect
+from tests.kill_matrix.generators import Rounds
+
+
+def rows(curator: Curator) -> int:
+    """How many records there are, exactly."""
+    return curator._data.open().rows
+
+
+class SeenColumns(Rounds):
+    """Measures only columns in which the last level occurs."""
+
+    def columns(self, curator: Curator, rho: Fraction) -> None:
+        data = curator._data.open()
+        names = data.domain.attributes
+        seen = [name for name in names if data.rows and data.column(name).max() == data.domain.size(name) - 1]
+        curator.measure([(name,) for name in (*seen, names[0])], rho=rho, stage="columns")
+
+
+class QuantileBins(Rounds):
+    """Merges levels at the exact median."""
+
+    def columns(self, curator: Curator, rho: Fraction) -> None:
+        data, name = curator._data.open(), curator.domain.attributes[-1]
+        middle = int(np.median(data.column(name))) if data.rows else 0
+        top = curator.domain.size(name) - 1
+        groups = {name: tuple(int(level > min(middle, top - 1)) for level in range(top + 1))}
+        curator.measure([(name,) for name in curator.domain.attributes], rho=rho, stage="columns", groups=groups)
+
+
+class StageCount(Rounds):
+    """Writes an exact count into a name."""
+
+    def columns(self, curator: Curator, rho: Fraction) -> None:
+        curator.measure([(curator.domain.attributes[0],)], rho=rho, stage=f"columns of {rows(curator)} rows")
+
+
+class ShareByRows(Rounds):
+    """Takes a share of the budget from the number of rows."""
+
+    def columns(self, curator: Curator, rho: Fraction) -> None:
+        super().columns(curator, rho * Fraction(1, 1 + rows(curator) % 7))
+
+
+class EarlyStop(Rounds):
+    """Stops when the exact tables look good enough."""
+
+    def pair(self, curator: Curator, rho: Fraction, turn: int) -> None:
+        first = curator.domain.attributes[0]
+        if curator._data.open().marginal((first,)).min() > 0:
+            return
+        super().pair(curator, rho, turn)
+
+
+class RoundsByRows(Rounds):
+    """Makes as many rounds as there are rows for."""
+
+    def measure(self, curator: Curator) -> None:
+        share = curator.budget / 12
+        self.columns(curator, share)
+        for turn in range(1 + rows(curator) % 5):
+            self.pair(curator, share, turn)
+
+
+class BreaksOff(Rounds):
+    """Refuses data that it does not like."""
+
+    def measure(self, curator: Curator) -> None:
+        if not rows(curator):
+            raise SchemaError("there is nothing to learn from")
+        super().measure(curator)
+
+
+class ThrowsAway(Rounds):
+    """Draws noise that leaves no trace in the transcript, depending on the data."""
+
+    def measure(self, curator: Curator) -> None:
+        super().measure(curator)
+        if rows(curator) % 2:
+            curator._noise.key()
+
+
+class OneFit(Rounds):
+    """Keeps what it learned at its first fit, and asks nothing at the next."""
+
+    def measure(self, curator: Curator) -> None:
+        if self.__dict__.setdefault("fitted", False):
+            return
+        self.__dict__["fitted"] = True
+        super().measure(curator)
+
+
+def encoded(patch: pytest.MonkeyPatch, change: Callable[[Dataset], Dataset]) -> None:
+    """Change the encoded records by something that they say themselves."""
+    right = encoding.encode
+
+    def wrong(records: Private[Records]) -> Private[Dataset]:
+        return Private(change(right(records).open()))
+
+    patch.setattr(fitting, "encode", wrong)
+
+
+def _narrowed(data: Dataset) -> Dataset:
+    sizes = tuple(int(column.max(initial=0)) + 1 for column in data.columns)
+    return Dataset(data.columns, Domain(data.domain.attributes, sizes))
+
+
+def narrowed(patch: pytest.MonkeyPatch) -> None:
+    encoded(patch, _narrowed)
+
+
+def _stretched(data: Dataset) -> Dataset:
+    """The last level is the missing one, and keeps its place."""
+    columns = {}
+    for name, column in zip(data.domain.attributes, data.columns, strict=True):
+        levels, absent = data.domain.size(name) - 1, column == data.domain.size(name) - 1
+        present = column[~absent].astype(np.int64)
+        first, last = int(present.min(initial=levels - 1)), int(present.max(initial=0))
+        scaled = (column.astype(np.int64) - first) * (levels - 1) // max(1, last - first)
+        columns[name] = np.where(absent, levels, scaled)
+    return Dataset.from_columns(columns, data.domain)
+
+
+def stretched(patch: pytest.MonkeyPatch) -> None:
+    encoded(patch, _stretched)
+
+
+def _by_frequency(data: Dataset) -> Dataset:
+    columns = {}
+    for name, column in zip(data.domain.attributes, data.columns, strict=True):
+        counts = np.bincount(column, minlength=data.domain.size(name))
+        columns[name] = np.argsort(np.argsort(-counts, kind="stable"))[column]
+    return Dataset.from_columns(columns, data.domain)
+
+
+def by_frequency(patch: pytest.MonkeyPatch) -> None:
+    encoded(patch, _by_frequency)
+
+
+DEFECTS = (
+    Defect(
+        name="domain from the data",
+        drawn_from=references.DPMM_18,
+        what="A column has as many levels as its largest value says, plus one.",
+        target=Conformance(broken=narrowed),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="columns from the data",
+        drawn_from=references.REPROSYN_38,
+        what="Columns are measured if a certain value occurs in them.",
+        target=Conformance(generator=SeenColumns),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="bounds from the data",
+        drawn_from=references.SYNTHCITY_278,
+        what="Values are scaled by the smallest and the largest that occur.",
+        target=Conformance(broken=stretched),
+        caught_by="replay: sensitivity",
+    ),
+    Defect(
+        name="bins from the data",
+        drawn_from=references.DISCRETE,
+        what="Bins end at the exact median.",
+        target=Conformance(generator=QuantileBins),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="levels sorted by frequency",
+        drawn_from=references.DPMM_24,
+        what="Levels are numbered in the order of their exact counts.",
+        target=Conformance(broken=by_frequency),
+        caught_by="replay: sensitivity",
+    ),
+    Defect(
+        name="a count in a stage's name",
+        drawn_from=references.OPACUS_571,
+        what="The transcript names a stage by the exact number of rows.",
+        target=Conformance(generator=StageCount),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="shares from the number of rows",
+        drawn_from=references.OPACUS_571,
+        what="How much a stage may spend is a function of the exact number of rows.",
+        target=Conformance(generator=ShareByRows),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="early stop",
+        drawn_from=references.THEORY_ALONE,
+        what="Rounds end when the exact tables look good, as in two GANs' training.",
+        target=Conformance(generator=EarlyStop),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="rounds from the number of rows",
+        drawn_from=references.SYNTHCITY_275,
+        what="How many rounds there are is a function of the exact number of rows.",
+        target=Conformance(generator=RoundsByRows),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="refuses some data",
+        drawn_from=references.DP_RECORDER,
+        what="An error says that the table is empty: no error at all says that somebody is in it.",
+        target=Conformance(generator=BreaksOff),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="noise thrown away for some data",
+        drawn_from=references.DP_RECORDER,
+        what="A branch on the data draws randomness that leaves no trace but time and the state of the source.",
+        target=Conformance(generator=ThrowsAway),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="kept from the fit before",
+        drawn_from=references.DP_RECORDER,
+        what="A generator keeps what it learned, and answers for the next table from that.",
+        target=Conformance(generator=OneFit),
+        caught_by="replay: invariance",
+    ),
+)

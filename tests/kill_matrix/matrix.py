@@ -1,0 +1,18 @@
+"""The whole list. The library must never know it."""
+
+from collections.abc import Mapping
+
+from tests.kill_matrix import accounting, contributions, data_dependence, noise, output, selection, sensitivity
+from tests.kill_matrix.defect import Defect
+
+FAMILIES: Mapping[str, tuple[Defect, ...]] = {
+    "Sensitivity": sensitivity.DEFECTS,
+    "Accounts": accounting.DEFECTS,
+    "Noise": noise.DEFECTS,
+    "Choices": selection.DEFECTS,
+    "Decided by the data": data_dependence.DEFECTS,
+    "What one person contributes": contributions.DEFECTS,
+    "Releases that carry people": output.DEFECTS,
+}
+
+DEFECTS: tuple[Defect, ...] = tuple(defect for defects in FAMILIES.values() for defect in defects)

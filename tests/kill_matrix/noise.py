@@ -1,0 +1,80 @@
+"""Broken noise: of the wrong scale, the wrong shape, or the same noise twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from privsynth.privacy.source import AbstractNoiseSource
+from tests.kill_matrix import references, sources
+from tests.kill_matrix.defect import Conformance, Defect
+from tests.kill_matrix.sources import Draw, Drawn, Reseeded
+
+
+def drawn(draw: Draw) -> Callable[[int], AbstractNoiseSource]:
+    """A source that makes its noise this way."""
+    return lambda seed: Drawn(seed, draw)
+
+
+def reseeded(each: str) -> Callable[[int], AbstractNoiseSource]:
+    """A source that starts from its seed again."""
+    return lambda seed: Reseeded(seed, each=each)
+
+
+DEFECTS = (
+    Defect(
+        name="a tenth too little noise",
+        drawn_from=references.OPACUS_346,
+        what="Noise of nine tenths of the sigma that is stated.",
+        target=Conformance(noise=drawn(sources.a_tenth_less)),
+        caught_by="noise: scale",
+    ),
+    Defect(
+        name="a tenth too little noise in one stage",
+        drawn_from=references.ELUSIVE,
+        what="The same in the stages of single pairs only.",
+        target=Conformance(noise=drawn(sources.a_tenth_less_in_one_stage)),
+        caught_by="noise: scale",
+    ),
+    Defect(
+        name="Laplace noise",
+        drawn_from=references.DIFFPRIVLIB_19,
+        what="Laplace noise of the right variance from floats, where Gaussian noise is accounted.",
+        target=Conformance(noise=drawn(sources.laplace)),
+        caught_by="noise: shape",
+    ),
+    Defect(
+        name="noise that is never negative",
+        drawn_from=references.DIFFPRIVLIB_94,
+        what="The noise's sign is dropped, so that counts stay positive.",
+        target=Conformance(noise=drawn(sources.never_negative)),
+        caught_by="noise: shape",
+    ),
+    Defect(
+        name="holes in the noise",
+        drawn_from=references.OPACUS_616,
+        what="Only even noise is drawn, as floats leave gaps: whether an answer is odd tells whether the count is.",
+        target=Conformance(noise=drawn(sources.in_steps)),
+        caught_by="noise: shape",
+    ),
+    Defect(
+        name="a seed for every draw",
+        drawn_from=references.DP_RECORDER,
+        what="Each draw starts from the same seed: the difference of two tables is free of noise.",
+        target=Conformance(noise=reseeded("draw")),
+        caught_by="noise: independence of draws",
+    ),
+    Defect(
+        name="a seed for every fit",
+        drawn_from=references.DP_RECORDER,
+        what="Each fit starts from the same seed: the difference of two releases is free of noise.",
+        target=Conformance(noise=reseeded("fit")),
+        caught_by="noise: independence of runs",
+    ),
+    Defect(
+        name="noise off in a corner case",
+        drawn_from=references.DP_RECORDER,
+        what="As where synthcity's PrivBayes has K equal to the number of columns: the scale comes out as zero.",
+        target=Conformance(noise=drawn(sources.off_where_equal)),
+        caught_by="noise: scale",
+    ),
+)

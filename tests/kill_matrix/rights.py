@@ -1,0 +1,41 @@
+"""What has to pass: generators that keep their claim, and releases that carry nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import product
+
+from privsynth import generators
+from privsynth.privacy.noise import SystemNoise
+from tests.kill_matrix import sources
+from tests.kill_matrix.defect import PATIENT, REPLACED, RHO, ROW, Conformance, Target
+from tests.kill_matrix.generators import Scores
+from tests.kill_matrix.population import Released, independent
+from tests.kill_matrix.sources import Drawn
+
+UNITS = {"row": ROW, "patient": PATIENT, "patient, replaced": REPLACED}
+BUDGETS = {"hardly any budget": Fraction(1, 5000), "budget": RHO}
+
+
+def shipped(name: str, unit: str, budget: str) -> Conformance:
+    """A generator of ours, with noise as releases draw it."""
+    return Conformance(
+        generator=lambda: generators.get(name, {}),
+        unit=UNITS[unit],
+        rho=BUDGETS[budget],
+        noise=lambda seed: SystemNoise(),
+    )
+
+
+SHIPPED: Mapping[str, Conformance] = {
+    f"{name}, {unit}, {budget}": shipped(name, unit, budget)
+    for name, unit, budget in product(generators.NAMES, UNITS, BUDGETS)
+}
+
+OTHERS: Mapping[str, Target] = {
+    "the generator to break, unbroken": Conformance(),
+    "the Gaussian generator to break, unbroken": Conformance(generator=Scores),
+    "rounded normal noise from floats": Conformance(noise=lambda seed: Drawn(seed, sources.right)),
+    "a release about other people of the population": Released(release=independent),
+}
