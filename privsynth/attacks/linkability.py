@@ -33,7 +33,7 @@ class Linkability(AbstractAttack):
     threat: ClassVar[str] = "that the release joins two files about the same person"
     tier: ClassVar[Tier] = "release and auxiliary data"
 
-    neighbours: int = Field(default=10, ge=1, le=1000)
+    neighbours: int = Field(default=5, ge=1, le=1000)
     deals: int = Field(default=1, ge=1, le=100)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:

@@ -23,9 +23,11 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 class SinglingOut(AbstractAttack):
     """The attacker takes conditions that one released record alone meets, and claims that they fit one person alone.
 
-    Columns are taken in an order drawn at random, until a single released record agrees with the target, and `confirming`
-    columns more; ordered columns are cut into `bins` classes of equally many released records. A target is singled out when
-    that record still agrees, and no other target does. Which targets are unique does not depend on who is a member, so
+    By several values: columns are taken in an order drawn at random, until a single released record agrees with the target,
+    and `confirming` columns more; ordered columns are cut into `bins` classes of equally many released records. A target is
+    singled out when that record still agrees, and no other target does. By one value: a value that one released record
+    alone has, or being beyond the largest or the smallest released value where one record alone has that; a target is
+    singled out when no other target meets the condition. Which targets are unique does not depend on who is a member, so
     without a leak as many controls as members are singled out.
     Source: Article 29 Working Party, opinion 05/2014; Giomi et al. 2023, with the control table joined to the members'.
     """
@@ -35,7 +37,7 @@ class SinglingOut(AbstractAttack):
     tier: ClassVar[Tier] = "release only"
 
     bins: int = Field(default=10, ge=2, le=1000)
-    confirming: int = Field(default=4, ge=0)
+    confirming: int = Field(default=6, ge=0)
     orders: int = Field(default=32, ge=1, le=10_000)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
@@ -50,7 +52,11 @@ class SinglingOut(AbstractAttack):
             shuffled = [columns[column] for column in rng.permutation(len(columns))]
             success[mine] = self._singled_out(shuffled, view.synthetic.rows, mine)
         attempted = np.ones(view.targets.rows, dtype=bool)
-        return (Outcome(label="singling out", success=success, attempted=attempted, baseline=0.0),)
+        by_one = _singled_out_by_one_value(view)
+        return (
+            Outcome(label="singling out", success=success, attempted=attempted, baseline=0.0),
+            Outcome(label="singling out by one value", success=by_one, attempted=attempted, baseline=0.0),
+        )
 
     def _classes(self, records: Records, release: Records) -> list[Codes]:
         """Each column as small whole numbers from 0: labels (missing is 0), or the class among the released ranks."""
@@ -85,6 +91,29 @@ class SinglingOut(AbstractAttack):
             if not len(waiting):
                 break
         return success
+
+
+def _singled_out_by_one_value(view: View) -> Flags:
+    """Which targets alone meet a condition on one column that one released record alone meets."""
+    success = np.zeros(view.targets.rows, dtype=bool)
+    for name, ticks in view.targets.ticks.items():
+        released = view.synthetic.ticks[name]
+        success |= np.isin(ticks, np.intersect1d(_had_once(released), _had_once(ticks)))
+        if is_nominal(view.synthetic, name):
+            continue
+        present, known = released[released != MISSING], ticks != MISSING
+        for sign in (1, -1):
+            extreme = (sign * present).max(initial=np.iinfo(np.int64).min)
+            beyond = known & (sign * ticks >= extreme)
+            if (sign * present == extreme).sum() == 1 and beyond.sum() == 1:
+                success |= beyond
+    return success
+
+
+def _had_once(ticks: Codes) -> Codes:
+    values, counts = np.unique(ticks, return_counts=True)
+    once: Codes = values[counts == 1]
+    return once
 
 
 ATTACK = SinglingOut
