@@ -6,21 +6,23 @@ Must never be mixed into a table of real records, nor hold anything of one: they
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from privsynth.dataset import Dataset
-from privsynth.domain import Domain
+from privsynth.domain import Clique, Domain
 from privsynth.errors import AuditError
 
 Int64s = npt.NDArray[np.int64]
 
 _MOST_LEVELS = 64
 """4,096 canaries: more cost a fit more than they add."""
-_WANTED_COLUMNS = 4
+_GOOD_LEVELS = 8
 
 
 # ---- arithmetic of finite fields -------------------------------------------------------------------------------------
@@ -55,6 +57,7 @@ def _product(first: list[int], second: list[int], modulus: list[int], prime: int
     return product[:degree]
 
 
+@lru_cache(maxsize=64)
 def _multiplication(prime: int, power: int) -> Int64s:
     """The multiplication table of GF(prime^power), elements numbered by their digits. Shapes: (q, q).
 
@@ -109,38 +112,43 @@ def orthogonal_array(levels: int, columns: int) -> Int64s:
 class Canaries:
     """Canary records of a domain, and the ordinary records among which they are hidden.
 
-    In the columns `columns` level 0 is what ordinary records show, and canaries show levels 1 to `levels` in the rows of an
-    orthogonal array: each pair of canary levels belongs to one canary. Ordinary records leave level 0 in one column at most,
-    so no pair of canary levels is theirs. All other columns, among them those with too few levels, say nothing: canaries and
-    ordinary records alike hold random levels there that are drawn without regard to who is who.
-    Shapes: `codes` is (levels^2, attributes of the domain).
+    `factors` are columns, or groups of small columns read as one: its level 0 is what ordinary records show, and canaries show
+    levels 1 to `levels`, in the rows of an orthogonal array, so that each pair of levels of two factors belongs to one canary.
+    Ordinary records leave level 0 in one factor at most, so no such pair is theirs. Columns in no factor say nothing: canaries
+    and ordinary records alike hold random levels there.
+    Shapes: `array` is (levels^2, factors), `codes` is (levels^2, attributes of the domain).
     """
 
     domain: Domain
-    columns: tuple[str, ...]
+    factors: tuple[Clique, ...]
     levels: int
+    array: Int64s
     codes: Int64s
 
     @classmethod
     def of(cls, domain: Domain, *, rng: np.random.Generator, most_levels: int = _MOST_LEVELS) -> Canaries | None:
-        """Canaries for a domain, or None where it has no two columns of three levels.
+        """Canaries for a domain, or None where it is too small for two factors of three levels.
 
-        As many levels as four columns have (all columns, where there are fewer), and then all columns with so many.
+        As many levels as leave four factors, or else three, or two, where that leaves eight at least.
         """
-        by_size = sorted(domain.attributes, key=domain.size, reverse=True)
-        if len(by_size) < 2:
+        sizes = [size for size in range(most_levels, 1, -1) if prime_power(size)]
+        plans = [(levels, _factors(domain, levels)) for levels in sizes]
+        chosen = next(
+            (
+                plan
+                for fewest, least in ((4, _GOOD_LEVELS), (3, _GOOD_LEVELS), (2, 2))
+                for plan in plans
+                if len(plan[1]) >= fewest and plan[0] >= least
+            ),
+            None,
+        )
+        if chosen is None:
             return None
-        enough = domain.size(by_size[min(_WANTED_COLUMNS, len(by_size)) - 1])
-        if enough < 3:
-            enough = domain.size(by_size[1])
-        levels = next((size for size in range(min(enough - 1, most_levels), 1, -1) if prime_power(size)), 0)
-        if not levels:
-            return None
-        wide = [name for name in by_size if domain.size(name) > levels][: levels + 1]
-        columns = tuple(name for name in domain.attributes if name in set(wide))
+        levels, factors = chosen
+        array = orthogonal_array(levels, len(factors)) + 1
         codes = _anything(domain, levels**2, rng)
-        codes[:, [domain.index(name) for name in columns]] = orthogonal_array(levels, len(columns)) + 1
-        return cls(domain=domain, columns=columns, levels=levels, codes=codes)
+        _set(domain, codes, factors, array)
+        return cls(domain=domain, factors=factors, levels=levels, array=array, codes=codes)
 
     @property
     def count(self) -> int:
@@ -150,24 +158,48 @@ class Canaries:
     def ordinary(self, rows: int, *, rng: np.random.Generator) -> Int64s:
         """Codes of ordinary records. Shapes: (rows, attributes)."""
         codes = _anything(self.domain, rows, rng)
-        for name in self.columns:
-            codes[:, self.domain.index(name)] = 0
-        column = rng.integers(0, len(self.columns), rows)
-        place = np.array([self.domain.index(name) for name in self.columns], dtype=np.int64)[column]
-        codes[np.arange(rows), place] = rng.integers(0, self.levels, rows, endpoint=True)
+        shown = np.zeros((rows, len(self.factors)), dtype=np.int64)
+        shown[np.arange(rows), rng.integers(0, len(self.factors), rows)] = rng.integers(0, self.levels + 1, rows)
+        _set(self.domain, codes, self.factors, shown)
         return codes
 
     def score(self, released: Dataset) -> npt.NDArray[np.float64]:
-        """How often the release shows each canary's pairs of levels, over all pairs of canary columns. Shapes: (count,).
+        """How often the release shows each canary's pairs of levels, over all pairs of factors. Shapes: (count,).
 
-        A released row that agrees with a canary in a columns adds a (a - 1) / 2. As canaries agree with each other in one
-        column at most, a copy of one adds to its own score alone.
+        A released row that agrees with a canary in a factors adds a (a - 1) / 2. As canaries agree with each other in one
+        factor at most, a copy of one adds to its own score alone.
         """
+        shown = np.stack([_level(self.domain, released, factor) for factor in self.factors], axis=1)
+        shown[shown > self.levels] = 0
         found = np.zeros(self.count)
-        mine = {name: self.codes[:, self.domain.index(name)] for name in self.columns}
-        for first, second in itertools.combinations(self.columns, 2):
-            found += released.marginal((first, second))[mine[first], mine[second]]
+        width = self.levels + 1
+        for first, second in itertools.combinations(range(len(self.factors)), 2):
+            cells = np.bincount(shown[:, first] * width + shown[:, second], minlength=width**2)
+            found += cells[self.array[:, first] * width + self.array[:, second]]
         return found
+
+
+def _factors(domain: Domain, levels: int) -> tuple[Clique, ...]:
+    """Columns with more than `levels` levels, and groups of smaller ones that have so many together; levels + 1 at most."""
+    found: list[Clique] = []
+    group: Clique = ()
+    for name in sorted(domain.attributes, key=domain.size, reverse=True):
+        group = (*group, name)
+        if domain.cells(group) > levels:
+            found, group = [*found, group], ()
+    return tuple(found[: levels + 1])
+
+
+def _set(domain: Domain, codes: Int64s, factors: Sequence[Clique], shown: Int64s) -> None:
+    """Write levels of factors as codes of their columns, the last column fastest."""
+    for factor, column in zip(factors, shown.T, strict=True):
+        for name, code in zip(factor, np.unravel_index(column, domain.shape(factor)), strict=True):
+            codes[:, domain.index(name)] = code
+
+
+def _level(domain: Domain, released: Dataset, factor: Clique) -> Int64s:
+    """Which level of a factor each released row shows."""
+    return np.ravel_multi_index([released.column(name).astype(np.int64) for name in factor], domain.shape(factor))
 
 
 def _anything(domain: Domain, rows: int, rng: np.random.Generator) -> Int64s:

@@ -1,0 +1,243 @@
+"""Black boxes on made-up tables: broken ones fail, each by its row; what keeps its claim does not; power is said."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from privsynth import black_box
+from privsynth.adapter import Adapter
+from privsynth.audit_plan import BlackBoxTerms
+from privsynth.errors import AuditError
+from privsynth.findings import Claim
+from privsynth.lone_person import LonePerson, Plant, refutation
+from privsynth.schema import Schema
+from privsynth.schema.ticks import MISSING
+
+SCHEMA = Schema.loads(
+    """
+[table]
+name = "odd"
+unit = "who"
+[columns.who]
+kind = "identifier"
+make = "P-########"
+[columns."a, ward"]
+kind = "category"
+values = ["w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10", "w11"]
+missing = ["?"]
+[columns."sys.bp"]
+kind = "number"
+lower = "-10.0"
+upper = "250.0"
+precision = "0.1"
+missing = [""]
+[columns.born]
+kind = "date"
+lower = 1920-01-01
+upper = 2019-12-31
+[columns.seen]
+kind = "date"
+after = "born"
+lower = 0
+upper = 100
+[columns.one]
+kind = "integer"
+lower = 7
+upper = 7
+[columns.stay]
+kind = "integer"
+lower = 0
+upper = 99
+[columns.again]
+kind = "boolean"
+true = ["yes"]
+false = ["no"]
+"""
+)
+TERMS = BlackBoxTerms(rows=150, released=600, levels=13)
+
+
+def claim(epsilon):
+    return Claim(epsilon=epsilon, delta=1e-6, rho=None, unit="person")
+
+
+def verdicts(generate, *, epsilon=1.0, seed=1, max_rows=1, terms=TERMS):
+    found = black_box.check(
+        terms,
+        Adapter.of_function(generate),
+        schema=SCHEMA,
+        claim=claim(epsilon),
+        max_rows=max_rows,
+        rng=np.random.default_rng(seed),
+    )
+    return {row.check: row for row in found.rows}, found.not_tried
+
+
+RNG = np.random.default_rng(11)
+
+
+def bootstrap(frame, rows):
+    return frame.iloc[RNG.integers(0, len(frame), rows)]
+
+
+def margins(frame, rows):
+    """Each column drawn by itself from the data's values: no pair is kept."""
+    columns = {name: frame[name].iloc[RNG.integers(0, len(frame), rows)].to_numpy() for name in frame}
+    return pd.DataFrame({**columns, "seen": columns["born"]})
+
+
+def public(frame, rows):
+    """Knows the schema and nothing of the data."""
+    born = np.datetime64("1920-01-01") + RNG.integers(0, 36000, rows)
+    return pd.DataFrame(
+        {
+            "a, ward": RNG.choice([*(f"w{n}" for n in range(12)), "?"], rows),
+            "sys.bp": np.where(RNG.random(rows) < 0.1, np.nan, RNG.uniform(-10, 250, rows)),
+            "born": born,
+            "seen": born + RNG.integers(0, 101, rows),
+            "one": 7,
+            "stay": RNG.integers(0, 100, rows),
+            "again": RNG.random(rows) < 0.5,
+        }
+    ).replace({"again": {True: "yes", False: "no"}})
+
+
+def constant(frame, rows):
+    return {
+        "a, ward": ["w1"] * rows, "sys.bp": [1.0] * rows, "born": ["2000-01-01"] * rows, "seen": ["2000-01-01"] * rows,
+        "one": [7] * rows, "stay": [0] * rows, "again": ["no"] * rows,
+    }  # fmt: skip
+
+
+def test_a_generator_that_copies_rows_fails_both_tests_at_one():
+    rows, _ = verdicts(bootstrap)
+    assert {name: row.verdict for name, row in rows.items()} == {
+        black_box.REPEATS: "PASS",
+        black_box.LONE: "FAIL",
+        black_box.CANARIES: "FAIL",
+    }
+    assert rows[black_box.CANARIES].estimate > 1
+    assert "epsilon of at least" in rows[black_box.LONE].meaning
+    assert "and 1 is claimed" in rows[black_box.LONE].meaning
+
+
+def test_values_of_the_data_refute_even_ten_and_canaries_are_then_left_out():
+    rows, not_tried = verdicts(margins, epsilon=10.0)
+    assert rows[black_box.LONE].verdict == "FAIL"
+    assert rows[black_box.LONE].estimate > 10
+    assert set(not_tried) == {black_box.CANARIES}
+    assert "169 canaries can refute epsilon" in not_tried[black_box.CANARIES]
+
+
+@pytest.mark.parametrize("max_rows", [1, 3])
+def test_a_generator_that_knows_nothing_of_the_data_does_not_fail(max_rows):
+    terms = TERMS.model_copy(update={"alpha": 0.05})
+    failed = 0
+    for seed in range(25):
+        rows, _ = verdicts(public, epsilon=0.01, seed=seed, max_rows=max_rows, terms=terms)
+        assert len(rows) == 3
+        failed += any(row.verdict != "PASS" for row in rows.values())
+    assert failed <= 5  # 1.25 expected at most
+
+
+def test_the_same_noise_twice_fails_and_a_constant_does_not():
+    def seeded(frame, rows):
+        return frame.iloc[np.random.default_rng(1).integers(0, len(frame), rows)]
+
+    rows, _ = verdicts(seeded)
+    assert rows[black_box.REPEATS].verdict == "FAIL"
+    assert "fixed seed" in rows[black_box.REPEATS].meaning
+    rows, _ = verdicts(constant)
+    assert [row.verdict for row in rows.values()] == ["PASS"] * 3
+    assert "whatever the table" in rows[black_box.REPEATS].meaning
+
+
+def test_fits_are_bounded_and_a_clear_failure_costs_few():
+    made = []
+
+    def counted(frame, rows):
+        made.append((len(frame), rows, frame["who"].value_counts().max()))
+        return public(frame, rows)
+
+    verdicts(counted, max_rows=4)
+    assert len(made) == TERMS.lone_fits + 1 + TERMS.canary_fits
+    assert {rows for _, rows, _ in made} == {600}
+    assert {most for *_, most in made} == {4}
+    assert made[0][0] == made[1][0] == 154
+    assert 150 < made[-1][0] <= 150 + 4 * 169
+    made.clear()
+
+    def copied(frame, rows):
+        made.append(0)
+        return bootstrap(frame, rows)
+
+    verdicts(copied)
+    assert len(made) == 4  # two of one table, two more tables, one of them with canaries
+
+
+def test_what_cannot_be_checked_is_said_and_not_passed():
+    small = Schema.loads('[table]\nname = "small"\n[columns.x]\nkind = "boolean"\n')
+    found = black_box.check(
+        TERMS,
+        Adapter.of_function(lambda frame, rows: frame),
+        schema=small,
+        claim=claim(1.0),
+        max_rows=1,
+        rng=np.random.default_rng(1),
+    )
+    assert [row.check for row in found.rows] == [black_box.REPEATS]
+    assert set(found.not_tried) == {black_box.LONE, black_box.CANARIES}
+    with pytest.raises(AuditError, match="names the unit"):
+        black_box.check(
+            TERMS, Adapter.of_function(public), schema=small, claim=claim(1.0), max_rows=2, rng=np.random.default_rng(1)
+        )
+
+
+def test_evidence_without_the_person_has_mean_one_at_most():
+    """The heart of the check: the release is fixed, the plants are drawn, and the evidence is fair."""
+    rng = np.random.default_rng(3)
+    released = LonePerson.among(SCHEMA, 400, max_rows=1, rng=rng).table
+    found = [LonePerson.among(SCHEMA, 1, max_rows=1, rng=rng).evidence(released) for _ in range(1500)]
+    assert np.mean(found) < 1 + 3 * np.std(found) / math.sqrt(len(found))
+    assert np.mean(np.array(found) >= 20) <= 1 / 20
+
+
+def test_only_the_person_holds_what_is_planted():
+    for seed in range(20):
+        lone = LonePerson.among(SCHEMA, 200, max_rows=2, rng=np.random.default_rng(seed))
+        assert lone.table.rows == 202
+        assert {plant.name for plant in lone.plants} == {"a, ward", "sys.bp", "born", "stay", "again"}
+        for plant in lone.plants:
+            shown = lone.table.ticks[plant.name]
+            unusual = np.isin(shown, np.array(plant.usual), invert=True)
+            assert unusual.sum() == (0 if plant.held is None else 2)
+            assert set(shown[unusual].tolist()) <= {plant.held}
+            assert plant.held is None or plant.held in plant.reserved
+
+
+def test_bets_by_hand():
+    labels = Plant(name="x", usual=[0, 1], reserved=[2, 3, MISSING], held=MISSING)
+    assert labels.nothing == 0.25
+    assert labels.bets(np.array([0, MISSING])) == [(0.25, True)]
+    assert labels.bets(np.array([0, 3, 2])) == [(0.5, False)]
+    assert labels.bets(np.array([0, 1])) == [(0.25, False)]
+    above = Plant(name="x", usual=range(100), reserved=range(1000, 2000), held=1500)
+    chances, right = zip(*above.bets(np.array([3, 1500])), strict=True)
+    assert chances == pytest.approx((0.0009, 0.0027, 0.0369, 0.2709))
+    assert right == (True, True, True, True)
+    chances, right = zip(*above.bets(np.array([3, MISSING, 1990])), strict=True)
+    assert chances == pytest.approx((0.0009, 0.0027, 0.027, 0.144))
+    assert right == (False, False, False, False)
+    assert [hit for _, hit in above.bets(np.array([1510]))] == [False, False, True, True]
+    assert above.bets(np.array([MISSING, 99, 300])) == [(0.1, False)]
+    below = Plant(name="x", usual=range(900, 1000), reserved=range(500), held=None)
+    assert below.bets(np.array([950, 700])) == [(0.1, True)]
+    assert below.bets(np.array([950, 200]))[0] == (pytest.approx(0.0018), False)
+
+
+def test_what_evidence_refutes():
+    assert refutation(math.exp(5), epsilon=2, delta=0.01) == pytest.approx(math.exp(-3) + 0.01)
+    assert refutation(1.0, epsilon=0, delta=0) == 1
+    assert refutation(0.0, epsilon=0, delta=0) == 1
