@@ -207,9 +207,9 @@ def _csp(css: str) -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def head(title: str) -> Section:
-    """What every page begins with: its title, its style sheet, and the policy that lets in nothing else."""
-    css = _read("style.css")
+def head(title: str, *, also: str = "") -> Section:
+    """What every page begins with: its title, its style sheet with one on top, and the policy that lets in nothing else."""
+    css = _read("style.css") + (_read(also) if also else "")
     return {"css": css, "csp": _csp(css), "title": title}
 
 

@@ -25,7 +25,7 @@ _BAR_ROWS = 9
 """A marginal shows so many categories; the rest share one line."""
 
 
-def _n(value: float) -> str:
+def coordinate(value: float) -> str:
     """A coordinate with one digit after the point, none when it is zero."""
     text = f"{value:.1f}"
     return text[:-2] if text.endswith(".0") else text
@@ -36,23 +36,29 @@ def short(label: str, length: int) -> str:
     return label if len(label) <= length else label[: length - 1] + "…"
 
 
-def _svg(width: float, height: float, title: str, parts: Iterable[Markup], style: str = "") -> Markup:
+def svg(width: float, height: float, title: str, parts: Iterable[Markup], style: str = "") -> Markup:
+    """A picture of these parts; `style` is its class."""
     opening = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img"><title>{}</title>')
-    return opening.format(style, _n(width), _n(height), title) + Markup("").join(parts) + Markup("</svg>")
+    return (
+        opening.format(style, coordinate(width), coordinate(height), title) + Markup("").join(parts) + Markup("</svg>")
+    )
 
 
-def _text(x: float, y: float, text: str, style: str = "", full: str | None = None) -> Markup:
+def text(x: float, y: float, words: str, style: str = "", full: str | None = None) -> Markup:
+    """Words at a place, escaped; where they were cut, the full ones show when they are pointed at."""
     body = Markup('<text class="{}" x="{}" y="{}">{}{}</text>')
-    tip = Markup("<title>{}</title>").format(full) if full is not None and full != text else Markup("")
-    return body.format(style, _n(x), _n(y), text, tip)
+    tip = Markup("<title>{}</title>").format(full) if full is not None and full != words else Markup("")
+    return body.format(style, coordinate(x), coordinate(y), words, tip)
 
 
-def _rect(x: float, y: float, width: float, height: float, style: str) -> Markup:
+def rect(x: float, y: float, width: float, height: float, style: str) -> Markup:
+    """A rectangle of at least no width."""
     shape = Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>')
-    return shape.format(style, _n(x), _n(y), _n(max(width, 0)), _n(height))
+    return shape.format(style, coordinate(x), coordinate(y), coordinate(max(width, 0)), coordinate(height))
 
 
-def _path(data: str, style: str) -> Markup:
+def path(data: str, style: str) -> Markup:
+    """A line, in the words of SVG."""
     return Markup('<path class="{}" d="{}"/>').format(style, data)
 
 
@@ -69,25 +75,25 @@ def marginal(column: ColumnNumbers, *, sort: bool) -> Markup:
     for line, level in enumerate(shown):
         y = line * row
         label = column.labels[level]
-        parts.append(_text(left - 8, y + 13, short(label, 19), "label", label))
-        parts.append(_rect(left, y + 4, plot * shares[level] / top, 11, "bar"))
+        parts.append(text(left - 8, y + 13, short(label, 19), "label", label))
+        parts.append(rect(left, y + 4, plot * shares[level] / top, 11, "bar"))
         if column.share is not None:
             parts.append(_whisker(left, plot / top, float(known[level]), half, y + 9.5))
         outside = column.share is not None and abs(shares[level] - known[level]) > half
-        parts.append(_text(left + plot + 8, y + 13, percent(float(shares[level])), "num off" if outside else "num"))
+        parts.append(text(left + plot + 8, y + 13, percent(float(shares[level])), "num off" if outside else "num"))
     height = len(shown) * row
     if len(shown) < len(order):
         rest = order[len(shown) :]
         words = f"{len(rest)} more together"
-        parts.append(_text(left - 8, height + 13, words, "label soft"))
-        parts.append(_text(left + plot + 8, height + 13, percent(float(shares[rest].sum())), "num soft"))
+        parts.append(text(left - 8, height + 13, words, "label soft"))
+        parts.append(text(left + plot + 8, height + 13, percent(float(shares[rest].sum())), "num soft"))
         height += row
-    return _svg(left + plot + 70, height + 2, f"Released shares of {column.name}", parts)
+    return svg(left + plot + 70, height + 2, f"Released shares of {column.name}", parts)
 
 
 def _whisker(left: float, scale: float, centre: float, half: float, y: float) -> Markup:
     low, high = max(centre - half, 0) * scale + left, max(centre + half, 0) * scale + left
-    return _path(f"M{_n(low)} {_n(y - 3)}v6m0-3H{_n(high)}m0-3v6", "whisker")
+    return path(f"M{coordinate(low)} {coordinate(y - 3)}v6m0-3H{coordinate(high)}m0-3v6", "whisker")
 
 
 def histogram(column: ColumnNumbers) -> Markup:
@@ -100,14 +106,14 @@ def histogram(column: ColumnNumbers) -> Markup:
     parts = []
     for level, share in enumerate(shares):
         x, height = level * step, plot * float(share) / top
-        parts.append(_rect(x + step * 0.08, head + plot - height, step * 0.84, height, "bar"))
+        parts.append(rect(x + step * 0.08, head + plot - height, step * 0.84, height, "bar"))
         if known is not None:
             low, high = (head + plot * (1 - max(float(known[level]) + sign * half, 0) / top) for sign in (-1, 1))
-            parts.append(_path(f"M{_n(x + step / 2)} {_n(high)}V{_n(low)}", "whisker"))
-    parts.append(_path(f"M0 {_n(head + plot)}H{_n(width)}", "axis"))
+            parts.append(path(f"M{coordinate(x + step / 2)} {coordinate(high)}V{coordinate(low)}", "whisker"))
+    parts.append(path(f"M0 {coordinate(head + plot)}H{coordinate(width)}", "axis"))
     parts += _axis_labels(column.labels, step, width, head + plot + 15)
-    parts.append(_text(0, 11, f"up to {percent(float(shares.max()))}", "soft"))
-    return _svg(width, head + plot + 22, f"Released shares of {column.name}", parts)
+    parts.append(text(0, 11, f"up to {percent(float(shares.max()))}", "soft"))
+    return svg(width, head + plot + 22, f"Released shares of {column.name}", parts)
 
 
 def _axis_labels(labels: Sequence[str], step: float, width: float, y: float) -> list[Markup]:
@@ -115,11 +121,11 @@ def _axis_labels(labels: Sequence[str], step: float, width: float, y: float) -> 
     parts: list[Markup] = []
     free_from = 0.0
     for level, label in enumerate(labels):
-        text = short(label, 16)
-        half = len(text) * 3.3
+        shown = short(label, 16)
+        half = len(shown) * 3.3
         x = min(max(level * step + step / 2, half), width - half)
         if x - half >= free_from:
-            parts.append(_text(x, y, text, "mid", label))
+            parts.append(text(x, y, shown, "mid", label))
             free_from = x + half + 6
     return parts
 
@@ -139,9 +145,10 @@ def _grid(shades: npt.NDArray[np.int64], x: float, y: float, cell: tuple[float, 
         edges = np.flatnonzero(np.r_[True, line[1:] != line[:-1], True])
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             if line[start] >= 0:
-                run = f"M{_n(x + start * width)} {_n(y + row * height)}h{_n((stop - start) * width)}v{_n(height)}"
-                paths.setdefault(int(line[start]), []).append(f"{run}h{_n((start - stop) * width)}z")
-    return [_path("".join(runs), f"{prefix}{shade}") for shade, runs in sorted(paths.items())]
+                left, top, run = x + start * width, y + row * height, coordinate((stop - start) * width)
+                shape = f"M{coordinate(left)} {coordinate(top)}h{run}v{coordinate(height)}"
+                paths.setdefault(int(line[start]), []).append(f"{shape}h{coordinate((start - stop) * width)}z")
+    return [path("".join(runs), f"{prefix}{shade}") for shade, runs in sorted(paths.items())]
 
 
 def pair_triptych(
@@ -162,26 +169,26 @@ def pair_triptych(
     top = float(max(noisy.max(), released.max()))
     gaps = (released - noisy) / sigma
     parts = [
-        _text(left - 8, head + row * cell[1] + cell[1] / 2 + 4, short(labels[0][row], 28), "label", labels[0][row])
+        text(left - 8, head + row * cell[1] + cell[1] / 2 + 4, short(labels[0][row], 28), "label", labels[0][row])
         for row in range(rows)
     ]
     for index, title in enumerate(("bought (noisy)", "released", "released − bought")):
         x = left + index * (panel + gap)
-        parts.append(_text(x, head - 9, title, "strong"))
-        parts.append(_rect(x, head, panel, height, "frame"))
+        parts.append(text(x, head - 9, title, "strong"))
+        parts.append(rect(x, head, panel, height, "frame"))
         parts += _ends(labels[1], x, panel, head + height + 14)
         if title.startswith("released −"):
             parts += _difference(gaps, x, head, cell)
         else:
             parts += _grid(_shades(noisy if index == 0 else released, top), x, head, cell, "c")
-    return _svg(left + 3 * panel + 2 * gap, head + height + 20, f"{names[0]} by {names[1]}", parts, "wide")
+    return svg(left + 3 * panel + 2 * gap, head + height + 20, f"{names[0]} by {names[1]}", parts, "wide")
 
 
 def _ends(labels: Sequence[str], x: float, width: float, y: float) -> list[Markup]:
     """The first and the last label below a panel."""
     return [
-        _text(x, y, short(labels[0], 12), "soft", labels[0]),
-        _text(x + width, y, short(labels[-1], 12), "end soft", labels[-1]),
+        text(x, y, short(labels[0], 12), "soft", labels[0]),
+        text(x + width, y, short(labels[-1], 12), "end soft", labels[-1]),
     ]
 
 
@@ -202,17 +209,17 @@ def pair_map(names: Sequence[str], pairs: PairMatrix) -> Markup:
     association = np.where(lower, pairs.association, np.nan)
     error = np.where(lower.T, pairs.expected_error, np.nan)
     parts = [
-        _rect(margin, margin, side, side, "frame"),
+        rect(margin, margin, side, side, "frame"),
         *_grid(_shades(association, 1), margin, margin, (cell, cell), "c"),
     ]
     parts += _grid(_error_shades(error), margin, margin, (cell, cell), "e")
-    parts.append(_path(f"M{_n(margin)} {_n(margin)}l{_n(side)} {_n(side)}", "axis"))
+    parts.append(path(f"M{coordinate(margin)} {coordinate(margin)}l{coordinate(side)} {coordinate(side)}", "axis"))
     for index, name in enumerate(names):
         middle = margin + index * cell + cell / 2
-        parts.append(_text(margin - 6, middle + 3.5, short(name, 24), "end tiny", name))
+        parts.append(text(margin - 6, middle + 3.5, short(name, 24), "end tiny", name))
         turned = Markup('<text class="tiny" transform="translate({} {}) rotate(-60)">{}<title>{}</title></text>')
-        parts.append(turned.format(_n(middle + 3), _n(margin - 6), short(name, 24), name))
-    return _svg(margin + side + 70, margin + side + 4, "Association and expected error of every pair", parts, "map")
+        parts.append(turned.format(coordinate(middle + 3), coordinate(margin - 6), short(name, 24), name))
+    return svg(margin + side + 70, margin + side + 4, "Association and expected error of every pair", parts, "map")
 
 
 ERROR_LEVELS = (0.01, 0.03, 0.1, 0.3)
@@ -230,12 +237,12 @@ def odds(epsilon: float) -> Markup:
     parts = []
     for line, prior in enumerate((0.01, 0.1, 0.5)):
         after, y = posterior(prior, epsilon), line * row + 14
-        parts.append(_text(left - 10, y + 4, percent(prior), "end"))
-        parts.append(_rect(left, y - 5, plot, 10, "track"))
-        parts.append(_rect(left + plot * prior, y - 5, plot * (after - prior), 10, "bar"))
-        parts.append(_rect(left, y - 5, plot * prior, 10, "before"))
-        parts.append(_text(left + plot + 10, y + 4, f"at most {percent_at_most(after)}", "num"))
-    return _svg(left + plot + 104, 3 * row, "How far a belief about one person can move", parts, "odds")
+        parts.append(text(left - 10, y + 4, percent(prior), "end"))
+        parts.append(rect(left, y - 5, plot, 10, "track"))
+        parts.append(rect(left + plot * prior, y - 5, plot * (after - prior), 10, "bar"))
+        parts.append(rect(left, y - 5, plot * prior, 10, "before"))
+        parts.append(text(left + plot + 10, y + 4, f"at most {percent_at_most(after)}", "num"))
+    return svg(left + plot + 104, 3 * row, "How far a belief about one person can move", parts, "odds")
 
 
 def power(threshold: float, detectable: float | None, ceiling: float | None) -> Markup:
@@ -243,17 +250,17 @@ def power(threshold: float, detectable: float | None, ceiling: float | None) -> 
     marks = [value for value in (threshold, detectable, ceiling) if value is not None]
     top = max([*marks, 1e-9]) * 1.15
     plot = 150.0
-    parts = [_rect(0, 6, plot, 8, "track")]
+    parts = [rect(0, 6, plot, 8, "track")]
     if detectable is not None:
-        parts.append(_rect(0, 6, plot * detectable / top, 8, "unseen"))
+        parts.append(rect(0, 6, plot * detectable / top, 8, "unseen"))
     if ceiling is not None:
-        parts.append(_path(f"M{_n(plot * ceiling / top)} 3v14", "ceiling"))
-    parts.append(_path(f"M{_n(plot * threshold / top)} 2v16", "limit"))
-    return _svg(plot, 20, "Power of the attack", parts, "power")
+        parts.append(path(f"M{coordinate(plot * ceiling / top)} 3v14", "ceiling"))
+    parts.append(path(f"M{coordinate(plot * threshold / top)} 2v16", "limit"))
+    return svg(plot, 20, "Power of the attack", parts, "power")
 
 
 def budget(spent: float, cap: float) -> Markup:
     """How much of a population's lifetime budget is spent."""
     share = min(1.0, spent / cap) if cap > 0 else 1.0
-    parts = [_rect(0, 2, 300, 8, "track"), _rect(0, 2, 300 * share, 8, "bar")]
-    return _svg(300, 12, "Share of the lifetime budget", parts, "meter")
+    parts = [rect(0, 2, 300, 8, "track"), rect(0, 2, 300 * share, 8, "bar")]
+    return svg(300, 12, "Share of the lifetime budget", parts, "meter")
