@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
 
 from privsynth import attacks, progress, statistics
-from privsynth.attack import AbstractAttack, AttackResult, Outcome, Target, Tier, View
+from privsynth.attack import AbstractAttack, AttackResult, Need, Outcome, Target, Tier, View
 from privsynth.errors import AuditError, PolicyError
 from privsynth.private import Private
 from privsynth.records import MISSING, Records
 from privsynth.schema import Schema
+from tests.attackers import bootstrap, noisy_answers
 
 ORDINALS = {
     "integer": 'kind = "integer"\nlower = 0\nupper = 100000\nbins = {method = "uniform", count = 10}',
@@ -64,12 +66,26 @@ def people(schema: Schema, rows: int, rng: np.random.Generator, *, shift: int = 
     return Records(schema=schema, ticks=ticks)
 
 
-def target(schema: Schema, synthetic: Records, members: Records, controls: Records) -> Target:
-    return Target(schema=schema, synthetic=synthetic, members=Private(members), controls=Private(controls))
+def target(
+    schema: Schema, synthetic: Records, members: Records, controls: Records, *, measured: Records | None = None
+) -> Target:
+    """With the noisy answers that a release of `measured` (or of `synthetic`) publishes, and a generator that copies."""
+    return Target(
+        schema=schema,
+        synthetic=synthetic,
+        members=Private(members),
+        controls=Private(controls),
+        transcript=noisy_answers(measured or synthetic),
+        refit=bootstrap(synthetic.rows),
+    )
 
 
 def attacked(name: str, aim: Target, seed: int = 5) -> tuple[AttackResult, ...]:
-    return attacks.get(name, {}).run(aim, rng=np.random.default_rng(seed))
+    """Noisy answers, which are of a few columns, go to whom they are all there is."""
+    attack = attacks.get(name, {})
+    if attack.needs != "the noisy answers":
+        aim = replace(aim, transcript=None)
+    return attack.run(aim, rng=np.random.default_rng(seed))
 
 
 def smallest_p_value(results: tuple[AttackResult, ...]) -> float:
@@ -77,13 +93,14 @@ def smallest_p_value(results: tuple[AttackResult, ...]) -> float:
 
 
 def world(schema: Schema, seed: int, *, rows: int = 300, copies: int = 0, shift: int = 0, gaps: float = 0.0) -> Target:
-    """As many members as controls, and an independent release in which `copies` rows are members'."""
+    """As many members as controls, and an independent release in which `copies` rows are members', whom it measured."""
     rng = np.random.default_rng(seed)
     members, controls, release = (people(schema, count, rng, shift=shift, gaps=gaps) for count in (rows, rows, 900))
     ticks = {
         name: np.concatenate([members.ticks[name][:copies], column[copies:]]) for name, column in release.ticks.items()
     }
-    return target(schema, Records(schema=schema, ticks=ticks), members, controls)
+    measured = members.take(np.arange(copies)) if copies else release
+    return target(schema, Records(schema=schema, ticks=ticks), members, controls, measured=measured)
 
 
 @pytest.mark.parametrize("name", attacks.NAMES)
@@ -145,10 +162,13 @@ def test_progress_says_nothing_of_how_many_people_there_are(name: str) -> None:
 
 @pytest.mark.parametrize("name", attacks.NAMES)
 def test_every_attack_says_what_it_threatens_and_what_it_needs(name: str) -> None:
-    attack = attacks.get(name, {})
+    attack, aim = attacks.get(name, {}), world(make_schema(), 8)
     assert attack.name == name
     assert attack.threat.startswith("that ")
-    assert attack.tier in {"release only", "release and auxiliary data"}
+    assert attack.tier in get_args(Tier)
+    assert attack.needs in get_args(Need)
+    assert attack.possible(aim)
+    assert attack.possible(replace(aim, transcript=None, refit=None)) == (attack.needs == "nothing more")
 
 
 @pytest.mark.parametrize("name", attacks.NAMES)
