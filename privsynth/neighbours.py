@@ -189,9 +189,9 @@ class _Range:
     def __init__(self, codes: npt.NDArray[np.integer], step: int) -> None:
         self._step = np.int16(step)
         missing = codes > step
-        # A group that holds nothing else is as far from every value as can be.
-        self._low = np.where(missing, 4 * step, codes).min(axis=1).astype(np.int16)
-        self._high = np.where(missing, -4 * step, codes).max(axis=1).astype(np.int16)
+        # The code of a missing value is a step above all; a group of nothing else is as far from every value as can be.
+        self._low = codes.min(axis=1).astype(np.int16)
+        self._high = np.where(missing, -step, codes).max(axis=1).astype(np.int16)
         self._missing = missing.any(axis=1)
 
     def bounds(self, codes: npt.NDArray[np.integer]) -> Int16s:

@@ -122,6 +122,7 @@ def test_few_pairs_are_measured_where_columns_depend_on_each_other(monkeypatch: 
         return plain(self, points, names, owners, groups)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Neighbours, "_distances", counted)
+    monkeypatch.setattr(neighbours, "_HOPELESS", 2.0)
     release = mixed(20_000, 1, ordinal=2, nominal=4, top=900)
     search = Neighbours(release, tuple(release.ticks))
     search.nearest(search.gower.points(mixed(300, 2, ordinal=2, nominal=4, top=900)), 1)
@@ -148,6 +149,14 @@ def test_where_all_groups_may_hold_a_neighbour_all_is_measured(monkeypatch: pyte
     compare(search, search.gower.points(far), 3)
     compare(search, search.gower.points(far), 3, without="c4")
     assert len(given_up) == 40
+    some = Neighbours(near, tuple(near.ticks), rows=np.arange(1, 4000, 2))
+    points = some.gower.points(far)
+    distances, rows = some.nearest(points, 2)
+    every = measured(some, points)
+    assert (rows % 2).all()
+    assert distances.tolist() == np.sort(every[:, 1::2], axis=1)[:, :2].tolist()
+    assert distances.tolist() == np.take_along_axis(every, rows, axis=1).tolist()
+    assert len(given_up) == 60
 
 
 def test_more_labels_than_are_told_apart_in_bounds() -> None:
@@ -162,7 +171,7 @@ def test_a_label_that_the_table_lacks_is_far_from_all() -> None:
     assert distances.tolist() == [[1000, 1000], [0, 1000]]
 
 
-@pytest.mark.parametrize(("columns", "kind"), [(200, "boolean"), (217, "boolean"), (300, "category"), (200, "integer")])
+@pytest.mark.parametrize(("columns", "kind"), [(200, "boolean"), (254, "boolean"), (300, "category"), (200, "integer")])
 def test_wide_tables_and_the_largest_distance_there_is(columns: int, kind: str) -> None:
     schema = Schema.loads('[table]\nname = "w"\n' + "".join(f"[columns.c{n}]\n{KINDS[kind]}\n" for n in range(columns)))
     rng = np.random.default_rng(0)
@@ -195,6 +204,13 @@ def test_limits_that_nobody_keeps_find_nobody() -> None:
     search = Neighbours(table([(0, 0, 0, 0)]), NAMES)
     points = search.gower.points(table([(1, 0, 0, 0)] * 3))
     assert [owners.tolist() for _, owners, _ in search.within(points, np.zeros(3, dtype=np.int64))] == [[]]
+
+
+def test_limits_beyond_any_distance_find_everybody() -> None:
+    search = Neighbours(table([(0, 0, 0, 0)] * 3), NAMES)
+    points = search.gower.points(table([(1, 1, 0, 0)] * 2))
+    ((_, owners, rows),) = search.within(points, np.array([40_000, 40_000]))
+    assert (owners.tolist(), rows.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 1, 2] * 2)
 
 
 def test_the_odd_one_out_is_the_most_isolated() -> None:
