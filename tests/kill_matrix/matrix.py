@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from tests.kill_matrix import accounting, contributions, data_dependence, noise, output, selection, sensitivity
+from tests.kill_matrix import (
+    accounting,
+    black_boxes,
+    contributions,
+    data_dependence,
+    noise,
+    output,
+    selection,
+    sensitivity,
+)
 from tests.kill_matrix.defect import Defect
 
 FAMILIES: Mapping[str, tuple[Defect, ...]] = {
@@ -13,6 +22,7 @@ FAMILIES: Mapping[str, tuple[Defect, ...]] = {
     "Decided by the data": data_dependence.DEFECTS,
     "What one person contributes": contributions.DEFECTS,
     "Releases that carry people": output.DEFECTS,
+    "Other people's generators": black_boxes.DEFECTS,
 }
 
 DEFECTS: tuple[Defect, ...] = tuple(defect for defects in FAMILIES.values() for defect in defects)

@@ -37,7 +37,7 @@ GOOGLE_126 = issue("Google's library", "google/differential-privacy", 126)
 GOOGLE_378 = issue("dp_accounting", "google/differential-privacy", 378)
 DATAXID_19 = issue("dataxid", "dataxid/dataxid-python", 19)
 
-THEORY_ALONE = paper("Ganev, Annamalai, De Cristofaro 2024", "2405.10994")
+THEORY_ALONE = paper("Annamalai, Ganev, De Cristofaro 2024", "2405.10994")
 ELUSIVE = paper("Ganev, Annamalai, De Cristofaro 2024", "2406.13985")
 DP_RECORDER = paper("Cebere et al. 2026", "2602.17454")
 DEBUGGING = paper("Tramèr et al. 2022", "2202.12219")

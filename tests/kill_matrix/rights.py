@@ -8,7 +8,8 @@ from itertools import product
 
 from privsynth import generators
 from privsynth.privacy.noise import SystemNoise
-from tests.kill_matrix import sources
+from tests.kill_matrix import black_boxes, sources
+from tests.kill_matrix.black_boxes import SIGMA, BlackBox
 from tests.kill_matrix.defect import PATIENT, REPLACED, RHO, ROW, Conformance, Target
 from tests.kill_matrix.generators import Scores
 from tests.kill_matrix.population import Released, independent
@@ -37,5 +38,7 @@ OTHERS: Mapping[str, Target] = {
     "the generator to break, unbroken": Conformance(),
     "the Gaussian generator to break, unbroken": Conformance(generator=Scores),
     "rounded normal noise from floats": Conformance(noise=lambda seed: Drawn(seed, sources.right)),
+    "a black box of noisy columns": BlackBox(sample=black_boxes.independent(SIGMA)),
+    "a black box of a noisy chain": BlackBox(sample=black_boxes.chain(SIGMA)),
     "a release about other people of the population": Released(release=independent),
 }

@@ -78,10 +78,6 @@ def poisoned(patch: pytest.MonkeyPatch) -> None:
     changed_answer(patch, _poisoned)
 
 
-def wrapped(patch: pytest.MonkeyPatch) -> None:
-    changed_answer(patch, lambda data, tables: [table.astype(np.int8).astype(np.int64) for table in tables])
-
-
 def all_shares(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Marginals, "shares", lambda query, rho: [rho] * len(query.cliques))
 
