@@ -5,7 +5,7 @@ Must never promise more than the events add up to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import final
@@ -74,6 +74,11 @@ class Budget:
             purchase_delta=purchase_delta,
             composition=adding_up,
         )
+
+    @property
+    def for_answers(self) -> Budget:
+        """What is left of this budget when everything is bought."""
+        return replace(self, rho=self.rho - self.purchase_rho, purchase_rho=Fraction(0), purchase_delta=Fraction(0))
 
 
 @final

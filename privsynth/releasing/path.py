@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 
 from privsynth import auditing, generators, progress, records
+from privsynth.attack import Refit
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
 from privsynth.domain import Clique
@@ -308,7 +309,7 @@ def _audited(
     """
     rng = _generator(seeds.sample + b"audit")
     budget, unit = agreed.fit.budget, agreed.fit.unit
-    rho = budget.rho - budget.purchase_rho
+    rho = budget.for_answers.rho
     conformance = auditing.conformance(
         agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, noise=noise, rng=rng
     )
@@ -336,8 +337,25 @@ def _audited(
         controls=completed(held_out, attacked.schema),
         claim=claim,
         rng=rng,
+        transcript=attacked.transcript,
+        refit=_refit(agreed, drawn.records.rows, noise),
     )
     return conformance.together_with(risk)
+
+
+def _refit(agreed: Terms, rows: int, noise: AbstractNoiseSource) -> Refit:
+    """What an attacker who runs the same generator can do: fit it to some records, with the same budget, and release.
+
+    What was bought is known by then, so that only the part of the budget for answers is there to be spent.
+    Privacy: what is made of private records stays with the attack that asked for it.
+    """
+    plan = replace(agreed.fit, budget=agreed.fit.budget.for_answers)
+
+    def refit(those: Records, rng: np.random.Generator) -> Records:
+        schema, transcript = measure(Private(those), plan, noise)
+        return _model(agreed, schema, transcript).draw(rows, rng=rng).records
+
+    return refit
 
 
 def _begun(ledger: AbstractLedger, reservation: Reservation) -> tuple[LedgerHead, int]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from privsynth import releasing
+from privsynth import attacks, releasing
+from privsynth.attack import Target
 from privsynth.certificate.keys import Signer
 from privsynth.errors import (
     AuditFailed,
@@ -19,9 +20,13 @@ from privsynth.errors import (
     RefusedError,
 )
 from privsynth.findings import Findings
+from privsynth.fitting import measure
+from privsynth.measurement import measurements
+from privsynth.membership import measured_rows
 from privsynth.policy import Policy
 from privsynth.privacy.ledgers.memory import MemoryLedger
 from privsynth.privacy.noise import UnsafeSeededNoise
+from privsynth.private import Private
 from privsynth.releasing import path as release_path
 from privsynth.schema import Schema
 from tests import clinic
@@ -180,8 +185,9 @@ def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, 
     policy = Policy.loads(text + '[population]\nid = "clinic"\npublic_size = 10000\n')
     seen = {}
 
-    def run(plan, *, schema, synthetic, members, controls, claim, rng):
+    def run(plan, *, schema, synthetic, members, controls, claim, rng, transcript, refit):
         seen.update(members=members.open().rows, controls=controls.open().rows, synthetic=synthetic)
+        seen.update(transcript=transcript, refitted=refit(synthetic.take(slice(100)), rng))
         return clinic.passing_audit()
 
     clinic.pass_every_audit(monkeypatch.setattr)
@@ -199,8 +205,9 @@ def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, 
     assert abs(seen["members"] - seen["controls"]) < 600
     attacked = seen["synthetic"].ticks["age"]
     released = json.loads((made.folder / "measurements.json").read_text())
-    assert len(attacked) == made.predicate["schema"]["rows"]
+    assert len(attacked) == seen["refitted"].rows == made.predicate["schema"]["rows"]
     assert released
+    assert measured_rows(measurements(seen["transcript"])) == pytest.approx(seen["members"], abs=100)
 
 
 def test_bought_categories_are_released_and_attacked_under_the_completed_schema(make, place, monkeypatch):
@@ -210,12 +217,24 @@ def test_bought_categories_are_released_and_attacked_under_the_completed_schema(
     schema = Schema.loads(text[: text.index("[[rules]]")])
     seen = {}
 
-    def run(plan, *, schema, synthetic, members, controls, claim, rng):
+    def run(plan, *, schema, synthetic, members, controls, claim, rng, transcript, refit):
         seen.update(schema=schema, synthetic=synthetic, members=members.open(), controls=controls.open())
+        few = seen["controls"].take(slice(300))
+        seen.update(transcript=transcript, refitted=refit(few, rng))
+        target = Target(
+            schema=schema,
+            synthetic=synthetic,
+            members=Private(seen["members"].take(slice(300))),
+            controls=Private(few),
+            transcript=transcript,
+        )
+        (seen["attacked"],) = attacks.get("transcript_ratio", {}).run(target, rng=rng)
         return clinic.passing_audit()
 
     clinic.pass_every_audit(monkeypatch.setattr)
     monkeypatch.setattr(release_path.auditing, "run", run)
+    plans = []
+    monkeypatch.setattr(release_path, "measure", lambda *given: (plans.append(given[1]), measure(*given))[1])
     releasing.release(
         place["table"],
         schema=schema,
@@ -225,6 +244,11 @@ def test_bought_categories_are_released_and_attacked_under_the_completed_schema(
         ledger=clinic.fresh_ledger(),
     )
     assert not seen["schema"].unresolved
+    assert seen["attacked"].attempts == 300
+    assert seen["refitted"].rows == seen["synthetic"].rows
+    paid, again = (plan.budget for plan in plans)
+    assert (again.rho, again.purchase_rho) == (paid.rho - paid.purchase_rho, 0)
+    assert seen["refitted"].schema == seen["schema"]
     for table in (seen["synthetic"], seen["members"], seen["controls"]):
         assert table.schema == seen["schema"]
         bold = seen["schema"].column("ward").values.index("<b>Bold</b>")
