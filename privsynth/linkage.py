@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ _PEOPLE = 500
 """People from whom agreement among true links is learnt."""
 _CANDIDATES = 50
 """Released records among which each of them may have a true link."""
+_NOTHING = 1e-30
 _PACKED = 1024
 """Most combinations of values of columns that are looked up together."""
 
@@ -90,11 +91,12 @@ class _Field:
 
         Disagreeing never speaks for a link, and being close never more than agreeing.
         """
-        ratio = np.log(agreement) - np.log(self.chance)
-        ratio[:, _CLOSE] = np.minimum(ratio[:, _CLOSE], ratio[:, _AGREE])
-        ratio[:, _DISAGREE] = np.minimum(ratio[:, _DISAGREE], np.where(self.lonely, 0.0, ratio[:, _CLOSE])).clip(max=0.0)
-        ratio[self.gap] = 0.0
-        return np.append(ratio, np.zeros((len(ratio), 1)), axis=1)
+        disagree, close, agree = (np.log(agreement) - np.log(self.chance)).T
+        close = np.minimum(close, agree)
+        disagree = np.minimum(disagree, np.where(self.lonely, 0.0, close.clip(max=0.0)))
+        weights = np.stack([disagree, close, agree, np.zeros(len(agree))], axis=1)
+        weights[self.gap] = 0.0
+        return weights
 
     def levels(self, people: Int64s, kinds: Int64s) -> Int64s:
         """How people and records agree. Shapes: people (p,), kinds and result (p, records)."""
@@ -118,24 +120,23 @@ class _Field:
 class _Pack:
     """Columns whose combinations of released values are few, looked up together; `kinds[g]` is pattern g's combination."""
 
-    def __init__(self, fields: list[int], kinds: Int64s, inner: list[Int64s]) -> None:
-        self.fields, self.kinds, self.inner = fields, kinds, inner
+    def __init__(self, fields: list[int], kinds: Int64s, columns: Sequence[Int64s]) -> None:
+        first = np.unique(kinds, return_index=True)[1]
+        self.fields, self.kinds, self.inner = fields, kinds, [columns[field][first] for field in fields]
 
     @classmethod
     def all_of(cls, columns: Sequence[Int64s]) -> list[_Pack]:
         """Pack columns in their order. Shapes: each of `columns` is (patterns,), whole numbers from 0."""
         packs: list[_Pack] = []
-        kinds, fields = np.zeros(len(columns[0]), dtype=np.int64), list[int]()
-        for place, column in enumerate([*columns, None]):
-            joined = None if column is None else _joined(kinds, column)
-            if fields and (joined is None or int(joined.max()) >= _PACKED):
-                first = np.unique(kinds, return_index=True)[1]
-                packs.append(cls(fields, kinds, [columns[field][first] for field in fields]))
-                kinds, fields = column if column is not None else kinds, []
-            elif joined is not None:
-                kinds = joined
-            fields.append(place)
-        return packs
+        fields, kinds = [0], columns[0]
+        for place, column in enumerate(columns[1:], start=1):
+            joined = _joined(kinds, column)
+            if int(joined.max()) < _PACKED:
+                fields, kinds = [*fields, place], joined
+            else:
+                packs.append(cls(fields, kinds, columns))
+                fields, kinds = [place], column
+        return [*packs, cls(fields, kinds, columns)]
 
 
 @final
@@ -143,8 +144,8 @@ class Linkage:
     """Two files made ready for linking: a release, and what an intruder knows of some people.
 
     Agreeing on a value counts the more the rarer the value is in the release. How often true links agree in each column is
-    estimated by expectation maximisation over the best candidates of some of the people, each of whom has one true link or none.
-    Where either file lacks a value nothing is added. Columns count as if they were independent of each other.
+    estimated by expectation maximisation over the best candidates of some of the people, each of whom has one true link or
+    none. Where either file lacks a value nothing is added. Columns count as if they were independent of each other.
     Source: Fellegi, Sunter 1969; Winkler 2000 (frequency-based weights, EM); Sadinle 2017 (one link or none).
     """
 
@@ -154,9 +155,7 @@ class Linkage:
         pattern = np.zeros(released.rows, dtype=np.int64)
         for field in self._fields:
             pattern = _joined(pattern, field.kinds)
-        _, first, self._pattern, counts = np.unique(
-            pattern, return_index=True, return_inverse=True, return_counts=True
-        )
+        _, first, self._pattern, counts = np.unique(pattern, return_index=True, return_inverse=True, return_counts=True)
         self._counts = counts.astype(np.float32)
         self._kinds = [field.kinds[first] for field in self._fields]
         self._packs = _Pack.all_of(self._kinds)
@@ -176,8 +175,10 @@ class Linkage:
             ratio = np.log(self._counts[candidates].astype(np.float64))
             for field, level, agreement in zip(self._fields, levels, self._agreement, strict=True):
                 ratio += field.weights(agreement)[field.cases[people][:, None], level]
-            true = np.exp(ratio - self._log_against())
-            true /= 1 + true.sum(axis=1, keepdims=True)
+            ratio -= self._log_against()
+            highest = ratio.max(axis=1, keepdims=True).clip(min=0.0)
+            true = np.exp(ratio - highest)
+            true /= np.exp(-highest) + true.sum(axis=1, keepdims=True)
             self._linked = float(np.clip(true.sum() / len(people), _LEAST_LINKED, 1 - _LEAST_LINKED))
             self._agreement = [_agreement(level, true) for level in levels]
 
@@ -186,17 +187,18 @@ class Linkage:
         score = self._scorer()
         pattern = np.empty(self._people, dtype=np.int64)
         odds = np.empty(self._people)
-        luck = rng.permutation(len(self._counts)).argsort(kind="stable")
+        luck = rng.permutation(len(self._counts))
+        against = self._log_against()
         for person in range(self._people):
             if person % 500 == 0:
                 told(100 * person // self._people)
             total = score(person)
-            highest = total.max()
+            highest = float(total.max())
             equal = np.flatnonzero(total == highest)
-            pattern[person] = equal[np.argmin(luck[equal])]
-            # All records' ratios as multiples of the best one's, which is one of them.
-            others = float(self._counts @ np.exp(total - highest)) - 1.0
-            odds[person] = -np.logaddexp(np.log(max(others, 1e-9)), self._log_against() - float(highest))
+            best = pattern[person] = equal[np.argmin(luck[equal])]
+            others = self._counts * np.exp(total - highest)
+            others[best] -= 1
+            odds[person] = -np.logaddexp(np.log(max(float(others.sum()), _NOTHING)), against - highest)
         return Links(row=self._one_row(pattern, rng), log_odds=odds)
 
     def _one_row(self, pattern: Int64s, rng: np.random.Generator) -> Int64s:
@@ -204,7 +206,7 @@ class Linkage:
         order = np.argsort(self._pattern, kind="stable")
         sizes = np.bincount(self._pattern)
         start = np.cumsum(sizes) - sizes
-        return order[start[pattern] + rng.integers(sizes[pattern])]
+        return np.asarray(order[start[pattern] + rng.integers(sizes[pattern])])
 
     def _log_against(self) -> float:
         """Logarithm of the odds of having no link, shared out over all released rows."""
@@ -231,9 +233,9 @@ class Linkage:
 
 def _agreement(level: Int64s, true: Floats) -> Floats:
     """How often true links disagree, are close and agree; `true` is the probability of each pair to be one."""
-    counts = np.bincount(level.ravel(), weights=true.ravel(), minlength=4)[:_UNKNOWN]
-    counts = counts + _FIRST_LINKS * np.array(_FIRST_GUESS)
-    return np.asarray(counts / counts.sum())
+    seen = np.bincount(level.ravel(), weights=true.ravel(), minlength=4)[:_UNKNOWN]
+    links = seen + _FIRST_LINKS * np.array(_FIRST_GUESS)
+    return np.asarray(links / links.sum())
 
 
 def _distinct(ticks: Int64s) -> tuple[Int64s, Int64s, Int64s]:
@@ -243,4 +245,4 @@ def _distinct(ticks: Int64s) -> tuple[Int64s, Int64s, Int64s]:
 
 def _joined(keys: Int64s, column: Int64s) -> Int64s:
     """Number the combinations of two codes."""
-    return np.unique(keys * (int(column.max()) + 1) + column, return_inverse=True)[1]
+    return np.asarray(np.unique(keys * (int(column.max()) + 1) + column, return_inverse=True)[1])

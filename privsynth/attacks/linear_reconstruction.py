@@ -18,6 +18,9 @@ from privsynth.records import MISSING, Records
 
 Int64s: TypeAlias = npt.NDArray[np.int64]
 
+_MOST_COLUMNS = 20
+"""Most columns of one query: records that a generator changed a little agree in no more."""
+
 
 @final
 class LinearReconstruction(AbstractAttack):
@@ -25,12 +28,12 @@ class LinearReconstruction(AbstractAttack):
 
     A secret is cut in two: the commonest released value or another one; for ordered columns above the released median or
     not. Each query counts, among the released records with certain values of some known columns, those with the secret on one
-    side less those on the other, scaled to the number of targets. `marginals` sets of half of the columns or more are drawn at
-    random, and every combination of their values that a target has is a query; ordered columns are cut into `bins` classes of
-    equally many released records. Every target is an unknown: 1 or -1 is what a person adds to a count who is in the release,
-    and somebody who is not adds 0. Least squares with a `ridge` gives each unknown a number, in at most `steps` steps; its sign
-    is the guess. The surest share `share` of all guesses is made. Members and controls look alike to the queries, so without a
-    leak as many controls as members are guessed right.
+    side less those on the other, scaled to the number of targets. `marginals` sets of half of the columns or more (of 20, where
+    there are more) are drawn at random, and every combination of their values that a target has is a query; ordered columns
+    are cut into `bins` classes of equally many released records. Every target is an unknown: 1 or -1 is what a person adds to
+    a count who is in the release, and somebody who is not adds 0. Least squares with a `ridge` gives each unknown a number, in
+    at most `steps` steps; its sign is the guess. The surest share `share` of all guesses is made. Members and controls look
+    alike to the queries, so without a leak as many controls as members are guessed right.
     Released counts are the more exact the more records are released, and the attack the stronger: a claim has to fix how many.
     Source: Annamalai, Gadotti, Rocher 2024 (marginal queries, least squares); Dinur, Nissim 2003. Not theirs: controls are
     unknowns too, training people who are no targets are noise, and queries are weighted.
@@ -45,7 +48,7 @@ class LinearReconstruction(AbstractAttack):
     ridge: float = Field(default=1.0, gt=0)
     share: float = Field(default=0.1, gt=0, le=1)
     undeclared: int = Field(default=1, ge=1)
-    steps: int = Field(default=30, ge=1, le=1000)
+    steps: int = Field(default=20, ge=1, le=1000)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Reconstruct every secret of every target."""
@@ -101,12 +104,12 @@ class LinearReconstruction(AbstractAttack):
 
     def _guessed(self, name: str, unknown: Floats, signs: Floats, truth: Floats) -> Outcome:
         sureness = np.abs(unknown)
-        claimed = sureness >= np.sort(sureness)[-int(np.ceil(self.share * len(sureness)))]
+        threshold = np.sort(sureness)[-int(np.ceil(self.share * len(sureness)))]
+        claimed = (sureness >= threshold) & (sureness > 0)
         commonest = 1.0 if signs.sum() >= 0 else -1.0
-        guess = np.where(unknown == 0, commonest, np.sign(unknown))
         return Outcome(
             label=f"linear reconstruction: {name}",
-            success=claimed & (guess == truth),
+            success=claimed & (np.sign(unknown) == truth),
             attempted=np.ones(len(truth), dtype=bool),
             baseline=float((claimed & (truth == commonest)).mean()),
             score=sureness,
@@ -114,12 +117,13 @@ class LinearReconstruction(AbstractAttack):
 
 
 def _keys(known: list[Int64s], rows: int, rng: np.random.Generator) -> Int64s:
-    """Numbers that are equal where rows agree in a random half or more of the columns, and else as good as never.
+    """Numbers that are equal where rows agree in a random set of columns, and else as good as never.
 
     Sums of codes times random odd numbers, modulo 2**64: whether two different rows meet is a matter of chance below 1e-15.
     """
     keys = np.zeros(rows, dtype=np.int64)
-    for column in rng.permutation(len(known))[: rng.integers((len(known) + 1) // 2, len(known) + 1)]:
+    most = min(len(known), _MOST_COLUMNS)
+    for column in rng.permutation(len(known))[: rng.integers((most + 1) // 2, most + 1)]:
         keys += known[column] * (2 * int(rng.integers(1 << 62)) + 1)
     return keys
 
@@ -142,7 +146,9 @@ def _least_squares(cells: Int64s, answers: Floats, weights: Floats, ridge: float
     marginals, unknowns = cells.shape
 
     def summed(v: Floats) -> Floats:
-        return np.bincount(cells.ravel(), weights=np.tile(v, marginals), minlength=len(answers))
+        return np.asarray(
+            np.bincount(cells.ravel(), weights=np.tile(v, marginals), minlength=len(answers)), dtype=np.float64
+        )
 
     def spread(q: Floats) -> Floats:
         return np.asarray((weights * q)[cells].sum(axis=0))
