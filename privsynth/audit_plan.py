@@ -76,15 +76,24 @@ class ReleaseTerms(BaseModel):
 
 @final
 class ConformanceTerms(BaseModel):
-    """[conformance]: the generated public tables that a generator is run on, and how sure the checks are to be."""
+    """[conformance]: the generated public tables that a generator is run on, and how sure the checks are to be.
+
+    `columns`, `levels` and `rows` are the small tables' on which neighbours are compared; `crowd` is the rows of the table on
+    which canaries are told apart. `runs` fits are recorded at least. A stage's noise is examined on `residuals_min` noisy
+    answers at least, its choices on `probes` more; `transcripts` answers about each of two neighbours are drawn to tell them
+    apart. A correct generator fails with probability at most `alpha`, over all checks.
+    """
 
     model_config = FROZEN
-    columns: int = Field(ge=1, le=12)
+    columns: int = Field(ge=1, le=20)
     levels: int = Field(ge=2, le=100)
     rows: int = Field(ge=1)
     runs: int = Field(ge=2)
     alpha: Probability
     residuals_min: int = Field(ge=1)
+    crowd: int = Field(default=4000, ge=64)
+    probes: int = Field(default=10_000, ge=1000)
+    transcripts: int = Field(default=5000, ge=1000)
 
 
 @final

@@ -77,10 +77,12 @@ def conformance(
     rho: Fraction,
     noise: AbstractNoiseSource,
     rng: np.random.Generator,
+    claim: Claim | None = None,
 ) -> Findings:
     """Check that a generator keeps its claim, on random public tables with columns of this domain; no private data.
 
-    Args: `noise` is the source that the release draws from, so that it is examined too.
+    Args: `noise` is the source that the release draws from, so that it is examined too. `claim` is what the release promises;
+        by default, what `rho` implies.
     """
     terms = plan.conformance
     laboratory = Laboratory(domain, unit, columns=terms.columns, levels=terms.levels)
@@ -88,6 +90,15 @@ def conformance(
     plenty = Fraction(unit.l2_squared)
     ample = (conformance_checks.fit_of(generator, unit, plenty), plenty) if rho < plenty else None
     found = conformance_checks.check(
-        terms, fit, laboratory, rho=rho, noise=noise, rng=rng, composition=generator.composition, ample=ample
+        terms,
+        fit,
+        laboratory,
+        rho=rho,
+        noise=noise,
+        rng=rng,
+        composition=generator.composition,
+        ample=ample,
+        draw=conformance_checks.draw_of(generator, unit, max(rho, plenty)),
+        claim=claim,
     )
     return Findings(rows=found)

@@ -5,63 +5,63 @@ Must never be run on private tables: it compares noisy answers with exact ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeAlias, final
+from typing import final
 
 import numpy as np
 
-from privsynth import conformance_noise, progress
+from privsynth import (
+    conformance_choices,
+    conformance_discriminant,
+    conformance_noise,
+    conformance_ratio,
+    epsilon_bounds,
+    progress,
+)
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance_events import Payment, payments
+from privsynth.conformance_events import payments
+from privsynth.conformance_fits import Draw, Fit, Run, draw_of, fit_of, recorded, replayed, require_same_records
+from privsynth.conformance_hypothesis import Hypothesis, deterministic, judged
+from privsynth.conformance_noise import Sample
 from privsynth.conformance_tables import Laboratory, Neighbours
-from privsynth.errors import PrivsynthError
-from privsynth.findings import Finding
-from privsynth.fitting import FitPlan, measure, split
-from privsynth.generator import AbstractGenerator
-from privsynth.measurement import Transcript
+from privsynth.conformance_transcript import Stage, stages_of
+from privsynth.findings import Claim, Finding
 from privsynth.privacy.accounting import Composition
-from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit
-from privsynth.private import Private
-from privsynth.records import Records
-from privsynth.replay import Call, DivergedError, RecordingNoise, ReplayingNoise
+from privsynth.replay import Call, DivergedError
 
-Fit: TypeAlias = Callable[[Private[Records], AbstractNoiseSource], Transcript]
-"""From records and a noise source to a transcript: all that a fit does before the estimation."""
+__all__ = ["Draw", "Fit", "check", "draw_of", "fit_of"]
 
-_MOST_RUNS = 5000
-_ANY = Fraction(1, 2)
+_DELTA = 1e-5
+"""Where nothing is claimed, the delta at which epsilons are told."""
+
+_ROUNDING = 1e-6
+_OWN, _AMPLE, _CAMPS = "", ", with an ample budget", ", on two camps"
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Run:
-    """One recorded fit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """The recorded fits of one kind, and what is wrong about any of them."""
 
-    noise: RecordingNoise
-    transcript: Transcript
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    diverged: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    unpaid: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
 
 
-def fit_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Fit:
-    """The path of every fit, from records on: bound contributions, encode, let the generator measure."""
-    budget = Budget(
-        epsilon=_ANY,
-        delta=_ANY,
-        rho=rho,
-        purchase_rho=Fraction(0),
-        purchase_delta=Fraction(0),
-        composition=generator.composition,
-    )
-    plan = FitPlan(generator=generator, unit=unit, budget=budget)
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crowd:
+    """A fit on two camps, replayed with canaries: for each number of them, its stages, none of a fit that asks nothing."""
 
-    def fit(records: Private[Records], noise: AbstractNoiseSource) -> Transcript:
-        bounded, _ = split(records, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
-        return measure(bounded, plan, noise)[1]
-
-    return fit
+    planned: conformance_ratio.Sizes
+    stages: dict[int, list[Stage]]
+    run: Run
+    others: Sequence[Call]
 
 
 def check(
@@ -74,144 +74,196 @@ def check(
     rng: np.random.Generator,
     composition: Composition = "zcdp",
     ample: tuple[Fit, Fraction] | None = None,
+    draw: Draw | None = None,
+    claim: Claim | None = None,
 ) -> tuple[Finding, ...]:
     """Run a fit on random public tables and their neighbours, and check invariance, sensitivity, accounts and noise.
 
     Args: `composition` is how its answers are said to add up: with "gdp", each of them must be Gaussian. `ample` is the same
         fit with a larger budget, and that budget: on a few hundred rows a generator asks with it what it asks of a large table
-        with its own; neighbours are run with both.
-    Returns: rows "replay: invariance", "replay: sensitivity", "ledger", and those of `conformance_noise`. A correct fit never
-        fails one of the first three, and fails one of the others with probability at most `terms.alpha` in all.
+        with its own; neighbours are run with both. `draw` is the path on to records. `claim` is what a release promises; by
+        default, what the budget implies.
+    Returns: rows "replay: invariance", "replay: sensitivity", "ledger", "claim: accounting" and, with `draw`, "replay:
+        records", which a correct fit never fails; and where none of them fails, rows of noise and transcripts, of which a
+        correct fit fails any with probability at most `terms.alpha` in all.
     """
+    seen = _Seen()
     table = laboratory.table(terms.rows, rng)
-    empty = laboratory.table(0, rng)
-    diverged: list[str] = []
-    moved: list[str] = []
-    pairs = [*laboratory.neighbours(table), *laboratory.neighbours(empty)]
-    runs: list[Run] = []
-    unpaid: list[str] = []
-    for each, budget in [*([ample] if ample else []), (fit, rho)]:
-        of_this = list(_replays(each, pairs, noise, diverged, moved))
-        if each is fit and of_this:
-            of_this += _more(terms, fit, table, noise, len(of_this), sum(map(_answers, of_this)))
-        unpaid += _unpaid(of_this, budget, composition)
-        runs += of_this
-    return (
-        _row(
-            "replay: invariance",
-            "that something outside the mechanisms depends on the data",
-            diverged,
-            "With all answers the same, nothing else changed between neighbouring tables.",
-        ),
-        _row(
-            "replay: sensitivity",
-            "that one unit of privacy moves an answer by more than its noise is made for",
-            moved,
-            "No answer moved by more than its declared sensitivity between neighbouring tables.",
-        ),
-        _row(
-            "ledger",
-            "that something is learned and not paid for",
-            list(dict.fromkeys(unpaid)),
-            "Every use of noise is paid for.",
-        ),
-        *conformance_noise.rows(terms, [run.noise.calls for run in runs], noise, rng=rng),
-    )
+    pairs = [*laboratory.neighbours(table), *laboratory.neighbours(laboratory.table(0, rng))]
+    if ample:
+        _replay(ample[0], pairs, noise, _AMPLE, seen)
+        _settle(seen, _AMPLE, ample[1], composition)
+    _replay(fit, pairs, noise, _OWN, seen)
+    _settle(seen, _OWN, rho, composition)
+    promised = claim or _implied(rho, composition)
+    crowd = _crowded(terms, fit, laboratory, noise, promised, seen)
+    _settle(seen, _CAMPS, rho, composition)
+    if draw:
+        _compare_records(draw, pairs, noise, rng, seen)
+    rows = (*_deterministic(seen, with_records=draw is not None), _accounting(seen, rho, promised, composition))
+    if crowd is None or any(row.verdict == "FAIL" for row in rows):
+        return rows
+    while len(seen.runs[_OWN]) < terms.runs:
+        seen.runs[_OWN].append(recorded(fit, table, noise))
+    return (*rows, *judged(list(_hypotheses(terms, seen, crowd, promised, noise, rng)), terms.alpha))
 
 
-def _replays(
-    fit: Fit, pairs: Sequence[Neighbours], noise: AbstractNoiseSource, diverged: list[str], moved: list[str]
-) -> Iterator[Run]:
-    """Run a fit on one table of each pair, and again with the same answers on the other; adds what is wrong to the lists."""
+def _hypotheses(
+    terms: ConformanceTerms,
+    seen: _Seen,
+    crowd: _Crowd,
+    claim: Claim,
+    noise: AbstractNoiseSource,
+    rng: np.random.Generator,
+) -> Iterator[Hypothesis]:
+    own, ample = [*seen.runs[_OWN], *seen.runs[_CAMPS]], seen.runs.get(_AMPLE, [])
+    samples = [Sample.of(_OWN, own, noise, terms), *([Sample.of(_AMPLE, ample, noise, terms)] if ample else [])]
+    yield from conformance_noise.tests(terms, samples, noise, rng=rng)
+    yield from conformance_choices.tests(terms, samples, noise, rng=rng)
+    if not crowd.stages:
+        return
+    yield from conformance_discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)
+    yield from conformance_ratio.tests(terms, crowd.stages, crowd.planned, claim, noise)
+
+
+# ---- running and replaying -------------------------------------------------------------------------------------------
+
+
+def _replay(fit: Fit, pairs: Sequence[Neighbours], noise: AbstractNoiseSource, label: str, seen: _Seen) -> None:
+    """Run a fit on one table of each pair, and again with the same answers on the other."""
     for step, pair in enumerate(pairs):
         progress.report("conformance: neighbours", step, len(pairs))
-        try:
+        _replayed(fit, pair, 1, noise, label, seen)
+
+
+def _replayed(
+    fit: Fit, pair: Neighbours, units: int, noise: AbstractNoiseSource, label: str, seen: _Seen, run: Run | None = None
+) -> tuple[Run, list[Call]] | None:
+    """One pair; None where the two fits went different ways."""
+    try:
+        if run is None:
             run = recorded(fit, pair.table, noise)
-            yield run
-            moved += _moved(pair, run, replayed(fit, pair.other, run))
-        except DivergedError as difference:
-            diverged.append(f"{pair.what}: {difference}")
+            seen.runs.setdefault(label, []).append(run)
+        calls = replayed(fit, pair.other, run)
+    except DivergedError as difference:
+        seen.diverged.append(f"{pair.what}: {difference}")
+        return None
+    seen.moved.extend(_moved(pair, units, run, calls))
+    return run, calls
 
 
-def recorded(fit: Fit, table: Records, noise: AbstractNoiseSource) -> Run:
-    """Fit on a public table and keep every question. Raises: DivergedError when the fit cannot be carried out."""
-    recording = RecordingNoise(noise)
-    try:
-        return Run(transcript=fit(Private(table), recording), noise=recording)
-    except PrivsynthError as error:
-        raise DivergedError(f"the fit broke off on a table of {table.rows} rows: {error}") from None
-
-
-def replayed(fit: Fit, table: Records, run: Run) -> list[Call]:
-    """Fit on a neighbouring table with the same answers; what was asked this time.
-
-    Raises: DivergedError when anything but the exact answers differs.
-    """
-    replaying = ReplayingNoise(run.noise)
-    try:
-        transcript = fit(Private(table), replaying)
-    except DivergedError:
-        raise
-    except PrivsynthError as error:
-        raise DivergedError(f"the fit broke off on one of two neighbouring tables only: {error}") from None
-    replaying.require_all_used()
-    if [entry.to_json() for entry in transcript] != [entry.to_json() for entry in run.transcript]:
-        raise DivergedError("the transcripts of neighbouring tables differ although every answer was the same")
-    return replaying.calls
-
-
-def _more(
-    terms: ConformanceTerms, fit: Fit, table: Records, noise: AbstractNoiseSource, runs: int, answers: int
-) -> Iterator[Run]:
-    """Further recorded fits, until there are enough of them and of noisy answers."""
-    while (runs < terms.runs or answers < terms.residuals_min) and runs < _MOST_RUNS:
-        progress.report("conformance: noise", min(answers, terms.residuals_min), terms.residuals_min)
-        run = recorded(fit, table, noise)
-        runs, answers = runs + 1, answers + _answers(run)
-        yield run
-
-
-def _answers(run: Run) -> int:
-    return sum(call.exact.size for call in run.noise.calls if call.kind == "gaussian")
-
-
-def _paid(run: Run) -> tuple[Payment, ...]:
-    return payments(run.noise.calls, run.transcript).paid
-
-
-def _moved(pair: Neighbours, run: Run, calls: Sequence[Call]) -> list[str]:
-    """Answers that moved by more than was declared for them."""
+def _moved(pair: Neighbours, units: int, run: Run, calls: Sequence[Call]) -> list[str]:
+    """Answers that moved by more than was declared for them, for tables that differ in `units` units."""
     found = []
-    for payment in _paid(run):
+    for payment in payments(run.noise.calls, run.transcript).paid:
         before, after = (call.exact[payment.cells] for call in (run.noise.calls[payment.call], calls[payment.call]))
         difference = (after - before).astype(object)
         reach = max(difference**2, default=0) if payment.kind == "exponential" else int((difference**2).sum())
-        if reach > payment.event.sensitivity_squared:
+        if reach > units**2 * payment.event.sensitivity_squared:
             found.append(f'{pair.what}: an answer of stage "{payment.event.stage}" moved too far')
     return found
 
 
-def _unpaid(runs: Sequence[Run], rho: Fraction, composition: Composition) -> list[str]:
-    problems: list[str] = []
-    for run in runs:
-        problems += payments(run.noise.calls, run.transcript).problems
-        if sum((entry.event.rho for entry in run.transcript), Fraction(0)) > rho:
-            problems.append("the events add up to more than the budget")
+def _settle(seen: _Seen, label: str, rho: Fraction, composition: Composition) -> None:
+    """Go through the ledgers of the fits of one kind."""
+    for run in seen.runs.get(label, ()):
+        seen.unpaid.extend(payments(run.noise.calls, run.transcript).problems)
+        if _spent(run) > rho:
+            seen.unpaid.append("the events add up to more than the budget")
         if composition == "gdp" and any(entry.event.mechanism != "rounded-gaussian" for entry in run.transcript):
-            problems.append("an answer is accounted as Gaussian and is not")
-    return list(dict.fromkeys(problems))
+            seen.unpaid.append("an answer is accounted as Gaussian and is not")
 
 
-def _row(check_name: str, threat: str, problems: Sequence[str], meaning: str) -> Finding:
-    distinct = list(dict.fromkeys(problems))
-    return Finding(
-        check=check_name,
-        family="conformance",
-        threat=threat,
-        verdict="FAIL" if distinct else "PASS",
-        threshold=None,
-        detectable=None,
-        ceiling=None,
-        meaning=f"{distinct[0]} (and {len(distinct) - 1} more)" if len(distinct) > 1 else (distinct or [meaning])[0],
-        figures={"problems": len(distinct)},
+def _crowded(
+    terms: ConformanceTerms, fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, claim: Claim, seen: _Seen
+) -> _Crowd | None:
+    """The fit on two camps, with each number of canaries that will be needed; None where anything is wrong by then."""
+    label, first = _CAMPS, laboratory.camps(terms.crowd, 1)
+    told = _replayed(fit, first, 1, noise, label, seen)
+    if told is None or payments(told[0].noise.calls, told[0].transcript).problems:
+        return None
+    run, calls = told
+    if not run.transcript:
+        return _Crowd(planned=conformance_ratio.Sizes(stages={}, whole=1), stages={}, run=run, others=calls)
+    planned = conformance_ratio.sizes(run.asked(), terms, claim.delta or _DELTA)
+    stages = {1: stages_of(run.asked(), calls, 1)}
+    for units in planned.every[1:]:
+        pair = laboratory.camps(terms.crowd, units)
+        same = pair.table.rows == first.table.rows
+        told = _replayed(fit, pair, units, noise, label, seen, run if same else None)
+        if told is None or payments(told[0].noise.calls, told[0].transcript).problems:
+            return None
+        stages[units] = stages_of(told[0].asked(), told[1], units)
+        calls = told[1] if same else calls
+    return _Crowd(planned=planned, stages=stages, run=run, others=calls)
+
+
+def _compare_records(
+    draw: Draw, pairs: Sequence[Neighbours], noise: AbstractNoiseSource, rng: np.random.Generator, seen: _Seen
+) -> None:
+    """Draw records from the models of two pairs of tables, each with the same answers and the same random numbers."""
+    for pair in pairs[:2]:
+        try:
+            require_same_records(draw, pair.table, pair.other, noise, int(rng.integers(1 << 32)))
+        except DivergedError as difference:
+            seen.drawn.append(f"{pair.what}: {difference}")
+
+
+# ---- what is certain -------------------------------------------------------------------------------------------------
+
+
+def _deterministic(seen: _Seen, *, with_records: bool) -> Iterator[Finding]:
+    yield deterministic(
+        "replay: invariance",
+        "that something outside the mechanisms depends on the data",
+        seen.diverged,
+        "With all answers the same, nothing else changed between neighbouring tables.",
     )
+    yield deterministic(
+        "replay: sensitivity",
+        "that one unit of privacy moves an answer by more than its noise is made for",
+        seen.moved,
+        "No answer moved by more than its declared sensitivity between neighbouring tables.",
+    )
+    yield deterministic(
+        "ledger", "that something is learned and not paid for", seen.unpaid, "Every use of noise is paid for."
+    )
+    if with_records:
+        yield deterministic(
+            "replay: records",
+            "that records of the training data reach the output past the noise",
+            seen.drawn,
+            "With all answers and random numbers the same, neighbouring tables gave the same records.",
+        )
+
+
+def _implied(rho: Fraction, composition: Composition) -> Claim:
+    epsilon = epsilon_bounds.implied_epsilon(float(rho), _DELTA, composition)
+    return Claim(epsilon=epsilon, delta=_DELTA, rho=float(rho), unit="unit", composition=composition)
+
+
+def _accounting(seen: _Seen, rho: Fraction, claim: Claim, composition: Composition) -> Finding:
+    """Whether what the fits spent implies the claim, computed another way than the accountant's."""
+    spent = float(max([rho, *(_spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))]))
+    most, delta = max(claim.rho or 0.0, spent), claim.delta or _DELTA
+    implied = epsilon_bounds.implied_epsilon(most, delta, composition)
+    problems = []
+    if implied > claim.epsilon * (1 + _ROUNDING) + _ROUNDING:
+        problems.append(
+            f"rho = {most:.6g} implies epsilon = {implied:.6g} at delta = {delta:g}, not {claim.epsilon:.6g}"
+        )
+    if claim.rho is not None and spent > claim.rho * (1 + _ROUNDING):
+        problems.append("a fit spends more rho than is claimed")
+    if claim.composition == "gdp" and composition != "gdp":
+        problems.append("the claim adds up answers as Gaussian, and the generator's are not")
+    return deterministic(
+        "claim: accounting",
+        "that the stated epsilon is not what was spent implies",
+        problems,
+        f"What is spent, rho = {most:.4g} at the most, implies epsilon = {implied:.4g} at delta = {delta:g}; "
+        f"{claim.epsilon:.4g} is claimed.",
+    )
+
+
+def _spent(run: Run) -> Fraction:
+    return sum((entry.event.rho for entry in run.transcript), Fraction(0))

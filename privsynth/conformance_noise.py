@@ -1,185 +1,185 @@
-"""The noise itself: its scale, its shape and its independence, from noisy answers and the exact ones they were made of.
+"""The noise of Gaussian answers: its scale and its shape stage by stage, and its independence.
 
 Must never be called with answers about private tables.
-
-Every noisy count is turned into an exactly uniform number, by the distribution function that it claims to come from and a
-uniform number inside that value's step, and every choice likewise. So each test has the level that it states, for any sigma.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from itertools import combinations, pairwise
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
-from privsynth import statistics
+from privsynth import conformance_residuals as residuals
+from privsynth import progress, statistics
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.findings import Finding, Verdict
+from privsynth.conformance_fits import Asked, Run, asked_again
+from privsynth.conformance_hypothesis import Hypothesis
+from privsynth.conformance_residuals import Floats
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call, RecordingNoise
 
-Floats = npt.NDArray[np.float64]
-
 _CLASSES = 20
 _LEAST_PAIR = 8
-_TAIL = 12
-_EDGE = 1e-16
-_TABLE_SIGMA = 4096
-_PROBES = 500
-_PROBE_RATE = Fraction(2, 5)
+_MOST_AGAIN = 100
+"""Fits asked again as a whole; what is still missing then is asked for at once."""
+
+_PART = 1 << 15
+_PARTS = 5
+"""A large table of five parts: sources may draw in blocks, of up to four of them."""
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hypothesis:
-    """One test of the noise: what it guards against, its p-value, and what to say when it rejects or does not."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """The fits of one budget: recorded ones, their questions asked of the source again, and more of what they ask seldom.
 
-    check: str
-    threat: str
-    p_value: float
-    rejected: str
-    kept: str
-    detectable: float | None = None
-
-
-def rows(
-    terms: ConformanceTerms, runs: Sequence[Sequence[Call]], source: AbstractNoiseSource, *, rng: np.random.Generator
-) -> tuple[Finding, ...]:
-    """Test all recorded noise, Holm-corrected at `terms.alpha` in all; INCONCLUSIVE where there is too little of it.
-
-    Choices are also asked of the source directly, because those of a fit are often between one good candidate and bad ones.
+    `label` follows a stage's name; empty for a release's own budget.
     """
-    normal = [[_normal(call, rng) for call in run if call.kind == "gaussian"] for run in runs]
-    recorded = [call for run in runs for call in run if call.kind == "exponential"]
-    choices = np.array([_choice(call, rng) for call in (*recorded, *_probes(source))])
-    values = np.concatenate([part for run in normal for part in run] or [np.zeros(0)])
-    informative = sum(_informative(call) for run in runs for call in run if call.kind == "gaussian")
-    tests = [*_tests(terms, normal, values, informative), _selection(choices)]
-    adjusted = statistics.holm([test.p_value for test in tests])
-    otherwise: Verdict = "PASS" if len(values) >= terms.residuals_min else "INCONCLUSIVE"
-    return tuple(_finding(test, p, terms.alpha, otherwise) for test, p in zip(tests, adjusted, strict=True))
+
+    label: str
+    fits: tuple[tuple[Asked, ...], ...]
+    again: tuple[tuple[Asked, ...], ...]
+    more: tuple[tuple[str, Call], ...]
+
+    @classmethod
+    def of(cls, label: str, runs: Sequence[Run], source: AbstractNoiseSource, terms: ConformanceTerms) -> Sample:
+        """Ask the questions of recorded fits again, until each stage has the plan's number of noisy answers.
+
+        Whole fits are asked again first, in turn and in their order, because a source may remember what it was asked.
+        """
+        fits = tuple(tuple(run.asked()) for run in runs)
+        again: list[tuple[Asked, ...]] = []
+        have = _sizes(fits)
+        while have and min(have.values()) < terms.residuals_min and len(again) < _MOST_AGAIN:
+            turn = len(again) % len(runs)
+            again.append(tuple(asked_again(runs[turn], fits[turn], source)))
+            for stage, size in _sizes(again[-1:]).items():
+                have[stage] += size
+        progress.report("conformance: noise", 1, 1)
+        more = [
+            (stage, _many(call, -(-(terms.residuals_min - size) // call.exact.size), source))
+            for stage, size in have.items()
+            if size < terms.residuals_min
+            for call in [_first(fits, stage)]
+        ]
+        return cls(label=label, fits=fits, again=tuple(again), more=tuple(more))
+
+    def calls(self) -> Iterator[tuple[str, Call]]:
+        """All uses of noise, with their stages as they are named here."""
+        for fit in (*self.fits, *self.again):
+            for asked in fit:
+                yield f"{asked.stage}{self.label}", asked.call
+        for stage, call in self.more:
+            yield f"{stage}{self.label}", call
 
 
-def _finding(test: Hypothesis, p_value: float, alpha: float, undecided: Verdict) -> Finding:
-    verdict: Verdict = "FAIL" if p_value <= alpha else undecided
-    few = "There are too few noisy answers to say."
-    return Finding(
-        check=test.check,
-        family="conformance",
-        threat=test.threat,
-        verdict=verdict,
-        threshold=None,
-        detectable=test.detectable,
-        ceiling=None,
-        meaning={"FAIL": test.rejected, "PASS": test.kept, "INCONCLUSIVE": few}[verdict],
-        figures={"adjusted p-value": p_value},
-    )
+def _sizes(fits: Sequence[Sequence[Asked]]) -> dict[str, int]:
+    """Noisy answers a stage, of the stages that have Gaussian ones."""
+    found: dict[str, int] = {}
+    for fit in fits:
+        for asked in fit:
+            if asked.call.kind == "gaussian":
+                found[asked.stage] = found.get(asked.stage, 0) + asked.call.exact.size
+    return found
 
 
-def _informative(call: Call) -> float:
-    """How many continuous values a draw is worth: inside a step, of variance 1/12, the value is not the noise's own."""
-    return call.exact.size * max(0.0, 1 - 1 / (12 * float(call.parameter))) ** 2
+def _first(fits: Sequence[Sequence[Asked]], stage: str) -> Call:
+    return next(one.call for fit in fits for one in fit if one.stage == stage and one.call.kind == "gaussian")
 
 
-def _tests(
-    terms: ConformanceTerms, normal: Sequence[Sequence[Floats]], values: Floats, informative: float
+def _many(call: Call, times: int, source: AbstractNoiseSource) -> Call:
+    """One question asked many times at once."""
+    recording = RecordingNoise(source)
+    recording.gaussian(np.tile(call.exact, times), call.parameter)
+    return recording.calls[0]
+
+
+def tests(
+    terms: ConformanceTerms, samples: Sequence[Sample], source: AbstractNoiseSource, *, rng: np.random.Generator
 ) -> Iterator[Hypothesis]:
-    shortfall = 1 - statistics.detectable_noise_share(max(1, math.floor(informative)), alpha=terms.alpha / 10)
-    yield Hypothesis(
+    """The tests "noise: scale", "noise: shape", "noise: independence of draws" and "noise: independence of runs"."""
+    by_stage, worth = _by_stage(samples, rng)
+    enough = bool(by_stage) and min(map(len, by_stage.values())) >= terms.residuals_min
+    large = _large(samples, source, rng) if by_stage else []
+    if large:
+        by_stage["a large table"] = np.concatenate(large[-1:])
+        worth["a large table"] = float(len(large[-1]))
+    yield _scale(terms, by_stage, min(worth.values(), default=0.0), enough=enough)
+    yield _shape(by_stage, enough=enough)
+    fits = [[[asked.call for asked in fit] for fit in sample.fits] for sample in samples]
+    normal = [[_normals(calls, rng) for calls in kind] for kind in fits]
+    yield from _independence([*(run for kind in normal for run in kind), large], normal, enough=enough)
+
+
+def _by_stage(samples: Sequence[Sample], rng: np.random.Generator) -> tuple[dict[str, Floats], dict[str, float]]:
+    """The residuals of each stage as normal numbers, and how many continuous ones they are worth."""
+    alike: dict[tuple[str, Fraction], list[Call]] = {}
+    for sample in samples:
+        for stage, call in sample.calls():
+            if call.kind == "gaussian":
+                alike.setdefault((stage, call.parameter), []).append(call)
+    values: dict[str, list[Floats]] = {}
+    worth: dict[str, float] = {}
+    for (stage, _), calls in alike.items():
+        values.setdefault(stage, []).append(residuals.normal(residuals.together(calls), rng))
+        worth[stage] = worth.get(stage, 0.0) + sum(map(residuals.informative, calls))
+    return {stage: np.concatenate(parts) for stage, parts in values.items()}, worth
+
+
+def _large(samples: Sequence[Sample], source: AbstractNoiseSource, rng: np.random.Generator) -> list[Floats]:
+    """One draw for a large table, with the first sigma that was asked for, in parts."""
+    sigma_squared = next(call.parameter for sample in samples for _, call in sample.calls() if call.kind == "gaussian")
+    recording = RecordingNoise(source)
+    recording.gaussian(np.zeros(_PARTS * _PART, dtype=np.int64), sigma_squared)
+    return np.split(residuals.normal(recording.calls[0], rng), _PARTS)
+
+
+def _normals(calls: Sequence[Call], rng: np.random.Generator) -> list[Floats]:
+    return [residuals.normal(call, rng) for call in calls if call.kind == "gaussian"]
+
+
+# ---- stage by stage --------------------------------------------------------------------------------------------------
+
+
+def _weakest(p_values: Mapping[str, float]) -> str:
+    return min(p_values, key=p_values.__getitem__, default="")
+
+
+def _scale(terms: ConformanceTerms, by_stage: Mapping[str, Floats], worth: float, *, enough: bool) -> Hypothesis:
+    p_values = {stage: scale_p_value(values) for stage, values in by_stage.items()}
+    alpha = terms.alpha / (10 * max(1, len(by_stage)))
+    shortfall = 1 - statistics.detectable_noise_share(max(1, math.floor(worth)), alpha=alpha)
+    weakest = _weakest(p_values)
+    spread = math.sqrt(float((by_stage[weakest] ** 2).mean())) if weakest else 1.0
+    return Hypothesis(
         check="noise: scale",
         threat="that there is less noise, or more, than claimed",
-        p_value=scale_p_value(values),
-        rejected="The noise does not have the claimed standard deviation.",
-        kept=f"The noise has the claimed standard deviation; {100 * shortfall:.2g} % too little would have been seen.",
+        p_value=residuals.of_the_least(list(p_values.values())),
+        rejected=f'The noise of stage "{weakest}" has {spread:.3g} times the claimed standard deviation.',
+        kept=f"The noise of each stage has the claimed standard deviation; {100 * shortfall:.2g} % too little in any one "
+        f'would have been seen. Furthest from it: stage "{weakest}", with {spread:.3g} times it.',
+        shown=enough,
         detectable=math.ceil(shortfall * 10_000) / 10_000,
+        estimate=spread,
+        figures={f"p-value of {stage}": p_value for stage, p_value in p_values.items()},
     )
-    yield Hypothesis(
+
+
+def _shape(by_stage: Mapping[str, Floats], *, enough: bool) -> Hypothesis:
+    p_values = {stage: shape_p_value(values) for stage, values in by_stage.items()}
+    return Hypothesis(
         check="noise: shape",
         threat="that the noise is not Gaussian",
-        p_value=shape_p_value(values),
-        rejected="The noise is not a rounded Gaussian.",
-        kept="The noise is spread as a rounded Gaussian.",
+        p_value=residuals.of_the_least(list(p_values.values())),
+        rejected=f'The noise of stage "{_weakest(p_values)}" is not a rounded Gaussian.',
+        kept="The noise of each stage is spread as a rounded Gaussian.",
+        shown=enough,
     )
-    yield Hypothesis(
-        check="noise: independence of draws",
-        threat="that noise is used twice, and can be subtracted",
-        p_value=min(1.0, 2 * min(lag_p_value(normal), pairs_p_value(_within(normal)))),
-        rejected="Noise of one answer tells that of another.",
-        kept="No draw of noise tells of another one in the same fit.",
-    )
-    yield Hypothesis(
-        check="noise: independence of runs",
-        threat="that the noise comes from a seed, and can be repeated",
-        p_value=pairs_p_value(_between(normal)),
-        rejected="Two fits drew the same noise.",
-        kept="No two fits drew the same noise.",
-    )
-
-
-def _selection(choices: Floats) -> Hypothesis:
-    return Hypothesis(
-        check="selection: distribution",
-        threat="that a choice follows the data more closely than it is paid for",
-        p_value=_two_sided(float((choices - 0.5).sum()) * math.sqrt(12 / len(choices))),
-        rejected="Choices do not have the probabilities that were paid for.",
-        kept="Choices have the probabilities that were paid for.",
-    )
-
-
-def _probes(source: AbstractNoiseSource) -> Iterator[Call]:
-    """Choices among five candidates, of which each is half as likely again as the one below."""
-    recording = RecordingNoise(source)
-    for _ in range(_PROBES):
-        recording.exponential(np.arange(5), _PROBE_RATE)
-    yield from recording.calls
-
-
-# ---- from answers to numbers whose distribution is known -------------------------------------------------------------
-
-
-@lru_cache(maxsize=256)
-def _steps(sigma_squared: Fraction) -> tuple[int, Floats]:
-    """The rounded Gaussian's distribution function from 12 sigma below zero on: (first value, P(X <= value))."""
-    sigma = math.sqrt(sigma_squared)
-    reach = math.ceil(_TAIL * sigma) + 1
-    return -reach, np.array([statistics.normal_cdf((value + 0.5) / sigma) for value in range(-reach, reach + 1)])
-
-
-def _normal(call: Call, rng: np.random.Generator) -> Floats:
-    """Residuals as standard normal numbers: exactly such when the noise is what its sigma says."""
-    residual = call.noisy - call.exact
-    inside = rng.random(len(residual))
-    sigma = math.sqrt(call.parameter)
-    if sigma > _TABLE_SIGMA:  # steps of 1/4096 of a standard deviation: the continuous distribution is exact enough
-        return (residual + inside - 0.5) / sigma
-    first, up_to = _steps(call.parameter)
-    place = np.clip(residual - first, 0, len(up_to) - 1)
-    below = np.where(place > 0, up_to[np.maximum(place - 1, 0)], 0.0)
-    uniform = np.clip(below + inside * (up_to[place] - below), _EDGE, 1 - _EDGE)
-    return np.array([statistics.normal_quantile(p) for p in uniform.tolist()])
-
-
-def _choice(call: Call, rng: np.random.Generator) -> float:
-    """A choice as a uniform number: the chance of a better score, and part of the chance of an equal one."""
-    gaps = (call.exact - call.exact.max()).astype(np.float64) * float(call.parameter)
-    chance = np.exp(gaps)
-    chosen = call.exact[call.noisy[0]]
-    better, equal = chance[call.exact > chosen].sum(), chance[call.exact == chosen].sum()
-    return float((better + rng.random() * equal) / chance.sum())
-
-
-# ---- tests -----------------------------------------------------------------------------------------------------------
-
-
-def _two_sided(z: float) -> float:
-    return min(1.0, 2 * statistics.normal_cdf(-abs(z)))
 
 
 def scale_p_value(values: Floats) -> float:
@@ -201,12 +201,37 @@ def shape_p_value(values: Floats) -> float:
     return statistics.chi_squared_tail(float(((counts - expected) ** 2).sum()) / expected, _CLASSES - 1)
 
 
+# ---- independence ----------------------------------------------------------------------------------------------------
+
+
+def _independence(
+    draws: Sequence[Sequence[Floats]], kinds: Sequence[Sequence[Sequence[Floats]]], *, enough: bool
+) -> Iterator[Hypothesis]:
+    """Args: `draws` of each fit; `kinds`, the fits of each kind of table and budget."""
+    yield Hypothesis(
+        check="noise: independence of draws",
+        threat="that noise is used twice, and can be subtracted",
+        p_value=min(1.0, 2 * min(lag_p_value(draws), pairs_p_value(_within(draws)))),
+        rejected="Noise of one answer tells that of another.",
+        kept="No draw of noise tells of another one in the same fit.",
+        shown=enough,
+    )
+    yield Hypothesis(
+        check="noise: independence of runs",
+        threat="that the noise comes from a seed, and can be repeated",
+        p_value=pairs_p_value(_between([fit for kind in kinds for fit in kind])),
+        rejected="Two fits drew the same noise.",
+        kept="No two fits drew the same noise.",
+        shown=enough,
+    )
+
+
 def lag_p_value(normal: Sequence[Sequence[Floats]]) -> float:
     """Neighbours inside a draw, and the same cells of consecutive draws: their products add up to about nothing."""
     products = [part[:-1] * part[1:] for run in normal for part in run]
     products += [_overlap(first, second).prod(axis=0) for run in normal for first, second in pairwise(run)]
     every = np.concatenate(products or [np.zeros(0)])
-    return _two_sided(float(every.sum()) / math.sqrt(len(every))) if len(every) else 1.0
+    return residuals.two_sided(float(every.sum()) / math.sqrt(len(every))) if len(every) else 1.0
 
 
 def _overlap(first: Floats, second: Floats) -> Floats:

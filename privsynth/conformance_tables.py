@@ -65,6 +65,34 @@ class Laboratory:
         for what, unit in self._adversaries(table).items():
             yield Neighbours(what=what, table=self._without(table), other=self._with(table, unit))
 
+    def camps(self, rows: int, canaries: int) -> Neighbours:
+        """Two types of records, and canaries: units that all hold the same value, another one in each column.
+
+        Type 1 has the canary's value in the first half of the columns and another one in the second, type 2 the other way
+        round. Against independence, the canary's cell of a pair is too full where both columns are of one half and too empty
+        where they are not, and all pairs are about equally wrong: a canary raises the errors of some and lowers those of the
+        others by as much as it can, and choices between them are open. Canaries replace units of a third kind where the
+        relation says so, and else come in.
+        """
+        sizes = np.array(list(self._sizes.values()))
+        canary = np.arange(len(sizes)) % sizes
+        first_half = np.arange(len(sizes)) < len(sizes) // 2
+        kinds = [np.where(half, canary, (canary + 1) % sizes) for half in (first_half, ~first_half)]
+        values = np.array(kinds)[np.arange(rows) % 2]
+        replaced = self._unit.relation is NeighboringRelation.REPLACE_ONE
+        before = np.array([(canary + 2) % sizes])[np.zeros(canaries * self._unit.max_rows * replaced, dtype=int)]
+        after = np.array([canary])[np.zeros(canaries * self._unit.max_rows, dtype=int)]
+        return Neighbours(
+            what=f"{canaries} canaries among two camps",
+            table=self._followed_by(values, before),
+            other=self._followed_by(values, after),
+        )
+
+    def _followed_by(self, values: Rows, units: Rows) -> Records:
+        """Records that are a unit each, and units of as many rows as are allowed."""
+        owner = len(values) + np.arange(len(units)) // self._unit.max_rows
+        return self._records(np.concatenate([values, units]), np.concatenate([np.arange(len(values)), owner]))
+
     def _without(self, table: Records) -> Records:
         if self._unit.relation is NeighboringRelation.ADD_REMOVE:
             return table

@@ -47,25 +47,46 @@ class RecordingNoise(AbstractNoiseSource):
 
     def __init__(self, source: AbstractNoiseSource) -> None:
         self._source = source
+        self._turns: list[Literal["call", "key"]] = []
         self.calls: list[Call] = []
         self.keys: list[bytes] = []
 
     def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
         """Noise from the source, recorded."""
         noisy = self._source.gaussian(exact, sigma_squared)
-        self.calls.append(_call("gaussian", exact, sigma_squared, noisy))
+        self._keep(_call("gaussian", exact, sigma_squared, noisy))
         return noisy
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         """A choice from the source, recorded."""
         chosen = self._source.exponential(scores, rate)
-        self.calls.append(_call("exponential", scores, rate, np.array([chosen])))
+        self._keep(_call("exponential", scores, rate, np.array([chosen])))
         return chosen
 
     def key(self) -> bytes:
         """A key from the source, recorded."""
         self.keys.append(self._source.key())
+        self._turns.append("key")
         return self.keys[-1]
+
+    def asked_again(self, source: AbstractNoiseSource) -> list[Call]:
+        """Put all questions to a source again, keys included, in their order; its answers to the calls."""
+        again = RecordingNoise(source)
+        waiting = iter(self.calls)
+        for turn in self._turns:
+            if turn == "key":
+                again.key()
+                continue
+            call = next(waiting)
+            if call.kind == "gaussian":
+                again.gaussian(call.exact.reshape(call.shape), call.parameter)
+            else:
+                again.exponential(call.exact, call.parameter)
+        return again.calls
+
+    def _keep(self, call: Call) -> None:
+        self.calls.append(call)
+        self._turns.append("call")
 
 
 @final

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import conformance
+from privsynth import conformance, graphical
 from privsynth.audit_plan import AuditPlan
 from privsynth.conformance_tables import Laboratory
 from privsynth.domain import Domain
-from privsynth.findings import Verdict
+from privsynth.findings import Claim, Verdict
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.measurement import Transcript
 from privsynth.privacy.curator import Curator
@@ -53,7 +53,7 @@ class Pairs(AbstractGenerator):
             curator.measure([candidates[chosen]], rho=share, stage=f"pair {turn}")
 
     def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
-        raise AssertionError("conformance does not estimate")
+        return graphical.estimate(domain, transcript, iterations=10)
 
     def restore(
         self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
@@ -69,8 +69,12 @@ def checked(
     seed: int = 1,
     noise: AbstractNoiseSource | None = None,
     fit: conformance.Fit | None = None,
+    claim: Claim | None = None,
+    alpha: float | None = None,
 ) -> dict[str, Verdict]:
+    """The verdicts of all checks, by name; where a fit is given, no records are drawn."""
     terms = AuditPlan.load("quick").conformance
+    terms = terms.model_copy(update={"alpha": alpha or terms.alpha})
     laboratory = Laboratory(DOMAIN, unit, columns=terms.columns, levels=terms.levels)
     rows = conformance.check(
         terms,
@@ -80,6 +84,8 @@ def checked(
         noise=noise or UnsafeSeededNoise(seed),
         rng=np.random.default_rng(seed),
         composition=(generator or Pairs()).composition,
+        draw=None if fit else conformance.draw_of(generator or Pairs(), unit, rho),
+        claim=claim,
     )
     return {row.check: row.verdict for row in rows}
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from privsynth import fitting
+from privsynth import fitting, graphical
 from privsynth.domain import Domain
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.measurement import Event, Transcript
@@ -47,7 +47,7 @@ class GroupedAndWeighted(AbstractGenerator):
         curator.measure([chosen, *columns], rho=curator.remaining, stage="groups", groups=halved)
 
     def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
-        raise AssertionError("conformance does not estimate")
+        return graphical.estimate(domain, transcript[: len(domain)], iterations=1)
 
     def restore(
         self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
