@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from privsynth import auditing, choosing, frames, generators, records, releasing
+from privsynth import audited_tables, auditing, black_box, choosing, frames, generators, records, releasing
+from privsynth.adapter import Adapter, Generate
 from privsynth.auditing import AuditPlan
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
 from privsynth.drafting import draft as draft_schema
 from privsynth.errors import AuditError, LedgerError
-from privsynth.findings import Findings
+from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.model import Model
 from privsynth.policy import Policy
@@ -144,25 +145,129 @@ def audit(
     schema: Schema | str | Path,
     plan: AuditPlan | str | Path = "standard",
     rng: np.random.Generator,
+    epsilon: Exact | None = None,
+    delta: Exact = 0,
 ) -> Findings:
     """Attack a synthetic table, anybody's, as an adversary would: members are `training`, the control group `holdout`.
 
     Privacy: reads real records and spends nothing; what it finds about them is internal. `Findings.public()` may leave.
+    Args: `epsilon` and `delta` are what the table's maker claims, for the largest leak that the claim allows.
     Raises: AuditError when an attack could not be carried out, which is never a pass; RecordsError for unreadable tables.
     """
-    described = schema if isinstance(schema, Schema) else Schema.load(schema)
-    chosen = plan if isinstance(plan, AuditPlan) else AuditPlan.load(plan)
-    if described.unresolved:
-        raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
+    described, chosen = _declared(schema), _plan(plan)
+    released = records.read_public(synthetic, described, out_of_domain="clamp")
+    members = records.read(training, described, out_of_domain="clamp")
+    controls = records.read(holdout, described, out_of_domain="clamp")
+    audited_tables.require_shared_values(released, members)
     return auditing.run(
         chosen,
         schema=described,
-        synthetic=records.read_public(synthetic, described, out_of_domain="clamp"),
-        members=records.read(training, described, out_of_domain="clamp"),
-        controls=records.read(holdout, described, out_of_domain="clamp"),
-        claim=None,
+        synthetic=released,
+        members=members,
+        controls=controls,
+        claim=None if epsilon is None else audited_tables.claim(described, epsilon, delta),
         rng=rng,
     )
+
+
+def audit_generator(
+    generator: str,
+    *,
+    schema: Schema | str | Path,
+    epsilon: Exact,
+    delta: Exact = "1e-9",
+    max_rows: int = 1,
+    settings: Mapping[str, object] | None = None,
+    plan: AuditPlan | str | Path = "standard",
+    rng: np.random.Generator,
+) -> Findings:
+    """Check that one of our own generators keeps (epsilon, delta) on the domain of a schema: conformance, on made-up tables.
+
+    Privacy: no private table is read, so everything found may be published.
+    Args: `generator` is a generator's name, or "auto"; a unit has at most `max_rows` rows.
+    Raises: PolicyError for a generator or setting that does not exist; MechanismError for numbers that promise nothing.
+    """
+    described, chosen, options = _declared(schema), _plan(plan), dict(settings or {})
+    name = choosing.resolve(generator, len(described.modelled), settings=options).name
+    kind = generators.get(name, options)
+    unit = PrivacyUnit(name=described.unit or "row", column=described.unit, max_rows=max_rows)
+    budget = Budget.of(epsilon, delta, buys=False, composition=kind.composition)
+    return auditing.conformance(
+        chosen,
+        kind,
+        domain=described.domain(),
+        unit=unit,
+        rho=budget.rho,
+        noise=SystemNoise(),
+        rng=rng,
+        claim=Claim(
+            epsilon=float(budget.epsilon),
+            delta=float(budget.delta),
+            rho=float(budget.rho),
+            unit=unit.name,
+            composition=budget.composition,
+        ),
+    )
+
+
+def audit_function(
+    generate: Adapter | Generate | str,
+    training: object,
+    *,
+    schema: Schema | str | Path,
+    epsilon: Exact | None = None,
+    delta: Exact = 0,
+    max_rows: int = 1,
+    rows: int | None = None,
+    plan: AuditPlan | str | Path = "standard",
+    rng: np.random.Generator,
+) -> Findings:
+    """Audit somebody else's generator: split a table into members and controls, let it fit the members, attack its release.
+
+    The split is by privacy unit, by a secret key. With an `epsilon`, the generator is first run on made-up tables of the schema
+    and its claim tested, for units of at most `max_rows` rows (see `black_box.check`).
+    Privacy: hands half of the private table to foreign code, and reads all of it; what is found about it is internal.
+    Args: `generate` is a function, "file.py:name", or an `Adapter`; `rows` are asked of it, by default as many as it fits.
+    Raises: AuditError when the generator breaks off or gives what does not fit the schema; RecordsError for unreadable tables.
+    """
+    described, chosen = _declared(schema), _plan(plan)
+    adapter = generate if isinstance(generate, Adapter) else Adapter.of_function(generate)
+    claim = None if epsilon is None else audited_tables.claim(described, epsilon, delta)
+    table = records.read(training, described, out_of_domain="clamp")
+    members, controls = audited_tables.halves(table, SystemNoise().key())
+    fitted = members.open()
+    asked = fitted.rows if rows is None else rows
+
+    def refit(records_known: records.Records, _: np.random.Generator) -> records.Records:
+        return adapter.release(records_known, asked)
+
+    tested = None
+    if claim is not None:
+        tested = black_box.check(chosen.black_box, adapter, schema=described, claim=claim, max_rows=max_rows, rng=rng)
+    released = adapter.release(fitted, asked)
+    audited_tables.require_shared_values(released, members)
+    attacked = auditing.run(
+        chosen,
+        schema=described,
+        synthetic=released,
+        members=members,
+        controls=controls,
+        claim=claim,
+        rng=rng,
+        refit=refit,
+    )
+    return attacked if tested is None else tested.together_with(attacked)
+
+
+def _declared(schema: Schema | str | Path) -> Schema:
+    described = schema if isinstance(schema, Schema) else Schema.load(schema)
+    if described.unresolved:
+        raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
+    return described
+
+
+def _plan(plan: AuditPlan | str | Path) -> AuditPlan:
+    return plan if isinstance(plan, AuditPlan) else AuditPlan.load(plan)
 
 
 def verify(folder: str | Path, *, trust: TrustStore | str | Path, roles: Sequence[str] = ()) -> Verified:

@@ -85,28 +85,6 @@ def test_draft_holds_names_and_no_values(place, capsys):
         assert value not in shown
 
 
-def test_audit_of_an_honest_table_passes_and_of_a_copy_fails(place, released, capsys, tmp_path):
-    header, *lines = (place / "clinic.csv").read_text().splitlines()
-    patients = list(dict.fromkeys(line.split(",")[1] for line in lines))
-    half = set(patients[: len(patients) // 2])
-    files = {"training": [], "holdout": []}
-    for line in lines:
-        files["training" if line.split(",")[1] in half else "holdout"].append(line)
-    for name, kept in files.items():
-        (tmp_path / f"{name}.csv").write_text("\n".join([header, *kept]) + "\n")
-    shared = ["--training", str(tmp_path / "training.csv"), "--holdout", str(tmp_path / "holdout.csv")]
-    shared += ["--schema", str(place / "schema.toml"), "--plan", "quick"]
-    out, internal = tmp_path / "refused", tmp_path / "figures.json"
-    copied = ["audit", "--synthetic", str(tmp_path / "training.csv"), *shared]
-    assert run(["--quiet", *copied, "--out", str(out), "--internal", str(internal)]) == 4
-    assert "FAIL" in capsys.readouterr().out
-    assert json.loads((out / "refusal.json").read_text())["decision"] == "REFUSED"
-    assert json.loads(internal.read_text())["verdict"] == "FAIL"
-    assert PLANTED not in (out / "refusal.html").read_text()
-    assert run(["--quiet", "audit", "--synthetic", str(released / "data.csv"), *shared]) == 0
-    assert "PASS" in capsys.readouterr().out
-
-
 def test_policy_check_and_diff(place, capsys):
     assert run(["policy", "check", str(place / "policy.toml"), "--schema", str(place / "schema.toml")]) == 0
     assert "clinic" in capsys.readouterr().out
@@ -169,13 +147,6 @@ def test_a_mistyped_ledger_is_not_made_by_looking(tmp_path, capsys):
         assert run([*verb, "--ledger", str(tmp_path / "typo" / "ledger.sqlite3")]) == 3
         assert "no ledger at" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def test_a_refusal_folder_that_exists_is_found_before_the_audit(place, tmp_path, capsys):
-    table = str(place / "clinic.csv")
-    three = ["--synthetic", table, "--training", table, "--holdout", table, "--schema", str(place / "schema.toml")]
-    assert run(["audit", *three, "--plan", "quick", "--out", str(tmp_path)]) == 2
-    assert "exists" in capsys.readouterr().err
 
 
 def test_an_expired_policy_does_not_check(place, tmp_path, capsys):
