@@ -246,7 +246,8 @@ def _accounting(seen: _Seen, rho: Fraction, claim: Claim, composition: Compositi
     """Whether what the fits spent implies the claim, computed another way than the accountant's."""
     spent = float(max([rho, *(_spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))]))
     most, delta = max(claim.rho or 0.0, spent), claim.delta or _DELTA
-    implied = epsilon_bounds.implied_epsilon(most, delta, composition)
+    adding_up = composition if claim.composition == "gdp" else "zcdp"
+    implied = epsilon_bounds.implied_epsilon(most, delta, adding_up)
     problems = []
     if implied > claim.epsilon * (1 + _ROUNDING) + _ROUNDING:
         problems.append(

@@ -310,8 +310,16 @@ def _audited(
     rng = _generator(seeds.sample + b"audit")
     budget, unit = agreed.fit.budget, agreed.fit.unit
     rho = budget.for_answers.rho
+    claim = Claim(
+        epsilon=model.guarantee.epsilon,
+        delta=float(model.guarantee.delta),
+        rho=float(model.guarantee.rho),
+        unit=unit.name,
+        composition=model.guarantee.composition,
+    )
+    domain = model.schema.domain()
     conformance = auditing.conformance(
-        agreed.plan, agreed.fit.generator, domain=model.schema.domain(), unit=unit, rho=rho, noise=noise, rng=rng
+        agreed.plan, agreed.fit.generator, domain=domain, unit=unit, rho=rho, noise=noise, rng=rng, claim=claim
     )
     attacked, drawn = model, sample
     if agreed.policy.audit.control == "half-copy":
@@ -322,13 +330,6 @@ def _audited(
             workspace.save_measurements(*kept, HALF_COPY)
         attacked = _model(agreed, *kept)
         drawn = attacked.draw(sample.records.rows, rng=rng)
-    claim = Claim(
-        epsilon=model.guarantee.epsilon,
-        delta=float(model.guarantee.delta),
-        rho=float(model.guarantee.rho),
-        unit=unit.name,
-        composition=model.guarantee.composition,
-    )
     risk = auditing.run(
         agreed.plan,
         schema=attacked.schema,
