@@ -166,9 +166,3 @@ def _usual_code(codes: npt.NDArray[np.integer]) -> np.integer | None:
         return None
     middle = np.partition(codes, len(codes) // 2)[len(codes) // 2]
     return middle if 2 * int((codes == middle).sum()) > len(codes) else None
-
-
-def kth_smallest(distances: npt.NDArray[np.integer], k: int) -> int:
-    """The k-th smallest distance, the smallest for k = 1, the largest where there are fewer than k."""
-    k = min(k, len(distances))
-    return int(distances.min() if k == 1 else np.partition(distances, k - 1)[k - 1])

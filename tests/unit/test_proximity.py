@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.errors import AuditError
-from privsynth.proximity import Gower, kth_smallest, range_codes, rank_codes
+from privsynth.proximity import Gower, range_codes, rank_codes
 from privsynth.records import MISSING, Records
 from privsynth.schema import Schema
 
@@ -99,8 +99,3 @@ def test_many_columns_neither_overflow_nor_wrap() -> None:
 def test_a_label_that_the_table_lacks_is_unlike_all() -> None:
     gower = Gower(table([(0, 0, 0), (MISSING, 0, 0)]), ("colour",))
     assert gower.distances(gower.points(table([(3, 0, 0)])), 0).tolist() == [gower.step] * 2
-
-
-def test_kth_smallest_stops_at_the_last() -> None:
-    distances = np.array([5, 1, 4, 1], dtype=np.int16)
-    assert [kth_smallest(distances, k) for k in (1, 2, 3, 4, 9)] == [1, 1, 4, 5, 5]

@@ -82,6 +82,13 @@ def test_near_match_calls_the_nearest_share_members_and_all_at_the_same_distance
     assert success.tolist() == [True] * 4 + [False] * 6
 
 
+def test_near_match_is_surer_of_those_who_are_nearer() -> None:
+    released = [(0, size, 0) for size in range(0, 1000, 100)]
+    score = tried("near_match", released, [(0, 100, 0), (0, 210, 0), (1, 100, 0), (1, 100, 1)])["near match"].score
+    assert score is not None
+    assert score.tolist() == [0.0, -50.0, -1000.0, -2000.0]
+
+
 def test_singling_out_needs_one_released_record_and_one_target() -> None:
     released = [(0, 5, 1), (1, 6, 2), (1, 6, 2), (2, 7, 0)]
     targets = [(0, 5, 1), (1, 6, 2), (2, 7, 0), (2, 7, 0), (3, 5, 1)]

@@ -36,6 +36,7 @@ def singled_out(kind: str, released: Sequence[int], targets: Sequence[int], name
         ([0, 1, 1], [0, 0, 1], [False, False, False]),
         ([MISSING, 1, 1], [MISSING, 1, 1], [True, False, False]),
         ([3, 1, 1], [2, 1, 1], [False, False, False]),
+        ([1, 0, 0], [2, 0, 0], [False, False, False]),
     ],
 )
 def test_a_label_that_one_record_and_one_target_has(
