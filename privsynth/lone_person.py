@@ -26,6 +26,8 @@ _BETS: Final = (0.3, 0.6, 0.9, 0.99)
 """Chances of a right guess that the evidence bets on, in equal parts."""
 _WINDOWS: Final = (0.0, 0.001, 0.02, 0.15)
 """How near to the largest released value a number is guessed to lie: half-widths, as shares of the range."""
+_POOL: Final = 30
+"""Ordinary rows share so many values at most: a column without repetitions looks like a key, and may be numbered anew."""
 _USUAL: Final = 0.1
 """Least chance that nothing is planted in a column: else a generator that shows nothing unusual would tell as much."""
 
@@ -94,7 +96,7 @@ class LonePerson:
         """
         after = {column.name for column, _ in schema.following}
         plants = [_plant(column, rng) for column in schema.modelled if column.name not in after]
-        values = {plant.name: _drawn(plant.usual, rows + max_rows, rng) for plant in plants}
+        values = {plant.name: rng.choice(_drawn(plant.usual, _POOL, rng), rows + max_rows) for plant in plants}
         for plant in plants:
             values[plant.name][rows:] = values[plant.name][-1] if plant.held is None else plant.held
         for column, _ in schema.following:
