@@ -33,11 +33,13 @@ def planted_leak(
     """
     terms = plan.release
     target = people.target(people.size_for(terms.control_attempts))
+    size = target.members.open().rows
+    some, all_copied = _with_copies(target, math.ceil(terms.planted_share * size)), _with_copies(target, size)
     limits = {attack: entry.tau or terms.tau for entry, attack in plan.attacks()}
     found = []
     for step, attack in enumerate(attacks):
         progress.report("audit: planted leak", step, len(attacks))
-        found.append(_planted(attack, target, terms, limit=limits[attack], rng=rng))
+        found.append(_planted(attack, some, all_copied, terms, limit=limits[attack], rng=rng))
     blind = [sight.attack for sight in found if sight.seen == "nothing"]
     return _row(
         _PLANTED,
@@ -59,13 +61,18 @@ class Sight:
 
 
 def _planted(
-    attack: AbstractAttack, target: Target, terms: ReleaseTerms, *, limit: float, rng: np.random.Generator
+    attack: AbstractAttack,
+    some: Target,
+    all_copied: Target,
+    terms: ReleaseTerms,
+    *,
+    limit: float,
+    rng: np.random.Generator,
 ) -> Sight:
-    size = target.members.open().rows
-    p_value = _smallest(attack.run(_with_copies(target, math.ceil(terms.planted_share * size)), rng=rng))
+    p_value = _smallest(attack.run(some, rng=rng))
     if p_value <= terms.alpha_control:
         return Sight(attack=attack.name, p_value=p_value, seen="a share")
-    results = attack.run(_with_copies(target, size), rng=rng)
+    results = attack.run(all_copied, rng=rng)
     p_value = _smallest(results)
     if p_value <= terms.alpha_control:
         return Sight(attack=attack.name, p_value=p_value, seen="all")

@@ -5,10 +5,20 @@ Must never be published: its counts are exact, and of real people.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.domain import Clique
 from privsynth.encoding import encode_public
-from privsynth.measurement import Entry, ErrorScores, Measurement, Transcript
+from privsynth.measurement import Entry, ErrorScores, Measurement, Transcript, measurements
 from privsynth.privacy.query import Marginals
 from privsynth.records import Records
+
+_Question: TypeAlias = tuple[Clique, tuple[tuple[str, tuple[int, ...]], ...]]
+"""What a measurement counts: its clique, and the groups of those attributes that have any."""
 
 
 def recounted(transcript: Transcript | None, records: Records) -> Transcript | None:
@@ -21,12 +31,19 @@ def recounted(transcript: Transcript | None, records: Records) -> Transcript | N
     if transcript is None:
         return None
     counted = encode_public(records)
+    answers: dict[_Question, npt.NDArray[np.int64]] = {}
+    for groups in dict.fromkeys(_question(entry)[1] for entry in measurements(transcript)):
+        asked = [entry for entry in measurements(transcript) if _question(entry)[1] == groups]
+        query = Marginals(cliques=tuple(dict.fromkeys(entry.clique for entry in asked)), groups=dict(groups))
+        answers |= zip(((clique, groups) for clique in query.cliques), query.answer(counted), strict=True)
 
     def answered(entry: Entry) -> Entry:
         if not isinstance(entry, Measurement):
             return entry
-        query = Marginals(cliques=(entry.clique,), groups=entry.groups)
-        (values,) = query.answer(counted)
-        return Measurement(clique=entry.clique, values=values, event=entry.event, groups=entry.groups)
+        return replace(entry, values=answers[_question(entry)])
 
     return tuple(answered(entry) for entry in transcript if not isinstance(entry, ErrorScores))
+
+
+def _question(measurement: Measurement) -> _Question:
+    return measurement.clique, tuple(sorted(measurement.groups.items()))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from privsynth import audit_plan
+from privsynth import attacks, audit_plan
 from privsynth.audit_plan import AuditPlan
 from privsynth.errors import PolicyError
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STANDARD = (ROOT / "audits" / "standard.toml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["quick", "standard"])
+@pytest.mark.parametrize("name", ["quick", "standard", "thorough"])
 def test_shipped_plans_are_the_files_that_users_read(name: str) -> None:
     public = (ROOT / "audits" / f"{name}.toml").read_bytes()
     plan = AuditPlan.load(name)
@@ -29,14 +29,22 @@ def test_every_shipped_plan_lies_in_audits_and_the_other_way_round() -> None:
     assert set(audit_plan.shipped()) == {path.stem for path in (ROOT / "audits").glob("*.toml")}
 
 
-def test_the_standard_plan_is_nowhere_weaker_than_the_quick_one() -> None:
-    quick, standard = AuditPlan.load("quick"), AuditPlan.load("standard")
-    assert standard.release.tau <= quick.release.tau
-    assert standard.release.tau_max <= quick.release.tau_max
-    assert standard.release.attempts[0] >= quick.release.attempts[0]
-    assert [attack for _, attack in standard.attacks()] == [attack for _, attack in quick.attacks()]
-    for (strict, _), (loose, _) in zip(standard.attacks(), quick.attacks(), strict=True):
-        assert (strict.tau or standard.release.tau) <= (loose.tau or quick.release.tau)
+@pytest.mark.parametrize(("weak", "strong"), [("quick", "standard"), ("standard", "thorough")])
+def test_a_longer_plan_is_nowhere_weaker_than_a_shorter_one(weak: str, strong: str) -> None:
+    loose, strict = AuditPlan.load(weak), AuditPlan.load(strong)
+    assert strict.release.tau <= loose.release.tau
+    assert strict.release.tau_max <= loose.release.tau_max
+    assert strict.release.attempts[0] >= loose.release.attempts[0]
+    assert strict.release.attempts[-1] > loose.release.attempts[-1]
+    limits = {entry.name: entry.tau or strict.release.tau for entry in strict.release.attacks}
+    assert all(limits[entry.name] <= (entry.tau or loose.release.tau) for entry in loose.release.attacks)
+
+
+def test_the_plans_try_every_attack_and_those_that_refit_in_the_thorough_one_alone() -> None:
+    for name in audit_plan.shipped():
+        tried = {attack.name for _, attack in AuditPlan.load(name).attacks()}
+        refits = {other for other in attacks.NAMES if attacks.get(other, {}).needs == "the generator"}
+        assert tried == set(attacks.NAMES) - (set() if name == "thorough" else refits)
 
 
 def test_the_generator_of_a_plan_is_its_seed() -> None:
@@ -68,13 +76,13 @@ def test_a_plan_that_is_not_there_is_an_error_that_says_where_it_looked(source: 
         ("tau = 0.05 ", "", r'"release.tau" is missing'),
         ("tau = 0.05 ", "tua = 0.05 ", r'unknown key "release.tua"'),
         ("alpha_fail = 0.01 ", "alpha_fail = 1.0 ", r"release.alpha_fail"),
-        ("attempts = [4000, 16000]", "attempts = [4000, 4000]", "more people than the one before"),
-        ("attempts = [4000, 16000]", "attempts = []", "release.attempts"),
-        ("attempts_min = 1000", "attempts_min = 5000", "at most 4000"),
+        ("attempts = [1000, 4000, 16000]", "attempts = [4000, 4000]", "more people than the one before"),
+        ("attempts = [1000, 4000, 16000]", "attempts = []", "release.attempts"),
+        ("attempts_min = 1000", "attempts_min = 5000", "at most 1000"),
         ("attempts_min = 1000", "attempts_min = 1000\nattempts_min = 2", "given twice"),
         ('name = "near_match"', 'name = "nearest"', 'there is no attack "nearest"'),
-        ("{share = 0.1}", "{share = 0.9}", 'attack "near_match": share'),
-        ("{share = 0.1}", "{shape = 0.1}", 'attack "near_match": unknown key "shape"'),
+        ("tolerance = 0.05", "tolerance = 0.9", 'attack "attribute_inference": tolerance'),
+        ("tolerance = 0.05", "tolerant = 0.05", 'attack "attribute_inference": unknown key "tolerant"'),
         ("runs = 20", "runs = 1", "conformance.runs"),
     ],
 )
