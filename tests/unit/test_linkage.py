@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from privsynth.linkage import Linkage, Links
+from privsynth.linkage import Linkage, Links, _Field
 from privsynth.records import MISSING, Records
 from privsynth.schema import Schema
 
@@ -112,8 +112,46 @@ def test_that_hardly_anybody_has_a_link_is_learnt() -> None:
 
 def test_many_columns_and_very_long_odds_are_numbers() -> None:
     rng = np.random.default_rng(3)
-    released = {f"a{i}": rng.integers(0, 200, 300) for i in range(150)}
+    released = {f"a{i}": rng.integers(0, 200, 300) for i in range(190)}
     persons = {name: np.append(column[:20], 5) for name, column in released.items()}
     links = linked(released, persons, learn=True)
     assert np.isfinite(links.log_odds).all()
     assert links.row[:20].tolist() == list(range(20))
+
+
+@pytest.mark.parametrize("name", ["a", "n"])
+def test_how_often_records_agree_by_chance_is_counted_among_the_values_that_are_known(name: str) -> None:
+    rng = np.random.default_rng(4)
+    released = np.where(rng.random(300) < 0.3, GAP, rng.integers(0, 12, 300) * 2)
+    persons = np.append(rng.integers(0, 26, 60), GAP)
+    field = _Field(records({name: released}), records({name: persons}), name, 0.0)
+    known = np.unique(released[released != GAP])
+    for value, case in zip(persons[:-1], field.cases[:-1], strict=True):
+        place = int(np.searchsorted(known, value))
+        beside = set(known[max(0, place - 1) : place].tolist())
+        beside |= set(known[place : place + 2].tolist() if value in known else known[place : place + 1].tolist())
+        close = beside - {int(value)} if name == "n" else set()
+        counts = np.array([0, np.isin(released, list(close)).sum(), (released == value).sum()])
+        counts[0] = (released != GAP).sum() - counts.sum()
+        assert field.chance[case] == pytest.approx((counts + 0.5) / (counts.sum() + 1.5))
+
+
+@pytest.mark.parametrize("name", ["a", "n"])
+def test_the_weight_of_a_pair_is_that_of_its_agreement(name: str) -> None:
+    rng = np.random.default_rng(5)
+    released = np.where(rng.random(300) < 0.1, GAP, rng.integers(0, 60, 300) ** 2 // 20)
+    persons = np.append(rng.integers(0, 190, 40), GAP)
+    field = _Field(records({name: released}), records({name: persons}), name, 0.05)
+    weights = field.weights(np.array([0.2, 0.5, 0.3]))
+    disagree, close, agree, unknown = weights.T
+    assert disagree.max() <= 0
+    assert (close <= agree).all()
+    assert not unknown.any()
+    people = np.arange(41)
+    levels = field.levels(people, np.tile(field.kinds, (41, 1)))
+    rows = np.stack([field.row(weights, int(case)) for case in field.cases])
+    assert np.allclose(weights[field.cases[:, None], levels], rows[:, field.kinds], atol=1e-6)
+    assert not weights[field.cases[-1]].any()
+    assert set(np.unique(levels).tolist()) == ({0, 2, 3} if name == "a" else {0, 1, 2, 3})
+    if name == "a":
+        assert disagree[~field.gap] == pytest.approx(np.minimum(0.0, np.log(0.2) - np.log(field.chance[~field.gap, 0])))

@@ -81,6 +81,26 @@ def test_members_secrets_are_told_and_controls_are_not() -> None:
     assert outcome.score[:150].mean() > 2 * outcome.score[150:].mean()
 
 
+@pytest.mark.parametrize("times", [1, 4])
+def test_members_count_for_as_many_as_there_are_targets_however_many_rows_are_released(times: int) -> None:
+    members, controls = people(150, 1), people(150, 2)
+    (outcome,) = tried(members.take(np.tile(np.arange(150), times)), joined(members, controls), ridge=1e-3)
+    assert outcome.score is not None
+    assert np.median(outcome.score[:150]) == pytest.approx(2.0, abs=0.1)
+    assert np.median(outcome.score[150:]) < 0.1
+
+
+def test_released_records_that_agree_with_nobody_say_nothing() -> None:
+    targets, released = people(50, 1), people(50, 2)
+    for name, beyond in (("a", 10), ("b", 10), ("n", 500)):
+        targets.ticks[name][:] %= beyond
+        released.ticks[name][:] = released.ticks[name] % beyond + beyond
+    targets.ticks["n"][:] = MISSING
+    (outcome,) = tried(released, targets)
+    assert outcome.score is not None
+    assert not outcome.score.any()
+
+
 def test_a_target_s_own_secret_is_not_looked_at() -> None:
     released, targets = people(200, 1), people(100, 2)
     other = targets.with_ticks({**targets.ticks, "s": (targets.ticks["s"] + 1) % 3})

@@ -69,8 +69,9 @@ def test_typos_are_neighbouring_numbers_and_other_labels_and_gaps_are_gaps() -> 
     for name, gaps in (("ward", 0.1), ("age", 0.0)):
         before, after = truth.ticks[name], file.ticks[name]
         assert abs((after == MISSING).mean() - (gaps + (1 - gaps) * 0.2)) < 0.03
+        assert (after[before == MISSING] == MISSING).all()
         both = (before != MISSING) & (after != MISSING)
-        assert abs((before != after)[both].mean() - 0.3) < 0.03
+        assert abs((before != after)[both].mean() - 0.3) < 0.02
     values = np.unique(truth.ticks["age"])
     kept = file.ticks["age"] != MISSING
     moved = np.searchsorted(values, file.ticks["age"][kept]) - np.searchsorted(values, truth.ticks["age"][kept])
@@ -86,6 +87,13 @@ def test_a_column_of_one_value_has_no_typos() -> None:
     truth = people(50, 1).with_ticks({name: np.full(50, 3) for name in ("ward", "age", "stay", "pay")})
     file = RecordLinkage(typos=0.9, gaps=0.0)._intruders_file(truth, np.random.default_rng(0))
     assert all((ticks == 3).all() for ticks in file.ticks.values())
+
+
+def test_the_smallest_and_the_largest_value_have_one_neighbour() -> None:
+    truth = people(2000, 1)
+    truth.ticks["age"][:] = np.arange(2000) % 2
+    file = RecordLinkage(typos=0.9, gaps=0.0)._intruders_file(truth, np.random.default_rng(0))
+    assert (file.ticks["age"] != truth.ticks["age"]).mean() > 0.85
 
 
 def test_people_in_the_release_are_found_and_their_secrets_read_off() -> None:
@@ -150,6 +158,7 @@ def test_without_declared_secrets_all_other_columns_are_read_off_together() -> N
     ("text", "labels"),
     [
         (TEXT.replace('role = "quasi"', ""), {"match", "pay, knowing the rest"}),
+        (TEXT.replace("lower = 1970", 'role = "quasi"\nlower = 1970'), {"match", "pay, knowing the rest"}),
         (TEXT.replace('role = "quasi"', "").replace('role = "sensitive"', ""), {"match"}),
         (TEXT.replace('role = "quasi"', 'role = "sensitive"').replace("lower = 1970", 'role = "sensitive"\nlower = 1970'),
          {"match"}),
