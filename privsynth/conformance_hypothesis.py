@@ -32,6 +32,7 @@ class Hypothesis:
     estimate: float | None = None
     interval: tuple[float, float] | None = None
     curve: Curve = ()
+    allowed: Curve = ()
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
@@ -56,6 +57,7 @@ def _finding(test: Hypothesis, p_value: float, alpha: float) -> Finding:
         estimate=test.estimate,
         interval=test.interval,
         curve=test.curve,
+        allowed=test.allowed,
     )
 
 

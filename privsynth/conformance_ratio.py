@@ -10,7 +10,7 @@ and to what any mechanism of its rho could show.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -24,7 +24,7 @@ from privsynth.conformance_hypothesis import Hypothesis
 from privsynth.conformance_residuals import Floats, of_the_least
 from privsynth.conformance_transcript import FEW, Simulated, Stage, simulate, slow
 from privsynth.epsilon_bounds import Errors
-from privsynth.findings import Claim
+from privsynth.findings import Claim, Curve
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call
 
@@ -138,6 +138,7 @@ class Measured:
             rejected="its answers tell more than they were paid for",
             shown=shown,
             share=f"; these canaries use {100 * reach / self.ledger:.0f} % of it",
+            allowed=_drawn(lambda rate: statistics.normal_cdf(statistics.normal_quantile(rate) + self.ledger)),
         )
 
     def choices(self) -> Hypothesis:
@@ -151,9 +152,12 @@ class Measured:
             rejected="its choices follow the data more closely than was paid for",
             shown=True,
             share="; choices are not Gaussian, and are held to their rate",
+            allowed=_drawn(lambda rate: min(1.0, rate + allowed)),
         )
 
-    def _row(self, errors: Errors, p_value: float, *, rejected: str, shown: bool, share: str) -> Hypothesis:
+    def _row(
+        self, errors: Errors, p_value: float, *, rejected: str, shown: bool, share: str, allowed: Curve
+    ) -> Hypothesis:
         low, high = errors.mu_between(_CONFIDENCE / 2)
         units, ledger = self.stage.units, self.ledger
         bounds = max(0.0, low) / ledger, max(0.0, high) / ledger
@@ -173,6 +177,7 @@ class Measured:
             estimate=(bounds[0] + bounds[1]) / 2,
             interval=bounds,
             curve=self.simulated.curve(),
+            allowed=allowed,
         )
 
 
@@ -209,8 +214,15 @@ def _whole(
         estimate=exact,
         interval=(free, claim.epsilon),
         curve=simulated.curve(),
+        allowed=_drawn(lambda rate: 1 - _least_negative(rate, claim, units)),
         figures={"epsilon, any mechanism": free, "epsilon, as Gaussian": of_mu, "epsilon, exact curve": exact},
     )
+
+
+def _drawn(most: Callable[[float], float]) -> Curve:
+    """The most true positives at each rate of false positives, as points; closer together where the curve is steep."""
+    inner = ((rate, most(rate)) for rate in ((step / 40) ** 3 for step in range(1, 40)))
+    return ((0.0, 0.0), *inner, (1.0, 1.0))
 
 
 def _least_negative(rate: float, claim: Claim, units: int) -> float:

@@ -50,7 +50,8 @@ class Finding:
         smallest that this many attempts tell from none with 95 % probability at the least favourable control rate, and the
         largest that the claim allows. Those of a conformance row are said in `meaning`. None: there is no such number.
         `estimate` and `interval` are in the units of `threshold` in a release row, in those that `meaning` names in a
-        conformance row; `curve` holds points (false-positive rate, true-positive rate).
+        conformance row; `curve` holds points (false-positive rate, true-positive rate), and `allowed` the most that the claim
+        allows of it.
     Privacy: `figures` are private, and internal to the audit, and so are `estimate`, `interval` and `curve` of a release row:
         they were computed on real people. A conformance row's were computed on made-up tables, and may be published, as
         everything else.
@@ -68,6 +69,7 @@ class Finding:
     estimate: float | None = None
     interval: tuple[float, float] | None = None
     curve: Curve = ()
+    allowed: Curve = ()
 
     def public(self) -> dict[str, Figure]:
         """What may be published."""
@@ -84,7 +86,8 @@ class Finding:
 
     def measured(self) -> dict[str, object]:
         """Estimate, interval and curve, as far as there are any; of a release row, internal."""
-        found = {"estimate": self.estimate, "interval": self.interval, "curve": self.curve or None}
+        curves = {"curve": self.curve or None, "allowed": self.allowed or None}
+        found = {"estimate": self.estimate, "interval": self.interval, **curves}
         return {name: value for name, value in found.items() if value is not None}
 
 

@@ -23,6 +23,8 @@ from privsynth.report.audit_words import (
 from privsynth.report.words import count, percent, plural
 
 _PEOPLE = ("everyone", "the most isolated people")
+_EPSILONS = {"transcript: whole fit", "one run: canaries", "black box: one-run canaries"}
+"""Conformance rows whose estimate is an epsilon."""
 _STYLES = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 
 
@@ -58,7 +60,7 @@ def _rendered(findings: Findings, plan: AuditPlan, what: str, claim: Claim | Non
         "bad": [_plain(row) for row in findings.rows if row.verdict == "FAIL"],
         "attacks": _attacks(attacks, claim, internal=internal),
         "controls": [_plain(row) | {"figures": figures_in_words(row.figures) if internal else ""} for row in controls],
-        "conformance": _conformance(conformance, internal=internal),
+        "conformance": _conformance(conformance, claim, internal=internal),
         "curves": _curves(conformance, None),
         "not_tried": {name.replace("_", " "): reason for name, reason in findings.not_tried.items()},
         "plan": _plan(plan),
@@ -198,32 +200,35 @@ def _line(name: str, rows: Sequence[Finding], top: float, *, internal: bool) -> 
 # ---- conformance -------------------------------------------------------------------------------------------------------
 
 
-def _conformance(rows: Sequence[Finding], *, internal: bool) -> list[Section]:
+def _conformance(rows: Sequence[Finding], claim: Claim | None, *, internal: bool) -> list[Section]:
     """What did not pass first; estimates on one scale where they have one unit."""
     found = []
     for row in sorted(rows, key=lambda row: row.verdict == "PASS"):
         picture: object = ""
+        mark, unit = _mark(row, claim)
         if row.estimate is not None and row.interval is not None:
-            alike = [other for other in rows if _kind(other) == _kind(row) and other.interval is not None]
-            top = audit_pictures.common_top(
-                [value for other in alike for value in (other.threshold, other.estimate, *(other.interval or ()))]
-            )
-            picture = audit_pictures.interval(row.estimate, *row.interval, reference=row.threshold, top=top)
-        found.append(_plain(row) | {"picture": picture, "figures": figures_in_words(row.figures) if internal else ""})
+            ends = [value for other in rows if _mark(other, claim)[1] == unit for value in other.interval or ()]
+            top = audit_pictures.common_top([*ends, mark])
+            picture = audit_pictures.interval(row.estimate, *row.interval, reference=mark, top=top)
+        told = figures_in_words(row.figures) if internal else ""
+        found.append(_plain(row) | {"picture": picture, "unit": unit if picture else "", "figures": told})
     return found
 
 
-def _kind(row: Finding) -> str:
-    """Rows of one kind ("transcript: ...") are measured in one unit."""
-    return row.check.partition(":")[0]
+def _mark(row: Finding, claim: Claim | None) -> tuple[float | None, str]:
+    """Where the claim stands on the scale of a conformance row, and what the scale is; rows of one scale share it."""
+    if row.threshold is not None:
+        return row.threshold, f"mark: {row.threshold:.4g}, the limit"
+    if row.check.startswith("transcript: ") and row.check != "transcript: whole fit":
+        return 1.0, "mu as a share of the ledger’s entry; mark: all of it"
+    if row.check in _EPSILONS and claim is not None:
+        return claim.epsilon, "epsilon; mark: what is claimed"
+    return None, ""
 
 
 def _curves(rows: Sequence[Finding], claim: Claim | None) -> list[Section]:
-    """ROC curves; those of a conformance row under the ceiling that its own part of the claim sets."""
-    found: list[Section] = []
-    for row in rows:
-        if not row.curve:
-            continue
-        ceiling = None if claim is None else audit_pictures.allowed(claim)
-        found.append({"name": row.check, "svg": audit_pictures.roc(row.curve, ceiling)})
-    return found
+    """ROC curves, each under its own ceiling where it has one, or under the claim's."""
+    ceiling = () if claim is None else audit_pictures.points_of(audit_pictures.allowed(claim))
+    return [
+        {"name": row.check, "svg": audit_pictures.roc(row.curve, row.allowed or ceiling)} for row in rows if row.curve
+    ]

@@ -59,23 +59,28 @@ def interval(estimate: float, low: float, high: float, *, reference: float | Non
     return svg(_WIDTH, 24, "Estimate with its interval", parts, "gauge")
 
 
-def roc(curve: Curve, ceiling: Callable[[float], float] | None) -> Markup:
-    """Members found (up) at each share of others taken for members (across), under the most that the claim allows."""
+def roc(curve: Curve, ceiling: Curve) -> Markup:
+    """True positives (up) at each rate of false ones (across), under the most that the claim allows, if anything is claimed."""
     left, head = 34.0, 8.0
 
     def point(across: float, up: float) -> str:
         return f"{coordinate(left + _SIDE * across)} {coordinate(head + _SIDE * (1 - up))}"
 
     parts = [rect(left, head, _SIDE, _SIDE, "frame"), path(f"M{point(0, 0)}L{point(1, 1)}", "axis")]
-    if ceiling is not None:
-        rates = [(step / _CURVE_STEPS) ** 3 for step in range(_CURVE_STEPS + 1)]
-        parts.append(path("M" + "L".join(point(rate, ceiling(rate)) for rate in rates), "ceiling"))
+    if ceiling:
+        parts.append(path("M" + "L".join(point(across, up) for across, up in ceiling), "ceiling"))
     parts.append(path("M" + "L".join(point(across, up) for across, up in curve), "roc"))
     for rate in (0.0, 0.5, 1.0):
         parts.append(text(left + _SIDE * rate, head + _SIDE + 15, f"{rate:g}", "mid"))
         parts.append(text(left - 6, head + _SIDE * (1 - rate) + 4, f"{rate:g}", "end soft"))
-    parts.append(text(left + _SIDE / 2, head + _SIDE + 30, "share of others called members", "mid"))
+    parts.append(text(left + _SIDE / 2, head + _SIDE + 30, "false positives", "mid"))
     return svg(left + _SIDE + 10, head + _SIDE + 36, "ROC curve", parts, "roc")
+
+
+def points_of(most: Callable[[float], float]) -> Curve:
+    """A ceiling as points, closer together where it is steep."""
+    rates = [(step / _CURVE_STEPS) ** 3 for step in range(_CURVE_STEPS + 1)]
+    return tuple((rate, most(rate)) for rate in rates)
 
 
 def allowed(claim: Claim) -> Callable[[float], float]:

@@ -64,6 +64,7 @@ STAGE = Finding(
     estimate=0.2431,
     interval=(0.2404, 0.2457),
     curve=((0.0, 0.0), (0.31, 0.42), (1.0, 1.0)),
+    allowed=((0.0, 0.0), (0.31, 0.52), (1.0, 1.0)),
 )
 EVERYONE, ISOLATED = "near match, everyone", "near match, the most isolated people"
 FOUND = Findings(
@@ -170,6 +171,17 @@ def test_all_limits_are_drawn_on_one_scale() -> None:
     ]
     first, second = places[1:3] if len(places) > 2 else places
     assert second / first == pytest.approx(4, rel=0.01)
+
+
+def test_intervals_stand_on_their_own_scale_with_a_mark_where_the_claim_is() -> None:
+    whole = replace(STAGE, check="transcript: whole fit", threshold=None, estimate=0.8, interval=(0.6, 1.0))
+    share = replace(STAGE, check="transcript: select", threshold=None, estimate=0.95, interval=(0.9, 0.99))
+    page = public(Findings(rows=(whole, share)))
+    assert "epsilon; mark: what is claimed" in seen(page)
+    assert "mu as a share of the ledger’s entry; mark: all of it" in seen(page)
+    marks = [float(data.split()[0][1:]) for data in shapes(page.split("Does the generator")[1], "limit")]
+    assert marks == pytest.approx([260 / 1.1, 260 / 1.1], abs=0.1)
+    assert len(shapes(page.split("tell neighbours apart")[1], "ceiling")) == 2
 
 
 def test_what_was_not_tried_and_how_to_repeat_are_said() -> None:
