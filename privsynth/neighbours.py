@@ -99,11 +99,17 @@ class Neighbours:
         names, empty = self._counted(without), np.empty(0, dtype=np.int64)
         for batch in _slices(_count(points), min(_CELLS // len(self._members), _FOUND // len(self._rows))):
             some, own = {name: codes[batch] for name, codes in points.items()}, limits[batch]
-            owners, groups = np.nonzero(self._bounds(some, names) <= own[:, None])
-            parts = _slices(len(owners), _PAIRS)
-            found = [self._near(some, names, owners[part], groups[part], own) for part in parts]
-            whose, which = zip((empty, empty), *found, strict=True)
-            yield batch, np.concatenate(whose), np.concatenate(which)
+            open_to_it = self._bounds(some, names) <= own[:, None]
+            hopeless = np.flatnonzero(open_to_it.sum(axis=1) > max(_TRIED, _HOPELESS * len(self._members)))
+            open_to_it[hopeless] = False
+            owners, groups = np.nonzero(open_to_it)
+            found = [self._near(some, names, owners[part], groups[part], own) for part in _slices(len(owners), _PAIRS)]
+            for point in hopeless:
+                near = self._rows[self._all_distances(some, point, without) <= own[point]]
+                found.append((np.full(len(near), point), near))
+            whose, which = (np.concatenate(side) for side in zip((empty, empty), *found, strict=True))
+            order = np.argsort(whose, kind="stable")
+            yield batch, whose[order], which[order]
 
     def _counted(self, without: str | None) -> tuple[str, ...]:
         return tuple(name for name in self._names if name != without)
@@ -143,11 +149,16 @@ class Neighbours:
                 active = active[left <= _HOPELESS * bounds.shape[1]]
         return hopeless
 
-    def _among_all(self, points: Points, point: int, k: int, without: str | None) -> tuple[Int16s, Int64s]:
-        """The k nearest to one point, by measuring all."""
+    def _all_distances(self, points: Points, point: int, without: str | None) -> Int16s:
+        """Distances of one point to all rows that are searched."""
         distances = self.gower.distances(points, point)[self._rows]
         if without is not None:
             distances -= self.gower.part(without, points, point, self._rows).astype(np.int16)
+        return distances
+
+    def _among_all(self, points: Points, point: int, k: int, without: str | None) -> tuple[Int16s, Int64s]:
+        """The k nearest to one point, by measuring all."""
+        distances = self._all_distances(points, point, without)
         near = np.argpartition(distances, k - 1)[:k]
         near = near[np.argsort(distances[near])]
         return distances[near], self._rows[near]
