@@ -53,8 +53,7 @@ class _Field:
 
     `values` are the release's values and `kinds[r]` the place of record r's; `cases[t]` is the place of person t's value
     among the distinct values of the persons' file, and `at`, `low`, `high`, `chance` are by such a place: which released value
-    is equal (-1: none), which are close, how often released records disagree, are close, or agree by chance, and whether none
-    is close.
+    is equal (-1: none), which are close, and how often released records disagree, are close, or agree by chance.
     """
 
     def __init__(self, released: Records, persons: Records, name: str, close: float) -> None:
@@ -74,7 +73,6 @@ class _Field:
         agree = np.where(self.at >= 0, counts[self.at], 0)
         near = below[self.high] - below[self.low] - agree
         self.chance = (np.stack([present - agree - near, near, agree], axis=1) + 0.5) / (present + 1.5)
-        self.lonely = near == 0
 
     def _widen(self, counts: Int64s, place: Int64s, found: npt.NDArray[np.bool_], close: float) -> None:
         """Call the two neighbouring values close, and those within a share `close` of all released ranks."""
@@ -93,7 +91,7 @@ class _Field:
         """
         disagree, close, agree = (np.log(agreement) - np.log(self.chance)).T
         close = np.minimum(close, agree)
-        disagree = np.minimum(disagree, np.where(self.lonely, 0.0, close.clip(max=0.0)))
+        disagree = np.minimum(disagree, close.clip(max=0.0))
         weights = np.stack([disagree, close, agree, np.zeros(len(agree))], axis=1)
         weights[self.gap] = 0.0
         return weights

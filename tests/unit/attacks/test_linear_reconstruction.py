@@ -99,6 +99,7 @@ def test_released_records_that_agree_with_nobody_say_nothing() -> None:
     (outcome,) = tried(released, targets)
     assert outcome.score is not None
     assert not outcome.score.any()
+    assert outcome.baseline == 0
 
 
 def test_a_target_s_own_secret_is_not_looked_at() -> None:
@@ -178,6 +179,18 @@ def test_rows_have_equal_keys_where_they_agree_in_the_columns_taken() -> None:
         assert keys[0] == keys[1]
         seen.add(tuple((keys == keys[0]).tolist()))
     assert seen == {(True, True, third, fourth) for third in (True, False) for fourth in (True, False)}
+
+
+def test_half_of_the_columns_or_more_are_taken_and_no_more_than_twenty() -> None:
+    for columns, least, most in ((6, 3, 6), (40, 10, 20)):
+        each_differs_in_one = [
+            np.append((np.arange(columns) == column).astype(np.int64), 0) for column in range(columns)
+        ]
+        taken = set()
+        for seed in range(200):
+            keys = _keys(each_differs_in_one, columns + 1, np.random.default_rng(seed))
+            taken.add(int((keys != keys[-1]).sum()))
+        assert taken == set(range(least, most + 1))
 
 
 def test_where_no_secret_is_declared_the_most_even_columns_are_secrets() -> None:
