@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from privsynth.api import audit, draft, fit, quote, release, verify
+    from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify
     from privsynth.auditing import AuditPlan
     from privsynth.findings import Findings
     from privsynth.model import Model
@@ -29,6 +29,8 @@ _HOMES = {
     "Schema": "privsynth.schema",
     "SqliteLedger": "privsynth.privacy.ledgers.sqlite",
     "audit": "privsynth.api",
+    "audit_function": "privsynth.api",
+    "audit_generator": "privsynth.api",
     "draft": "privsynth.api",
     "fit": "privsynth.api",
     "quote": "privsynth.api",
@@ -45,6 +47,8 @@ __all__ = [
     "Schema",
     "SqliteLedger",
     "audit",
+    "audit_function",
+    "audit_generator",
     "draft",
     "fit",
     "quote",

@@ -102,6 +102,7 @@ class LonePerson:
         for column, _ in schema.following:
             layout = levels(column)
             values[column.name] = rng.integers(layout.lower, layout.upper, rows + max_rows, endpoint=True)
+            values[column.name][rows:] = values[column.name][-1]
         units = np.append(np.arange(rows) // max_rows, np.full(max_rows, -1))
         table = made_up(schema, values, units, rng=rng)
         return cls(table=table, plants=tuple(plant for plant in plants if plant.reserved))

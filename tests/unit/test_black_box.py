@@ -1,6 +1,7 @@
 """Black boxes on made-up tables: broken ones fail, each by its row; what keeps its claim does not; power is said."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from privsynth.adapter import Adapter
 from privsynth.audit_plan import BlackBoxTerms
 from privsynth.errors import AuditError
 from privsynth.findings import Claim
-from privsynth.lone_person import LonePerson, Plant, refutation
+from privsynth.lone_person import LonePerson, Plant, _evidence, refutation
 from privsynth.schema import Schema
 from privsynth.schema.ticks import MISSING
 
@@ -155,10 +156,12 @@ def test_the_same_noise_twice_fails_and_a_constant_does_not():
 
 
 def test_fits_are_bounded_and_a_clear_failure_costs_few():
-    made = []
+    made, same = [], []
 
     def counted(frame, rows):
+        alike = frame.groupby("who").nunique(dropna=False).max(axis=1) == 1
         made.append((len(frame), rows, frame["who"].value_counts().max()))
+        same.append(int(alike.sum()))
         return public(frame, rows)
 
     verdicts(counted, max_rows=4)
@@ -166,6 +169,8 @@ def test_fits_are_bounded_and_a_clear_failure_costs_few():
     assert {rows for _, rows, _ in made} == {600}
     assert {most for *_, most in made} == {4}
     assert made[0][0] == made[1][0] == 154
+    assert same[0] >= 1  # the person who holds what nobody else does
+    assert same[-1] >= 50  # every canary is a unit of equal rows
     assert 150 < made[-1][0] <= 150 + 4 * 169
     made.clear()
 
@@ -202,6 +207,16 @@ def test_evidence_without_the_person_has_mean_one_at_most():
     found = [LonePerson.among(SCHEMA, 1, max_rows=1, rng=rng).evidence(released) for _ in range(1500)]
     assert np.mean(found) < 1 + 3 * np.std(found) / math.sqrt(len(found))
     assert np.mean(np.array(found) >= 20) <= 1 / 20
+
+
+@pytest.mark.parametrize("shown", [[0], [2], [2, 3], [0, MISSING, 3]])
+def test_a_bet_on_one_column_is_exactly_fair(shown):
+    plant = Plant(name="x", usual=[0, 1], reserved=[2, 3, MISSING], held=None)
+    mean = plant.nothing * _evidence([plant.bets(np.array(shown))])
+    for held in plant.reserved:
+        chance = (1 - plant.nothing) / len(plant.reserved)
+        mean += chance * _evidence([replace(plant, held=held).bets(np.array(shown))])
+    assert mean == pytest.approx(1)
 
 
 def test_only_the_person_holds_what_is_planted():

@@ -129,6 +129,10 @@ def test_a_command_is_audited_like_a_function(place, tmp_path, capsys):
         (["--generator", "mst", "--epsilon", "much"], "epsilon must be a positive number"),
         (["--synthetic", "x.csv"], "--synthetic needs --holdout and --training"),
         (["--synthetic", "x.csv", "--training", "x.csv", "--holdout", "x.csv", "--rows", "3"], "no use for --rows"),
+        (
+            ["--synthetic", "x.csv", "--training", "x.csv", "--holdout", "x.csv", "--internal", "."],
+            "exists; choose a new folder for --internal",
+        ),
         (["--function", "x.py:f"], "--function needs --training"),
         (["--function", "x.py:f", "--training", "x.csv", "--time-limit", "3"], "no use for --time-limit"),
         (["--function", "nowhere.py:f", "--training", "x.csv"], "no file nowhere.py"),

@@ -94,3 +94,9 @@ def test_the_gaussian_bound_agrees_with_its_p_value_and_sees_more_than_epsilon_d
     epsilon = one_run.epsilon_lower(found, delta=1e-5, alpha=0.01)
     tail = lambda x: 0.5 * math.erfc(x / math.sqrt(2))  # noqa: E731
     assert tail(epsilon / mu - mu / 2) - math.exp(epsilon) * tail(epsilon / mu + mu / 2) > 1e-5
+
+
+@pytest.mark.parametrize("mu", [0.2, 1.0, 3.0])
+def test_one_guess_on_one_canary_is_right_as_often_as_the_curve_allows(mu):
+    found = one_run.gaussian_p_value(Guesses(canaries=1, made=1, right=1), mu=mu)
+    assert found == pytest.approx(1 - 0.5 * math.erfc(mu / 2 / math.sqrt(2)), rel=2e-3)
