@@ -160,6 +160,15 @@ def test_marginal_ratio_looks_at_the_measured_tables_where_they_are_known() -> N
     found = scores("marginal_ratio", release, targets, measured)
     cells = targets.ticks["a"] * 6 + targets.ticks["c"]
     assert all(len(set(found[cells == cell].tolist())) <= 1 for cell in range(36))
+    twice = together(release, release)
+    variance, spread = 4.0, 1 + 400 / 60
+    one = noisy_answers(people(400, 2), order=1, names=["a"], sigma=0)
+    a, seen = targets.ticks["a"], np.bincount(release.ticks["a"], minlength=6)
+    share = np.bincount(a, minlength=6)[a] / 60
+    excess = seen[a] * 400 / 500 - 400 * (60 * share - 1) / 59 - 0.5
+    for drawn in (release, twice):
+        expected = excess / (400 * (spread + 400 / drawn.rows) * share * (1 - share) + variance)
+        np.testing.assert_allclose(scores("marginal_ratio", drawn, targets, one), expected, rtol=1e-4)
     more = noisy_answers(people(400, 2), order=2, names=["a", "c", "e"])
     assert len(np.unique(scores("marginal_ratio", release, targets, more))) > len(np.unique(found))
 
