@@ -177,6 +177,8 @@ def test_shadow_queries_learn_what_a_generator_shows() -> None:
     members, targets = people(200, 0), together(people(200, 0), people(200, 1))
     release = members.take(np.random.default_rng(1).integers(0, 200, 600))
     assert area(scores("shadow_queries", release, targets, refit=bootstrap(600), bins=50), 200) > 0.7
+    twice = scores("shadow_queries", together(release, release), targets, refit=bootstrap(600), bins=50)
+    np.testing.assert_allclose(twice, scores("shadow_queries", release, targets, refit=bootstrap(600), bins=50))
 
     def deaf(records: Records, rng: np.random.Generator) -> Records:
         return people(600, int(rng.integers(1 << 30)))
