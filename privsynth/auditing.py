@@ -99,6 +99,7 @@ def conformance(
         composition=generator.composition,
         ample=ample,
         draw=conformance_checks.draw_of(generator, unit, max(rho, plenty)),
+        bought=conformance_checks.Bought.of(generator, unit),
         claim=claim,
     )
     return Findings(rows=found)

@@ -16,6 +16,7 @@ from privsynth import (
     conformance_choices,
     conformance_discriminant,
     conformance_noise,
+    conformance_one_run,
     conformance_ratio,
     epsilon_bounds,
     progress,
@@ -25,6 +26,7 @@ from privsynth.conformance_events import payments
 from privsynth.conformance_fits import Draw, Fit, Run, draw_of, fit_of, recorded, replayed, require_same_records
 from privsynth.conformance_hypothesis import Hypothesis, deterministic, judged
 from privsynth.conformance_noise import Sample
+from privsynth.conformance_purchases import Bought
 from privsynth.conformance_tables import Laboratory, Neighbours
 from privsynth.conformance_transcript import Stage, stages_of
 from privsynth.findings import Claim, Finding
@@ -32,13 +34,13 @@ from privsynth.privacy.accounting import Composition
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call, DivergedError
 
-__all__ = ["Draw", "Fit", "check", "draw_of", "fit_of"]
+__all__ = ["Bought", "Draw", "Fit", "check", "draw_of", "fit_of"]
 
 _DELTA = 1e-5
 """Where nothing is claimed, the delta at which epsilons are told."""
 
 _ROUNDING = 1e-6
-_OWN, _AMPLE, _CAMPS = "", ", with an ample budget", ", on two camps"
+_OWN, _AMPLE, _CAMPS, _BOUGHT = "", ", with an ample budget", ", on two camps", ", with purchases"
 
 
 @final
@@ -64,7 +66,7 @@ class _Crowd:
     others: Sequence[Call]
 
 
-def check(
+def check(  # noqa: PLR0913
     terms: ConformanceTerms,
     fit: Fit,
     laboratory: Laboratory,
@@ -75,14 +77,15 @@ def check(
     composition: Composition = "zcdp",
     ample: tuple[Fit, Fraction] | None = None,
     draw: Draw | None = None,
+    bought: Bought | None = None,
     claim: Claim | None = None,
 ) -> tuple[Finding, ...]:
     """Run a fit on random public tables and their neighbours, and check invariance, sensitivity, accounts and noise.
 
     Args: `composition` is how its answers are said to add up: with "gdp", each of them must be Gaussian. `ample` is the same
         fit with a larger budget, and that budget: on a few hundred rows a generator asks with it what it asks of a large table
-        with its own; neighbours are run with both. `draw` is the path on to records. `claim` is what a release promises; by
-        default, what the budget implies.
+        with its own; neighbours are run with both. `draw` is the path on to records, `bought` a fit that buys what its schema
+        leaves open. `claim` is what a release promises; by default, what the budget implies.
     Returns: rows "replay: invariance", "replay: sensitivity", "ledger", "claim: accounting" and, with `draw`, "replay:
         records", which a correct fit never fails; and where none of them fails, rows of noise and transcripts, of which a
         correct fit fails any with probability at most `terms.alpha` in all.
@@ -93,6 +96,10 @@ def check(
     if ample:
         _replay(ample[0], pairs, noise, _AMPLE, seen)
         _settle(seen, _AMPLE, ample[1], composition)
+    if bought:
+        _replay(bought.fit, bought.pairs, noise, _BOUGHT, seen)
+        _settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
+        seen.unpaid.extend(bought.problems(seen.runs.get(_BOUGHT, ())))
     _replay(fit, pairs, noise, _OWN, seen)
     _settle(seen, _OWN, rho, composition)
     promised = claim or _implied(rho, composition)
@@ -103,9 +110,17 @@ def check(
     rows = (*_deterministic(seen, with_records=draw is not None), _accounting(seen, rho, promised, composition))
     if crowd is None or any(row.verdict == "FAIL" for row in rows):
         return rows
-    while len(seen.runs[_OWN]) < terms.runs:
-        seen.runs[_OWN].append(recorded(fit, table, noise))
-    return (*rows, *judged(list(_hypotheses(terms, seen, crowd, promised, noise, rng)), terms.alpha))
+    try:
+        while len(seen.runs[_OWN]) < terms.runs:
+            seen.runs[_OWN].append(recorded(fit, table, noise))
+        tests = [
+            *_hypotheses(terms, seen, crowd, promised, noise, rng),
+            *conformance_one_run.test(terms, fit, laboratory.unit, promised, noise, rng=rng),
+        ]
+    except DivergedError as difference:
+        seen.diverged.append(str(difference))
+        return tuple(_deterministic(seen, with_records=draw is not None))
+    return (*rows, *judged(tests, terms.alpha))
 
 
 def _hypotheses(

@@ -195,6 +195,7 @@ def _whole(
     simulated = simulate([stage for stage in found[units] if not stage.slow], source, runs)
     threshold = epsilon_bounds.best_threshold(mu, claim.delta, len(simulated.one), _CONFIDENCE, units)
     chosen, middle = simulated.errors(threshold), simulated.errors()
+    single = simulate([stage for stage in found[1] if not stage.slow], source, runs).errors()
     free = chosen.epsilon_lower(claim.delta, _CONFIDENCE, group=units)
     gaussian = max(0.0, middle.mu_between(_CONFIDENCE)[0]) / units
     of_mu = epsilon_bounds.gaussian_epsilon(gaussian, claim.delta)
@@ -208,7 +209,12 @@ def _whole(
     return Hypothesis(
         check=f"{_PART}: whole fit",
         threat="that all answers together tell more about one unit than is claimed",
-        p_value=chosen.p_value(lambda rate: _least_negative(rate, claim, units)),
+        p_value=of_the_least(
+            [
+                told_apart.p_value(lambda rate, of=of: _least_negative(rate, claim, of))  # type: ignore[misc]
+                for told_apart, of in ((chosen, units), (single, 1))
+            ]
+        ),
         rejected=f"{told}: the guarantee does not hold.",
         kept=f"{told}.",
         estimate=exact,

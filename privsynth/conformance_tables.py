@@ -88,6 +88,20 @@ class Laboratory:
             other=self._followed_by(values, after),
         )
 
+    def among(self, ordinary: Rows, included: Rows, of: int) -> Records:
+        """Ordinary records, each a unit, and some of `of` canaries, each with as many rows as a unit may have.
+
+        Where units are replaced, those that are left out leave units of smallest values in their place.
+        """
+        replaced = self._unit.relation is NeighboringRelation.REPLACE_ONE
+        places = np.zeros(((of - len(included)) * replaced, ordinary.shape[1]), dtype=np.int64)
+        return self._followed_by(ordinary, np.repeat(np.concatenate([included, places]), self._unit.max_rows, axis=0))
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """Whose rows are protected."""
+        return self._unit
+
     def _followed_by(self, values: Rows, units: Rows) -> Records:
         """Records that are a unit each, and units of as many rows as are allowed."""
         owner = len(values) + np.arange(len(units)) // self._unit.max_rows

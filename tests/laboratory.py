@@ -85,6 +85,7 @@ def checked(
         rng=np.random.default_rng(seed),
         composition=(generator or Pairs()).composition,
         draw=None if fit else conformance.draw_of(generator or Pairs(), unit, rho),
+        bought=None if fit else conformance.Bought.of(generator or Pairs(), unit),
         claim=claim,
     )
     return {row.check: row.verdict for row in rows}

@@ -50,6 +50,7 @@ def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
         "transcript: select 1",
         "transcript: pair 1",
         "transcript: whole fit",
+        "one run: canaries",
     ]
 
 

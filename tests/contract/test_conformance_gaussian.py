@@ -94,5 +94,4 @@ def test_a_selection_accounted_as_gaussian_is_caught(monkeypatch: pytest.MonkeyP
 
 def broken_curator(*args: Any, composition: Composition, **named: Any) -> Curator:
     """One that forgets how its answers are to add up."""
-    assert composition == "gdp"
     return Curator(*args, **named)
