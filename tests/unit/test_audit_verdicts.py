@@ -1,0 +1,121 @@
+"""Parts of the rule: how error rates are spent, what a score attack's curve says, what the controls are made of."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from privsynth import audit_controls, audit_verdicts
+from privsynth.attack import AbstractAttack, AttackResult, Outcome, Target, Tier, View
+from privsynth.audit_people import People
+from privsynth.audit_plan import AttackEntry, AuditPlan
+from privsynth.findings import Claim
+from privsynth.private import Private
+from privsynth.records import Records
+from privsynth.schema import Schema
+from tests.attackers import noisy_answers
+
+SCHEMA = Schema.from_domain({"code": 5000})
+
+
+def test_looks_spend_an_error_rate_once_and_the_last_half_of_it() -> None:
+    assert audit_verdicts.spending(1) == [1]
+    assert audit_verdicts.spending(2) == [0.5, 0.5]
+    assert audit_verdicts.spending(4) == [0.125, 0.125, 0.25, 0.5]
+    assert all(sum(audit_verdicts.spending(count)) == 1 for count in range(1, 8))
+
+
+def test_a_claim_of_epsilon_and_delta_alone_has_a_ceiling() -> None:
+    claim = Claim(epsilon=math.log(3), delta=0.1, rho=None, unit="row")
+    assert audit_verdicts.ceiling(claim) == pytest.approx((3 - 1 + 0.2) / 4)
+    assert audit_verdicts.ceiling(None) is None
+
+
+class Scoring(AbstractAttack):
+    """Scores targets by their code, and keeps what it saw."""
+
+    name: ClassVar[str] = "scoring"
+    threat: ClassVar[str] = "that codes tell"
+    tier: ClassVar[Tier] = "release only"
+    seen: ClassVar[list[View]] = []
+
+    def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
+        self.seen.append(view)
+        code = view.targets.ticks["code"]
+        flags = np.isin(code, view.synthetic.ticks["code"])
+        return (
+            Outcome(
+                label="scoring",
+                success=flags,
+                attempted=np.ones_like(flags),
+                baseline=0.1,
+                score=code.astype(float),
+            ),
+        )
+
+
+def people(codes: np.ndarray) -> Records:
+    return Records(schema=SCHEMA, ticks={"code": codes.astype(np.int64)})
+
+
+def test_low_rates_are_read_off_exactly_however_many_scores_there_are() -> None:
+    """The 30 highest are members, then come 2 controls, then both in turn."""
+    controls = np.array([4069, 4068, *range(0, 2 * 1998, 2)])
+    members = np.array([*range(4070, 4100), *range(1, 2 * 1970, 2)])
+    aim = Target(
+        schema=SCHEMA,
+        synthetic=people(members[:1]),
+        members=Private(people(members)),
+        controls=Private(people(controls)),
+    )
+    (result,) = Scoring().run(aim, rng=np.random.default_rng(0))
+    for rate in (0.1, 0.01, 0.001):
+        limit = np.sort(controls)[::-1][round(rate * 2000)]
+        assert result.caught_at(rate) == (members > limit).sum() / 2000
+    assert len(result.curve) <= 193
+    assert AttackResult(label="a", attempts=1, members=0, controls=0, failed=0, baseline=0.0).caught_at(0.1) == 0
+
+
+def test_rates_at_few_false_alarms_are_told_where_there_are_controls_enough() -> None:
+    def told(attempts: int) -> list[str]:
+        curve = ((0.0, 0.0), (0.0005, 0.2), (1.0, 1.0))
+        result = AttackResult(label="a", attempts=attempts, members=0, controls=0, failed=0, baseline=0.0, curve=curve)
+        figures = audit_verdicts._figures(result)
+        assert figures["area under the curve"] == result.area
+        return [name.split("where ")[1] for name in figures if name.startswith("members called")]
+
+    assert told(9999) == ["10 % of controls are", "1 % of controls are"]
+    assert told(10_000)[-1] == "0.1 % of controls are"
+    assert told(99) == []
+
+
+def test_controls_recount_the_noisy_answers_of_what_they_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = AuditPlan.load("quick")
+    attack = Scoring()
+    monkeypatch.setattr(AuditPlan, "attacks", lambda plan: [(AttackEntry(name="scoring"), attack)])
+    release = people(np.arange(4000, 4900))
+    crowd = People.draw(
+        schema=SCHEMA,
+        synthetic=release,
+        members=Private(people(np.arange(0, 600))),
+        controls=Private(people(np.arange(1000, 2000))),
+        transcript=noisy_answers(release, order=1, sigma=9),
+        rng=np.random.default_rng(0),
+    )
+    Scoring.seen.clear()
+    assert audit_controls.planted_leak(plan, [attack], crowd, rng=np.random.default_rng(1)).verdict == "PASS"
+    (planted,) = Scoring.seen
+    assert planted.synthetic.rows == 500
+    assert (planted.synthetic.ticks["code"] < 1000).sum() == 250
+    Scoring.seen.clear()
+    audit_controls.holdout_as_release(plan, [attack], crowd, rng=np.random.default_rng(1))
+    (holdout,) = Scoring.seen
+    assert set(holdout.synthetic.ticks["code"]) <= set(range(1000, 2000))
+    for view in (planted, holdout):
+        assert view.transcript is not None
+        (entry,) = view.transcript
+        counts = np.bincount(view.synthetic.ticks["code"], minlength=5000)
+        assert entry.values.tolist() == counts.tolist()  # type: ignore[union-attr]
