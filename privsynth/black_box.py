@@ -19,6 +19,7 @@ from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding, Findings, Verdict
 from privsynth.lone_person import LonePerson, made_up, refutation
 from privsynth.one_run import Guesses
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.levels import levels
@@ -47,12 +48,12 @@ def check(
     pass is no proof of the claim: `meaning` says the largest epsilon that each check could have refuted. A check that could
     refute no epsilon as large as the claimed one is not tried.
     Returns: up to three rows of family "conformance"; their `estimate` is the largest epsilon that was refuted.
-    Raises: AuditError when the generator breaks off, or what it gives does not fit the schema.
+    Raises: AuditError when the generator breaks off, or what it gives does not fit the schema; MechanismError where units of
+        several rows have no column that names them.
     """
     if schema.unresolved:
         raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
-    if max_rows > 1 and schema.unit is None:
-        raise AuditError("units of several rows need a column that names the unit: declare it in the schema's [table]")
+    PrivacyUnit(name=claim.unit, column=schema.unit, max_rows=max_rows)  # refuses what is no unit
     box = _Box(terms, adapter, schema, claim, max_rows, rng)
     rows, not_tried = list(box.lone_values()), {}
     made = Canaries.of(schema.domain(), rng=rng, most_levels=terms.levels)

@@ -10,7 +10,7 @@ import pytest
 from privsynth import black_box
 from privsynth.adapter import Adapter
 from privsynth.audit_plan import BlackBoxTerms
-from privsynth.errors import AuditError
+from privsynth.errors import MechanismError
 from privsynth.findings import Claim
 from privsynth.lone_person import LonePerson, Plant, _evidence, refutation
 from privsynth.schema import Schema
@@ -179,7 +179,7 @@ def test_fits_are_bounded_and_a_clear_failure_costs_few():
         return bootstrap(frame, rows)
 
     verdicts(copied)
-    assert len(made) == 4  # two of one table, two more tables, one of them with canaries
+    assert 4 <= len(made) <= 6  # two of one table, another, and canaries: of eight
 
 
 def test_what_cannot_be_checked_is_said_and_not_passed():
@@ -194,7 +194,7 @@ def test_what_cannot_be_checked_is_said_and_not_passed():
     )
     assert [row.check for row in found.rows] == [black_box.REPEATS]
     assert set(found.not_tried) == {black_box.LONE, black_box.CANARIES}
-    with pytest.raises(AuditError, match="names the unit"):
+    with pytest.raises(MechanismError, match="needs a unit column"):
         black_box.check(
             TERMS, Adapter.of_function(public), schema=small, claim=claim(1.0), max_rows=2, rng=np.random.default_rng(1)
         )

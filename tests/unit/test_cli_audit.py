@@ -137,6 +137,8 @@ def test_a_command_is_audited_like_a_function(place, tmp_path, capsys):
         (["--function", "x.py:f", "--training", "x.csv", "--time-limit", "3"], "no use for --time-limit"),
         (["--function", "nowhere.py:f", "--training", "x.csv"], "no file nowhere.py"),
         (["--command", "prog", "--training", "x.csv"], "does not name {training}"),
+        (["--function", "x.py:f", "--training", "x.csv", "--rows", "0"], "greater than or equal to 1"),
+        (["--generator", "mst", "--epsilon", "1", "--max-rows", "0"], "greater than or equal to 1"),
         (["--generator", "mst", "--epsilon", "1", "--plan", "nonsense"], 'no audit plan "nonsense"'),
         (["--generator", "mst", "--epsilon", "1", "--out", "."], "exists; choose a new folder for --out"),
         (["--generator", "mst", "--epsilon", "1", "--out", "no/where"], "is not a folder"),
