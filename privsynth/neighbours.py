@@ -104,7 +104,7 @@ class Neighbours:
             open_to_it[hopeless] = False
             owners, groups = np.nonzero(open_to_it)
             found = [self._near(some, names, owners[part], groups[part], own) for part in _slices(len(owners), _PAIRS)]
-            for point in hopeless:
+            for point in hopeless.tolist():
                 near = self._rows[self._all_distances(some, point, without) <= own[point]]
                 found.append((np.full(len(near), point), near))
             whose, which = (np.concatenate(side) for side in zip((empty, empty), *found, strict=True))
