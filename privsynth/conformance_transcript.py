@@ -111,6 +111,8 @@ def slow(call: Call) -> bool:
 
 
 def _thinned(question: Question) -> Question:
+    if question.choice:
+        return question
     kept = np.flatnonzero(question.asked.call.exact != question.other.exact)[:FEW]
     one, other = (_only(call, kept) for call in (question.asked.call, question.other))
     return Question(asked=question.asked.answered(one), other=other)
