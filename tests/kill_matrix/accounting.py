@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -12,10 +13,13 @@ import numpy.typing as npt
 import pytest
 
 from privsynth import fitting
+from privsynth.findings import Claim
 from privsynth.measurement import Event, Measurement, Selection
-from privsynth.privacy import mechanism
-from privsynth.privacy.accounting import Composition
+from privsynth.privacy import guarantee, mechanism
+from privsynth.privacy.accounting import Composition, gaussian_epsilon_of
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.guarantee import Guarantee
+from privsynth.privacy.unit import PrivacyUnit
 from tests.kill_matrix import references
 from tests.kill_matrix.defect import Conformance, Defect
 from tests.kill_matrix.generators import Rounds
@@ -96,6 +100,21 @@ class SelectsAsGaussian(Rounds):
 def forgetful_curator(*args: Any, composition: Composition, **named: Any) -> Curator:
     """One that does not know how its answers are to add up."""
     return Curator(*args, **named)
+
+
+def promised(rho: Fraction, unit: PrivacyUnit) -> Claim:
+    """What a release says: its guarantee, by the library's own conversion."""
+    said = Guarantee(rho=rho, delta=Fraction(1, 100_000), purchase_delta=Fraction(0), unit=unit)
+    return Claim(epsilon=said.epsilon, delta=float(said.delta), rho=float(rho), unit=unit.name)
+
+
+def half_a_tail(patch: pytest.MonkeyPatch) -> None:
+    """The conversion rho + 2 sqrt(rho log(1/delta)) without its 2."""
+    patch.setattr(guarantee, "epsilon_of", lambda rho, delta: float(rho) + math.sqrt(rho * -math.log(delta)))
+
+
+def as_gaussian(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(guarantee, "epsilon_of", gaussian_epsilon_of)
 
 
 def no_composition(patch: pytest.MonkeyPatch) -> None:
@@ -229,5 +248,19 @@ DEFECTS = (
         what="The event states a variance a quarter above the one that was drawn.",
         target=Conformance(broken=stated_larger),
         caught_by="ledger",
+    ),
+    Defect(
+        name="wrong conversion to epsilon",
+        drawn_from=references.SYNTHCITY_276,
+        what="Epsilon is rho + sqrt(rho log(1/delta)): a factor of two is missing before the root.",
+        target=Conformance(broken=half_a_tail, promise=promised),
+        caught_by="claim: accounting",
+    ),
+    Defect(
+        name="Gaussian conversion for choices",
+        drawn_from=references.SYNTHCITY_276,
+        what="Epsilon is that of Gaussian noise alone, and choices were made too.",
+        target=Conformance(broken=as_gaussian, promise=promised),
+        caught_by="claim: accounting",
     ),
 )

@@ -13,7 +13,7 @@ import pytest
 from privsynth import auditing
 from privsynth.audit_plan import AuditPlan
 from privsynth.domain import Domain
-from privsynth.findings import Findings
+from privsynth.findings import Claim, Findings
 from privsynth.generator import AbstractGenerator
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.privacy.source import AbstractNoiseSource
@@ -22,6 +22,9 @@ from tests.kill_matrix.generators import Rounds
 
 Break: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 """Puts a defect into the library, for the length of one test."""
+
+Promise: TypeAlias = Callable[[Fraction, PrivacyUnit], Claim]
+"""From what is spent to what a release says."""
 
 DOMAIN = Domain(("age", "sex", "ward code", "stay"), (7, 2, 40, 5))
 ROW = PrivacyUnit(name="row")
@@ -63,6 +66,7 @@ class Conformance:
     noise: Callable[[int], AbstractNoiseSource] = UnsafeSeededNoise
     broken: Break = unbroken
     rho: Fraction = RHO
+    promise: Promise | None = None
     plan: str = "quick"
 
     def audited(self, patch: pytest.MonkeyPatch, seed: int) -> Findings:
@@ -76,4 +80,5 @@ class Conformance:
             rho=self.rho,
             noise=self.noise(seed),
             rng=np.random.default_rng(seed),
+            claim=None if self.promise is None else self.promise(self.rho, self.unit),
         )

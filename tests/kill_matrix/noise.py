@@ -77,4 +77,18 @@ DEFECTS = (
         target=Conformance(noise=drawn(sources.off_where_equal)),
         caught_by="noise: scale",
     ),
+    Defect(
+        name="truncated noise",
+        drawn_from=references.DIFFPRIVLIB_94,
+        what="No noise beyond two sigma: an answer further off than that is certain to be another table's.",
+        target=Conformance(noise=drawn(sources.truncated)),
+        caught_by="noise: scale",
+    ),
+    Defect(
+        name="one noise for two tables",
+        drawn_from=references.PATE_GAN_29,
+        what="The noise of the first half of a draw is used again for the second half.",
+        target=Conformance(noise=drawn(sources.repeated)),
+        caught_by="noise: discriminant",
+    ),
 )

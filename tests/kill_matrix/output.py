@@ -79,7 +79,7 @@ DEFECTS = (
         drawn_from=references.RECONSYN,
         what="Every record is a person's, with another age, postcode and income close by.",
         target=Released(release=nearest),
-        caught_by="near match, everyone",
+        caught_by="marginal ratio, everyone",
     ),
     Defect(
         name="the training row that fits best",
@@ -100,6 +100,6 @@ DEFECTS = (
         drawn_from=references.GROUNDHOG,
         what="Half of the people's diagnoses stand beside what is known of them, blurred a little.",
         target=Released(release=secrets),
-        caught_by="near match, everyone",
+        caught_by="singling out, everyone",
     ),
 )

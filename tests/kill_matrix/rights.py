@@ -9,6 +9,7 @@ from itertools import product
 from privsynth import generators
 from privsynth.privacy.noise import SystemNoise
 from tests.kill_matrix import black_boxes, sources
+from tests.kill_matrix.accounting import promised
 from tests.kill_matrix.black_boxes import SIGMA, BlackBox
 from tests.kill_matrix.defect import PATIENT, REPLACED, RHO, ROW, Conformance, Target
 from tests.kill_matrix.generators import Scores
@@ -36,6 +37,7 @@ SHIPPED: Mapping[str, Conformance] = {
 
 OTHERS: Mapping[str, Target] = {
     "the generator to break, unbroken": Conformance(),
+    "the same with the claim of a release": Conformance(promise=promised),
     "the Gaussian generator to break, unbroken": Conformance(generator=Scores),
     "rounded normal noise from floats": Conformance(noise=lambda seed: Drawn(seed, sources.right)),
     "a black box of noisy columns": BlackBox(sample=black_boxes.independent(SIGMA)),

@@ -119,4 +119,11 @@ DEFECTS = (
         target=Conformance(generator=AmongTheWrong),
         caught_by="replay: invariance",
     ),
+    Defect(
+        name="rate a tenth too large",
+        drawn_from=references.OPACUS_346,
+        what="The source follows scores a tenth more closely than it is told to.",
+        target=Conformance(noise=lambda seed: sources.Drawn(seed, sources.right, rate=Fraction(11, 10))),
+        caught_by="selection: distribution",
+    ),
 )
