@@ -18,6 +18,8 @@ from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
 from privsynth.findings import Figure, Finding, Verdict
 
+_COARSE = {"transcript", "algorithm"}
+"""Tiers of attacks on noisy answers and on the tables that a generator measures."""
 _PLANTED = "control: planted leak", "that the audit is blind"
 _HOLDOUT = "control: holdout as release", "that the audit sees leaks where there are none"
 
@@ -29,7 +31,8 @@ def planted_leak(
 
     It holds as many rows as members are tried, and where there are noisy answers, they count exactly what it holds. Where an
     attack does not notice, all members that it tries are copied. One that does not notice that either is excused when it
-    could not exceed its limit even so: then a leak of this kind tells nothing in this table.
+    could not exceed its limit even so: then a leak of this kind tells nothing in this table. So is one that knows the release
+    by tables of few columns alone, where another attack notices: of few people, such tables tell little, whoever is copied.
     """
     terms = plan.release
     target = people.target(people.size_for(terms.control_attempts))
@@ -40,11 +43,16 @@ def planted_leak(
     for step, attack in enumerate(attacks):
         progress.report("audit: planted leak", step, len(attacks))
         found.append(_planted(attack, some, all_copied, terms, limit=limits[attack], rng=rng))
-    blind = [sight.attack for sight in found if sight.seen == "nothing"]
+    noticed = any(sight.seen in ("a share", "all") for sight in found)
+    blind = [
+        sight.attack
+        for sight, attack in zip(found, attacks, strict=True)
+        if sight.seen == "nothing" and not (noticed and attack.tier in _COARSE)
+    ]
     return _row(
         _PLANTED,
         verdict="INCONCLUSIVE" if blind else "PASS",
-        meaning=_planted_meaning(found),
+        meaning=_planted_meaning(bool(blind)),
         figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found}
         | {f"noticed, {sight.attack}": sight.seen for sight in found},
     )
@@ -80,9 +88,8 @@ def _planted(
     return Sight(attack=attack.name, p_value=p_value, seen="harmless" if harmless else "nothing")
 
 
-def _planted_meaning(found: Sequence[Sight]) -> str:
+def _planted_meaning(blind: bool) -> str:
     """One sentence for all that pass: what each attack saw is computed on members, and stays in the figures."""
-    blind = any(sight.seen == "nothing" for sight in found)
     if blind:
         return "With so few people, an attack cannot see a leak planted on purpose."
     return "Records copied into the release on purpose were noticed by every attack that such a leak could take over its limit."
