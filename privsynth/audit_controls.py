@@ -52,7 +52,7 @@ def planted_leak(
     return _row(
         _PLANTED,
         verdict="INCONCLUSIVE" if blind else "PASS",
-        meaning=_planted_meaning(bool(blind)),
+        meaning=_planted_meaning(blind),
         figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found}
         | {f"noticed, {sight.attack}": sight.seen for sight in found},
     )
@@ -88,7 +88,7 @@ def _planted(
     return Sight(attack=attack.name, p_value=p_value, seen="harmless" if harmless else "nothing")
 
 
-def _planted_meaning(blind: bool) -> str:
+def _planted_meaning(blind: Sequence[str]) -> str:
     """One sentence for all that pass: what each attack saw is computed on members, and stays in the figures."""
     if blind:
         return "With so few people, an attack cannot see a leak planted on purpose."
