@@ -92,7 +92,9 @@ def _planted_meaning(blind: Sequence[str]) -> str:
     """One sentence for all that pass: what each attack saw is computed on members, and stays in the figures."""
     if blind:
         return "With so few people, an attack cannot see a leak planted on purpose."
-    return "Records copied into the release on purpose were noticed by every attack that they could take over its limit."
+    return (
+        "Records copied into the release on purpose were noticed by every attack that they could take over its limit."
+    )
 
 
 def holdout_as_release(
