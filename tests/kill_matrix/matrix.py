@@ -10,6 +10,7 @@ from tests.kill_matrix import (
     models,
     noise,
     output,
+    purchases,
     selection,
     sensitivity,
 )
@@ -21,6 +22,7 @@ FAMILIES: Mapping[str, tuple[Defect, ...]] = {
     "Noise": noise.DEFECTS,
     "Choices": selection.DEFECTS,
     "Decided by the data": data_dependence.DEFECTS,
+    "What is bought": purchases.DEFECTS,
     "Models that remember": models.DEFECTS,
     "What one person contributes": contributions.DEFECTS,
     "Releases that carry people": output.DEFECTS,
