@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from privsynth import audited_tables, auditing, black_box, choosing, frames, generators, records, releasing
-from privsynth.adapter import Adapter, Generate
+from privsynth import auditing, choosing, frames, generators, records, releasing
 from privsynth.auditing import AuditPlan
+from privsynth.black_box import audited_tables
+from privsynth.black_box import checks as black_box
+from privsynth.black_box.adapter import Adapter, Generate
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
 from privsynth.drafting import draft as draft_schema

@@ -102,8 +102,8 @@ class BlackBoxTerms(BaseModel):
 
     A plan without it has these values. Each fit is one run of the generator: at most `lone_fits` + 1 + `canary_fits` of them,
     fewer where a failure is clear. `rows` is the size of a made-up table without what is planted in it; `released` rows are
-    asked for. `levels`: at most so many levels of a column carry canaries, of which there are `levels` squared; `guessed` is the
-    share of them that is guessed. A generator that keeps its claim fails with probability at most `alpha`.
+    asked for. `levels`: at most so many levels of a column carry canaries, of which there are `levels` squared; `guessed` is
+    the share of them that is guessed. A generator that keeps its claim fails with probability at most `alpha`.
     """
 
     model_config = FROZEN

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import conformance, graphical
+from privsynth import graphical
 from privsynth.audit_plan import AuditPlan
-from privsynth.conformance_tables import Laboratory
+from privsynth.conformance import checks as conformance
+from privsynth.conformance.tables import Laboratory
 from privsynth.domain import Domain
 from privsynth.findings import Claim, Verdict
 from privsynth.generator import AbstractDistribution, AbstractGenerator

@@ -154,7 +154,7 @@ def _carry_out(console: Console, asked: _Asked, plan: str, out: Path | None, int
 
 def _findings(asked: _Asked, plan: AuditPlan) -> Findings:
     from privsynth import api
-    from privsynth.adapter import Adapter
+    from privsynth.black_box.adapter import Adapter
 
     options, epsilon = asked.options, asked.options["epsilon"]
     claimed = None if epsilon is None else str(epsilon)
@@ -198,7 +198,7 @@ def _findings(asked: _Asked, plan: AuditPlan) -> Findings:
 
 def _claim(asked: _Asked) -> Claim | None:
     """What is claimed, for the pages."""
-    from privsynth import audited_tables
+    from privsynth.black_box import audited_tables
     from privsynth.schema import Schema
 
     if asked.options["epsilon"] is None:

@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from privsynth import attacks, encoding, generators, statistics
 from privsynth.attack import Target, together
-from privsynth.audit_people import People
+from privsynth.auditing.people import People
 from privsynth.private import Private
 from privsynth.records import Records, to_arrow
 from tests.bench import adult_raw, fidelity

@@ -9,12 +9,12 @@ import numpy as np
 
 from privsynth import auditing, generators
 from privsynth.audit_plan import AuditPlan, ConformanceTerms
-from privsynth.conformance import fit_of
-from privsynth.conformance_fits import recorded, replayed
-from privsynth.conformance_hypothesis import judged
-from privsynth.conformance_ratio import sizes, tests
-from privsynth.conformance_tables import Laboratory
-from privsynth.conformance_transcript import stages_of
+from privsynth.conformance.checks import fit_of
+from privsynth.conformance.fits import recorded, replayed
+from privsynth.conformance.hypothesis import judged
+from privsynth.conformance.ratio import sizes, tests
+from privsynth.conformance.tables import Laboratory
+from privsynth.conformance.transcript import stages_of
 from privsynth.domain import Domain
 from privsynth.findings import Claim, Finding
 from privsynth.privacy.accounting import budget_for

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from privsynth import auditing, conformance, fitting, generators
+from privsynth import auditing, fitting, generators
 from privsynth.audit_plan import AuditPlan
+from privsynth.conformance import checks as conformance
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.encoding import encode_public

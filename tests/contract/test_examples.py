@@ -11,7 +11,7 @@ from privsynth import records, rules
 from privsynth.policy import Policy
 from privsynth.schema import Schema
 
-EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[2] / "examples").glob("*/schema.toml"))
+EXAMPLES = sorted(file.parent for file in (Path(__file__).parents[2] / "examples").glob("*/policy.toml"))
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda folder: folder.name, scope="module")

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from privsynth import black_box, records
-from privsynth.adapter import Adapter
+from privsynth import records
 from privsynth.audit_plan import AuditPlan
+from privsynth.black_box import checks as black_box
+from privsynth.black_box.adapter import Adapter
 from privsynth.dataset import Dataset
 from privsynth.encoding import decode, encode_public
 from privsynth.findings import Findings

@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from privsynth import conformance_choices, conformance_noise, conformance_residuals, generators
+from privsynth import generators
 from privsynth.audit_plan import AuditPlan
-from privsynth.conformance_fits import Asked
-from privsynth.conformance_hypothesis import Hypothesis, judged
-from privsynth.conformance_noise import Sample
+from privsynth.conformance import choices, noise_tests, residuals
+from privsynth.conformance.fits import Asked
+from privsynth.conformance.hypothesis import Hypothesis, judged
+from privsynth.conformance.noise_tests import Sample
 from privsynth.findings import Finding
 from privsynth.measurement import Event
 from privsynth.privacy.noise import SystemNoise
@@ -50,8 +51,8 @@ def hypotheses_of(seed: int, scale: float = 1.0, variances: Sequence[Fraction] =
     terms = TERMS.model_copy(update={"residuals_min": 3000})
     samples, rng = [sample(seed, scale, variances)], np.random.default_rng(seed)
     return [
-        *conformance_noise.tests(terms, samples, SystemNoise(), rng=rng),
-        *conformance_choices.tests(terms, samples, SystemNoise(), rng=rng),
+        *noise_tests.tests(terms, samples, SystemNoise(), rng=rng),
+        *choices.tests(terms, samples, SystemNoise(), rng=rng),
     ]
 
 
@@ -85,7 +86,7 @@ def test_what_the_plan_says_it_would_have_seen_it_sees(variances: tuple[Fraction
 
 def test_normal_numbers_are_normal_even_where_noise_is_mostly_zero() -> None:
     rng = np.random.default_rng(4)
-    values = np.concatenate([conformance_residuals.normal(_draw(rng, TINY[0], 1.0), rng) for _ in range(300)])
+    values = np.concatenate([residuals.normal(_draw(rng, TINY[0], 1.0), rng) for _ in range(300)])
     assert abs(values.mean()) < 5 / len(values) ** 0.5
     assert abs((values**2).mean() - 1) < 5 * (2 / len(values)) ** 0.5
 
@@ -95,7 +96,7 @@ def test_the_system_s_choices_have_their_probabilities() -> None:
     for _ in range(2000):
         recording.exponential(np.array([3, 3, 0, 1], dtype=np.int64), Fraction(1, 3))
     rng = np.random.default_rng(5)
-    uniform = np.array([conformance_residuals.choice(call, rng) for call in recording.calls])
+    uniform = np.array([residuals.choice(call, rng) for call in recording.calls])
     assert abs(uniform.mean() - 0.5) < 5 / (12 * 2000) ** 0.5
 
 

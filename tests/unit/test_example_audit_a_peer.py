@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from privsynth import records
-from privsynth.adapter import Adapter
+from privsynth.black_box.adapter import Adapter
 from privsynth.errors import AuditError
 from privsynth.schema import Schema
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from privsynth import audit_overlap
+from privsynth.auditing import overlap
 from privsynth.errors import AuditError
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -26,7 +26,7 @@ def table(
 
 def refused(members: Records, controls: Records, seed: int = 0) -> bool:
     try:
-        audit_overlap.require_apart(members, controls, rng=np.random.default_rng(seed))
+        overlap.require_apart(members, controls, rng=np.random.default_rng(seed))
     except AuditError:
         return True
     return False
@@ -90,7 +90,7 @@ def test_a_unit_of_the_same_name_in_both_tables_is_refused_without_its_name() ->
         unit_names=(b"8-0", b"8-1", b"7-2", b"8-3"),
     )
     with pytest.raises(AuditError, match="among the members and among the controls") as caught:
-        audit_overlap.require_apart(members, controls, rng=np.random.default_rng(0))
+        overlap.require_apart(members, controls, rng=np.random.default_rng(0))
     assert "7-2" not in str(caught.value)
 
 
@@ -122,7 +122,7 @@ def test_a_key_in_both_tables_is_refused_where_it_tells_rows_apart(numbers: list
 def test_a_refusal_says_what_to_do_and_holds_no_count() -> None:
     members = table(500, 1)
     with pytest.raises(AuditError, match="split off at random, by person") as caught:
-        audit_overlap.require_apart(members, members, rng=np.random.default_rng(0))
+        overlap.require_apart(members, members, rng=np.random.default_rng(0))
     assert not any(character.isdigit() for character in str(caught.value))
 
 
@@ -131,6 +131,6 @@ def test_the_p_value_of_random_splits_is_as_small_as_it_says_at_most() -> None:
     rng = np.random.default_rng(11)
     small = 0
     for _ in range(400):
-        pool = audit_overlap._people(table(600, int(rng.integers(1 << 30)), {"code": 30, "age": 40}))
-        small += audit_overlap._chance_of_pairs(pool[:400], pool[400:], rng) <= 0.1
+        pool = overlap._people(table(600, int(rng.integers(1 << 30)), {"code": 30, "age": 40}))
+        small += overlap._chance_of_pairs(pool[:400], pool[400:], rng) <= 0.1
     assert 20 <= small <= 58

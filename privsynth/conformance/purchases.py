@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import final
 
 from privsynth import records, statistics
-from privsynth.conformance_events import payments
-from privsynth.conformance_fits import Fit, Run, fitted
-from privsynth.conformance_tables import Neighbours
+from privsynth.conformance.events import payments
+from privsynth.conformance.fits import Fit, Run, fitted
+from privsynth.conformance.tables import Neighbours
 from privsynth.fitting import FitPlan
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Purchase, Transcript

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from privsynth.attack import one_row_a_unit
-from privsynth.audit_people import People
+from privsynth.auditing.people import People
 from privsynth.errors import AuditError
 from privsynth.private import Private
 from privsynth.records import Records

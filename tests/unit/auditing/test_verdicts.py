@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from privsynth import audit_controls, audit_verdicts
 from privsynth.attack import AbstractAttack, AttackResult, Outcome, Target, Tier, View
-from privsynth.audit_people import People
 from privsynth.audit_plan import AttackEntry, AuditPlan
+from privsynth.auditing import own_controls, verdicts
+from privsynth.auditing.people import People
 from privsynth.findings import Claim
 from privsynth.private import Private
 from privsynth.records import Records
@@ -22,16 +22,16 @@ SCHEMA = Schema.from_domain({"code": 5000})
 
 
 def test_looks_spend_an_error_rate_once_and_the_last_half_of_it() -> None:
-    assert audit_verdicts.spending(1) == [1]
-    assert audit_verdicts.spending(2) == [0.5, 0.5]
-    assert audit_verdicts.spending(4) == [0.125, 0.125, 0.25, 0.5]
-    assert all(sum(audit_verdicts.spending(count)) == 1 for count in range(1, 8))
+    assert verdicts.spending(1) == [1]
+    assert verdicts.spending(2) == [0.5, 0.5]
+    assert verdicts.spending(4) == [0.125, 0.125, 0.25, 0.5]
+    assert all(sum(verdicts.spending(count)) == 1 for count in range(1, 8))
 
 
 def test_a_claim_of_epsilon_and_delta_alone_has_a_ceiling() -> None:
     claim = Claim(epsilon=math.log(3), delta=0.1, rho=None, unit="row")
-    assert audit_verdicts.ceiling(claim) == pytest.approx((3 - 1 + 0.2) / 4)
-    assert audit_verdicts.ceiling(None) is None
+    assert verdicts.ceiling(claim) == pytest.approx((3 - 1 + 0.2) / 4)
+    assert verdicts.ceiling(None) is None
 
 
 class Scoring(AbstractAttack):
@@ -83,7 +83,7 @@ def test_rates_at_few_false_alarms_are_told_where_there_are_controls_enough() ->
     def told(attempts: int) -> list[str]:
         curve = ((0.0, 0.0), (0.0005, 0.2), (1.0, 1.0))
         result = AttackResult(label="a", attempts=attempts, members=0, controls=0, failed=0, baseline=0.0, curve=curve)
-        figures = audit_verdicts._figures(result)
+        figures = verdicts._figures(result)
         assert figures["area under the curve"] == result.area
         return [name.split("where ")[1] for name in figures if name.startswith("members called")]
 
@@ -106,12 +106,12 @@ def test_controls_recount_the_noisy_answers_of_what_they_present(monkeypatch: py
         rng=np.random.default_rng(0),
     )
     Scoring.seen.clear()
-    assert audit_controls.planted_leak(plan, [attack], crowd, rng=np.random.default_rng(1)).verdict == "PASS"
+    assert own_controls.planted_leak(plan, [attack], crowd, rng=np.random.default_rng(1)).verdict == "PASS"
     (planted,) = Scoring.seen
     assert planted.synthetic.rows == 500
     assert (planted.synthetic.ticks["code"] < 1000).sum() == 250
     Scoring.seen.clear()
-    audit_controls.holdout_as_release(plan, [attack], crowd, rng=np.random.default_rng(1))
+    own_controls.holdout_as_release(plan, [attack], crowd, rng=np.random.default_rng(1))
     (holdout,) = Scoring.seen
     assert set(holdout.synthetic.ticks["code"]) <= set(range(1000, 2000))
     for view in (planted, holdout):

@@ -11,11 +11,12 @@ from typing import final
 
 import numpy as np
 
-from privsynth import audit_verdicts, progress
+from privsynth import progress
 from privsynth.attack import AbstractAttack, AttackResult, Target
-from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan
-from privsynth.audit_verdicts import Group, Look, Trial
+from privsynth.auditing import verdicts
+from privsynth.auditing.people import People
+from privsynth.auditing.verdicts import Group, Look, Trial
 from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding
 
@@ -54,9 +55,9 @@ def attack_all(
 
     A clear leak so costs one small look, and as a rule the first attacks of the plan alone.
     """
-    trials = audit_verdicts.trials(plan, attacks)
+    trials = verdicts.trials(plan, attacks)
     found: dict[Trial, list[Finding]] = {}
-    for look in audit_verdicts.looks(plan.release, people, claim):
+    for look in verdicts.looks(plan.release, people, claim):
         waiting = [trial for trial in trials if _open(found.get(trial, ()))]
         if _one_look(plan, waiting, look, people, found, of=len(trials), rng=rng):
             failing = [trial.attack for trial, rows in found.items() if any(row.verdict == "FAIL" for row in rows)]
@@ -87,12 +88,12 @@ def _one_look(
         results[trial] = trial.attack.run(crowd.target(trial.group), rng=rng)
         if _fails(trial, results[trial], earlier[trial], look, of=of):
             break
-    p_values = audit_verdicts.adjusted(results, look, of=of)
+    p_values = verdicts.adjusted(results, look, of=of)
     for trial, of_trial in results.items():
         found[trial] = [
             _kept(
                 earlier[trial],
-                audit_verdicts.judged(trial, result, p_values[trial, result.label], look, plan.release),
+                verdicts.judged(trial, result, p_values[trial, result.label], look, plan.release),
             )
             for result in of_trial
         ]
@@ -102,10 +103,10 @@ def _one_look(
 
 def _fails(trial: Trial, results: Sequence[AttackResult], earlier: dict[str, Finding], look: Look, *, of: int) -> bool:
     """Whether a row that was undecided fails by this trial's part of the error rate alone; Holm's rejects those too."""
-    alone = audit_verdicts.adjusted({trial: results}, look, of=of)
+    alone = verdicts.adjusted({trial: results}, look, of=of)
     decided = {check for check, row in earlier.items() if row.verdict != "INCONCLUSIVE"}
     return any(
-        p_value <= look.alpha_fail and audit_verdicts.name_of(trial, label) not in decided
+        p_value <= look.alpha_fail and verdicts.name_of(trial, label) not in decided
         for (_, label), p_value in alone.items()
     )
 
@@ -119,12 +120,12 @@ def _kept(earlier: dict[str, Finding], now: Finding) -> Finding:
 def _stopped(
     plan: AuditPlan, trials: Sequence[Trial], found: dict[Trial, list[Finding]], claim: Claim | None
 ) -> list[Finding]:
-    limit = audit_verdicts.ceiling(claim)
+    limit = verdicts.ceiling(claim)
     rows = []
     for trial in trials:
-        rows += [audit_verdicts.left_open(row) for row in found.get(trial, ())]
+        rows += [verdicts.left_open(row) for row in found.get(trial, ())]
         if trial not in found:
-            rows.append(audit_verdicts.unfinished(trial, plan.release, limit))
+            rows.append(verdicts.unfinished(trial, plan.release, limit))
     return rows
 
 

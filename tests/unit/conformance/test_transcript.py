@@ -8,11 +8,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from privsynth.conformance_choices import log_chances, pearson_p_value, score_of
-from privsynth.conformance_fits import Asked
-from privsynth.conformance_one_run import scores
-from privsynth.conformance_tables import Laboratory
-from privsynth.conformance_transcript import FEW, Stage, simulate, stages_of
+from privsynth.conformance.canary_fit import scores
+from privsynth.conformance.choices import log_chances, pearson_p_value, score_of
+from privsynth.conformance.fits import Asked
+from privsynth.conformance.tables import Laboratory
+from privsynth.conformance.transcript import FEW, Stage, simulate, stages_of
 from privsynth.domain import Domain
 from privsynth.measurement import Event, Measurement
 from privsynth.privacy.noise import UnsafeSeededNoise

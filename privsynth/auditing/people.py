@@ -11,8 +11,9 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import audit_overlap, progress
+from privsynth import progress
 from privsynth.attack import AbstractAttack, Refit, Target, one_row_a_unit, together
+from privsynth.auditing import overlap
 from privsynth.errors import AuditError
 from privsynth.measurement import Transcript
 from privsynth.neighbours import isolation
@@ -51,14 +52,14 @@ class People:
         """Shuffle both groups and keep one row a privacy unit.
 
         Raises: AuditError when the schema leaves something open, a table is empty, or somebody is in both groups (see
-            `audit_overlap`).
+            `overlap`).
         """
         if schema.unresolved:
             raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
         inside, outside = members.open(), controls.open()
         if not synthetic.rows or not inside.rows or outside.rows < 2:
             raise AuditError("an audit needs a release, members and at least two controls; one of the tables is empty")
-        audit_overlap.require_apart(inside, outside, rng=rng)
+        overlap.require_apart(inside, outside, rng=rng)
         return cls(
             schema=schema,
             synthetic=synthetic,

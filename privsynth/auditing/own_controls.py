@@ -12,10 +12,11 @@ from typing import Literal, final
 
 import numpy as np
 
-from privsynth import audit_transcripts, progress, statistics
+from privsynth import progress, statistics
 from privsynth.attack import AbstractAttack, AttackResult, Target, together
-from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
+from privsynth.auditing import recounting
+from privsynth.auditing.people import People
 from privsynth.findings import Figure, Finding, Verdict
 
 _COARSE = {"transcript", "algorithm"}
@@ -110,7 +111,7 @@ def holdout_as_release(
     size = min(people.size_for(terms.control_attempts), controls.rows // 2)
     presented = controls.take(np.arange(size, controls.rows))
     target = replace(
-        people.target(size), synthetic=presented, transcript=audit_transcripts.recounted(people.transcript, presented)
+        people.target(size), synthetic=presented, transcript=recounting.recounted(people.transcript, presented)
     )
     p_values = {}
     for step, attack in enumerate(attacks):
@@ -133,7 +134,7 @@ def _with_copies(target: Target, copies: int) -> Target:
     members = target.members.open()
     rest = target.synthetic.take(np.arange(min(target.synthetic.rows, members.rows - copies)))
     planted = together(rest, members.take(np.arange(copies)))
-    return replace(target, synthetic=planted, transcript=audit_transcripts.recounted(target.transcript, planted))
+    return replace(target, synthetic=planted, transcript=recounting.recounted(target.transcript, planted))
 
 
 def planted_not_run() -> Finding:

@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias, final
 
 from privsynth import statistics
 from privsynth.attack import AbstractAttack, AttackResult
-from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
+from privsynth.auditing.people import People
 from privsynth.findings import Claim, Figure, Finding, Verdict
 
 Group: TypeAlias = Literal["everyone", "the most isolated people"]

@@ -18,11 +18,11 @@ import numpy as np
 
 from privsynth import epsilon_bounds, progress, statistics
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance_choices import log_chances
-from privsynth.conformance_fits import Asked
-from privsynth.conformance_hypothesis import Hypothesis
-from privsynth.conformance_residuals import Floats, of_the_least
-from privsynth.conformance_transcript import FEW, Simulated, Stage, simulate, slow
+from privsynth.conformance.choices import log_chances
+from privsynth.conformance.fits import Asked
+from privsynth.conformance.hypothesis import Hypothesis
+from privsynth.conformance.residuals import Floats, of_the_least
+from privsynth.conformance.transcript import FEW, Simulated, Stage, simulate, slow
 from privsynth.epsilon_bounds import Errors
 from privsynth.findings import Claim, Curve
 from privsynth.privacy.source import AbstractNoiseSource

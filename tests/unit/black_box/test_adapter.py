@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from privsynth import records
-from privsynth.adapter import Adapter
+from privsynth.black_box.adapter import Adapter
 from privsynth.errors import AuditError, PolicyError
 from privsynth.schema import Schema
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, final
 
 import numpy as np
 
-from privsynth.conformance_events import payments
+from privsynth.conformance.events import payments
 from privsynth.dataset import Dataset
 from privsynth.errors import PrivsynthError
 from privsynth.fitting import FitPlan, measure, split

@@ -9,12 +9,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from privsynth import audit_controls, audit_trials
-from privsynth import conformance as conformance_checks
 from privsynth.attack import Refit
-from privsynth.audit_people import People
 from privsynth.audit_plan import AuditPlan
-from privsynth.conformance_tables import Laboratory
+from privsynth.auditing import own_controls, trials
+from privsynth.auditing.people import People
+from privsynth.conformance import checks as conformance_checks
+from privsynth.conformance.tables import Laboratory
 from privsynth.domain import Domain
 from privsynth.findings import Claim, Findings
 from privsynth.generator import AbstractGenerator
@@ -58,13 +58,13 @@ def run(
         refit=refit,
         rng=rng,
     )
-    attacks, not_tried = audit_trials.sorted_out(plan, people)
-    tried = audit_trials.attack_all(plan, attacks, people, claim, rng)
+    attacks, not_tried = trials.sorted_out(plan, people)
+    tried = trials.attack_all(plan, attacks, people, claim, rng)
     if tried.failing:
-        planted, suspects = audit_controls.planted_not_run(), tried.failing
+        planted, suspects = own_controls.planted_not_run(), tried.failing
     else:
-        planted, suspects = audit_controls.planted_leak(plan, attacks, people, rng=rng), attacks
-    holdout = audit_controls.holdout_as_release(plan, suspects, people, rng=rng)
+        planted, suspects = own_controls.planted_leak(plan, attacks, people, rng=rng), attacks
+    holdout = own_controls.holdout_as_release(plan, suspects, people, rng=rng)
     return Findings(rows=(*tried.rows, planted, holdout), not_tried=not_tried)
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from privsynth import conformance_residuals as residuals
 from privsynth import statistics
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance_fits import Asked, Run, asked_again
-from privsynth.conformance_hypothesis import Hypothesis
-from privsynth.conformance_residuals import Floats, Int64s
+from privsynth.conformance import residuals
+from privsynth.conformance.fits import Asked, Run, asked_again
+from privsynth.conformance.hypothesis import Hypothesis
+from privsynth.conformance.residuals import Floats, Int64s
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call
 

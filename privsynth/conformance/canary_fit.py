@@ -12,10 +12,10 @@ import numpy as np
 from privsynth import epsilon_bounds, one_run
 from privsynth.audit_plan import ConformanceTerms
 from privsynth.canaries import Canaries
-from privsynth.conformance_fits import Fit, recorded
-from privsynth.conformance_hypothesis import Hypothesis
-from privsynth.conformance_residuals import Floats, Int64s
-from privsynth.conformance_tables import Laboratory
+from privsynth.conformance.fits import Fit, recorded
+from privsynth.conformance.hypothesis import Hypothesis
+from privsynth.conformance.residuals import Floats, Int64s
+from privsynth.conformance.tables import Laboratory
 from privsynth.domain import Domain
 from privsynth.findings import Claim
 from privsynth.measurement import Measurement, Transcript, measurements

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth import black_box
-from privsynth.adapter import Adapter
 from privsynth.audit_plan import BlackBoxTerms
+from privsynth.black_box import checks as black_box
+from privsynth.black_box.adapter import Adapter
+from privsynth.black_box.lone_person import LonePerson, Plant, _evidence, refutation
 from privsynth.errors import MechanismError
 from privsynth.findings import Claim
-from privsynth.lone_person import LonePerson, Plant, _evidence, refutation
 from privsynth.schema import Schema
 from privsynth.schema.ticks import MISSING
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from privsynth.audit_transcripts import recounted
+from privsynth.auditing.recounting import recounted
 from privsynth.measurement import ErrorScores, Event, Measurement, Selection
 from privsynth.records import Records
 from privsynth.schema import Schema

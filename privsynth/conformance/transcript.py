@@ -18,9 +18,9 @@ from typing import final
 
 import numpy as np
 
-from privsynth.conformance_choices import Score, log_chances, score_of
-from privsynth.conformance_fits import Asked
-from privsynth.conformance_residuals import Floats, Int64s
+from privsynth.conformance.choices import Score, log_chances, score_of
+from privsynth.conformance.fits import Asked
+from privsynth.conformance.residuals import Floats, Int64s
 from privsynth.epsilon_bounds import Errors
 from privsynth.findings import Curve
 from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource

@@ -12,23 +12,16 @@ from typing import final
 
 import numpy as np
 
-from privsynth import (
-    conformance_choices,
-    conformance_discriminant,
-    conformance_noise,
-    conformance_one_run,
-    conformance_ratio,
-    epsilon_bounds,
-    progress,
-)
+from privsynth import epsilon_bounds, progress
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance_events import payments
-from privsynth.conformance_fits import Draw, Fit, Run, draw_of, fit_of, recorded, replayed, require_same_records
-from privsynth.conformance_hypothesis import Hypothesis, deterministic, judged
-from privsynth.conformance_noise import Sample
-from privsynth.conformance_purchases import Bought
-from privsynth.conformance_tables import Laboratory, Neighbours
-from privsynth.conformance_transcript import Stage, stages_of
+from privsynth.conformance import canary_fit, choices, discriminant, noise_tests, ratio
+from privsynth.conformance.events import payments
+from privsynth.conformance.fits import Draw, Fit, Run, draw_of, fit_of, recorded, replayed, require_same_records
+from privsynth.conformance.hypothesis import Hypothesis, deterministic, judged
+from privsynth.conformance.noise_tests import Sample
+from privsynth.conformance.purchases import Bought
+from privsynth.conformance.tables import Laboratory, Neighbours
+from privsynth.conformance.transcript import Stage, stages_of
 from privsynth.findings import Claim, Finding
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.source import AbstractNoiseSource
@@ -60,7 +53,7 @@ class _Seen:
 class _Crowd:
     """A fit on two camps, replayed with canaries: for each number of them, its stages, none of a fit that asks nothing."""
 
-    planned: conformance_ratio.Sizes
+    planned: ratio.Sizes
     stages: dict[int, list[Stage]]
     run: Run
     others: Sequence[Call]
@@ -115,7 +108,7 @@ def check(  # noqa: PLR0913
             seen.runs[_OWN].append(recorded(fit, table, noise))
         tests = [
             *_hypotheses(terms, seen, crowd, promised, noise, rng),
-            *conformance_one_run.test(terms, fit, laboratory.unit, promised, noise, rng=rng),
+            *canary_fit.test(terms, fit, laboratory.unit, promised, noise, rng=rng),
         ]
     except DivergedError as difference:
         seen.diverged.append(str(difference))
@@ -133,12 +126,12 @@ def _hypotheses(
 ) -> Iterator[Hypothesis]:
     own, ample = [*seen.runs[_OWN], *seen.runs[_CAMPS]], seen.runs.get(_AMPLE, [])
     samples = [Sample.of(_OWN, own, noise, terms), *([Sample.of(_AMPLE, ample, noise, terms)] if ample else [])]
-    yield from conformance_noise.tests(terms, samples, noise, rng=rng)
-    yield from conformance_choices.tests(terms, samples, noise, rng=rng)
+    yield from noise_tests.tests(terms, samples, noise, rng=rng)
+    yield from choices.tests(terms, samples, noise, rng=rng)
     if not crowd.stages:
         return
-    yield from conformance_discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)
-    yield from conformance_ratio.tests(terms, crowd.stages, crowd.planned, claim, noise)
+    yield from discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)
+    yield from ratio.tests(terms, crowd.stages, crowd.planned, claim, noise)
 
 
 # ---- running and replaying -------------------------------------------------------------------------------------------
@@ -199,8 +192,8 @@ def _crowded(
         return None
     run, calls = told
     if not run.transcript:
-        return _Crowd(planned=conformance_ratio.Sizes(stages={}, whole=1), stages={}, run=run, others=calls)
-    planned = conformance_ratio.sizes(run.asked(), terms, claim.delta or _DELTA)
+        return _Crowd(planned=ratio.Sizes(stages={}, whole=1), stages={}, run=run, others=calls)
+    planned = ratio.sizes(run.asked(), terms, claim.delta or _DELTA)
     stages = {1: stages_of(run.asked(), calls, 1)}
     for units in planned.every[1:]:
         pair = laboratory.camps(terms.crowd, units)

@@ -11,7 +11,7 @@ from privsynth import statistics
 from privsynth.attack import AbstractAttack, Need, Outcome, View
 from privsynth.audit_plan import AttackEntry, AuditPlan
 from privsynth.errors import AuditError
-from tests.unit.test_auditing import PLAN, Told, audit_of, audited, people, rates
+from tests.unit.auditing.test_halves import PLAN, Told, audit_of, audited, people, rates
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from typing import Final, final
 import numpy as np
 
 from privsynth import encoding, one_run, progress, statistics
-from privsynth.adapter import Adapter
 from privsynth.audit_plan import BlackBoxTerms
+from privsynth.black_box.adapter import Adapter
+from privsynth.black_box.lone_person import LonePerson, made_up, refutation
 from privsynth.canaries import Canaries
 from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding, Findings, Verdict
-from privsynth.lone_person import LonePerson, made_up, refutation
 from privsynth.one_run import Guesses
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.records import Records

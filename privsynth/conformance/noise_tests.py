@@ -14,12 +14,12 @@ from typing import final
 
 import numpy as np
 
-from privsynth import conformance_residuals as residuals
 from privsynth import progress, statistics
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance_fits import Asked, Run, asked_again
-from privsynth.conformance_hypothesis import Hypothesis
-from privsynth.conformance_residuals import Floats
+from privsynth.conformance import residuals
+from privsynth.conformance.fits import Asked, Run, asked_again
+from privsynth.conformance.hypothesis import Hypothesis
+from privsynth.conformance.residuals import Floats
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call, RecordingNoise
 

@@ -13,12 +13,12 @@ from typing import final
 
 import numpy as np
 
-from privsynth import conformance_residuals as residuals
 from privsynth import statistics
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance_hypothesis import Hypothesis
-from privsynth.conformance_noise import Sample
-from privsynth.conformance_residuals import Floats, Int64s
+from privsynth.conformance import residuals
+from privsynth.conformance.hypothesis import Hypothesis
+from privsynth.conformance.noise_tests import Sample
+from privsynth.conformance.residuals import Floats, Int64s
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from privsynth import audit_verdicts, auditing, statistics
+from privsynth import auditing, statistics
 from privsynth.attack import AbstractAttack, AttackResult, Outcome, Tier, View
-from privsynth.audit_people import People
 from privsynth.audit_plan import AttackEntry, AuditPlan
+from privsynth.auditing import verdicts
+from privsynth.auditing.people import People
 from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding, Findings
 from privsynth.private import Private
@@ -192,7 +193,7 @@ def test_the_error_rates_are_shared_out_to_the_looks(plan: AuditPlan) -> None:
         controls=Private(people(1000, 0.1, start=100_000)),
         rng=np.random.default_rng(0),
     )
-    looks = audit_verdicts.looks(plan.release, crowd, None)
+    looks = verdicts.looks(plan.release, crowd, None)
     assert [look.attempts for look in looks] == [200, 800]
     assert [look.pool for look in looks] == [200, 800]
     assert {(look.alpha_pass, look.alpha_fail) for look in looks} == {(0.0125, 0.005)}
@@ -255,20 +256,20 @@ def test_an_attack_may_have_limits_of_its_own(monkeypatch: pytest.MonkeyPatch, p
 
 def test_hypotheses_are_corrected_together() -> None:
     """The same counts that fail alone do not fail among many, and a trial's many hypotheses cost the others nothing."""
-    look = audit_verdicts.Look(attempts=200, pool=200, alpha_pass=0.025, alpha_fail=0.01, enough=True, ceiling=None)
-    trial = audit_verdicts.Trial(attack=Told(), group="everyone", limit=0.1)
-    other = audit_verdicts.Trial(attack=Told(), group="the most isolated people", limit=0.1)
+    look = verdicts.Look(attempts=200, pool=200, alpha_pass=0.025, alpha_fail=0.01, enough=True, ceiling=None)
+    trial = verdicts.Trial(attack=Told(), group="everyone", limit=0.1)
+    other = verdicts.Trial(attack=Told(), group="the most isolated people", limit=0.1)
 
     def counted(label: str, members: int) -> AttackResult:
         return AttackResult(label=label, attempts=200, members=members, controls=9, failed=0, baseline=0.0)
 
     shown, others = counted("0", 50), [counted(str(n), 9) for n in range(1, 40)]
-    alone = audit_verdicts.adjusted({trial: [shown]}, look, of=1)[trial, "0"]
+    alone = verdicts.adjusted({trial: [shown]}, look, of=1)[trial, "0"]
     assert alone <= 0.01
-    assert audit_verdicts.adjusted({trial: [shown, *others]}, look, of=1)[trial, "0"] > 0.01
-    assert audit_verdicts.adjusted({trial: [shown]}, look, of=40)[trial, "0"] > 0.01
-    two = audit_verdicts.adjusted({trial: [shown], other: [others[0]]}, look, of=2)[trial, "0"]
-    assert two == pytest.approx(audit_verdicts.adjusted({trial: [shown], other: others}, look, of=2)[trial, "0"])
+    assert verdicts.adjusted({trial: [shown, *others]}, look, of=1)[trial, "0"] > 0.01
+    assert verdicts.adjusted({trial: [shown]}, look, of=40)[trial, "0"] > 0.01
+    two = verdicts.adjusted({trial: [shown], other: [others[0]]}, look, of=2)[trial, "0"]
+    assert two == pytest.approx(verdicts.adjusted({trial: [shown], other: others}, look, of=2)[trial, "0"])
     assert two == pytest.approx(2 * alone, rel=0.1)
 
 
