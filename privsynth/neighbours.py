@@ -6,6 +6,7 @@ Must never leave out a record that is near enough: where a group of records may 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
 import numpy as np
@@ -35,7 +36,24 @@ _HOPELESS = 0.1
 _BUCKETS = 256
 """Bounds tell so many labels apart; more share buckets, which only makes the bounds looser."""
 _BYTE = 255
+_THINNED = 16
 _FAR = np.iinfo(np.int16).max
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Around:
+    """The records around a batch of points, as pairs of a point and a record.
+
+    Shapes: `limits`, how far the k-th nearest is, (points of the batch,); `owners` (places in the batch, ascending), `rows`
+    and `distances` are (pairs,).
+    """
+
+    batch: slice
+    limits: Int64s
+    owners: Int64s
+    rows: Int64s
+    distances: Int16s
 
 
 @final
@@ -72,58 +90,60 @@ class Neighbours:
         self._labels = {name: _labels_absent(self._codes[name]) for name in self.gower.nominal}
         self._ranges = {name: _Range(self._codes[name], self.gower.step) for name in self.gower.ordinal}
 
-    def nearest(self, points: Points, k: int, *, without: str | None = None) -> tuple[Int16s, Int64s]:
+    def nearest(self, points: Points, k: int) -> tuple[Int16s, Int64s]:
         """Distances of the k nearest records to each point, in ascending order, and which records they are.
 
         The distances are exact; which of several equally far records are named is arbitrary. There are fewer than k where
         the table has fewer.
         Shapes: both (points, k).
-        Args: `without` is a column that does not count.
         """
         k, total = min(k, len(self._rows)), _count(points)
-        names = self._counted(without)
         distances, rows = np.full((total, k), _FAR, dtype=np.int16), np.full((total, k), -1)
         for batch in _slices(total, _CELLS // len(self._members)):
             some = {name: codes[batch] for name, codes in points.items()}
-            for point in self._search(some, names, distances[batch], rows[batch]) + batch.start:
-                distances[point], rows[point] = self._among_all(points, int(point), k, without)
+            for point in self._search(some, self._bounds(some), distances[batch], rows[batch]) + batch.start:
+                every = self._all_distances(points, int(point))
+                near = np.flatnonzero(every <= _smallest(every, k))
+                near = near[np.argsort(every[near], kind="stable")[:k]]
+                distances[point], rows[point] = every[near], self._rows[near]
         return distances, rows
 
-    def within(
-        self, points: Points, limits: npt.NDArray[np.integer], *, without: str | None = None
-    ) -> Iterator[tuple[slice, Int64s, Int64s]]:
-        """Every record that is at most as far from a point as that point's limit, batch by batch of points.
+    def around(self, points: Points, k: int, reach: int) -> Iterator[Around]:
+        """Every record that is at most `reach` farther from a point than its k-th nearest, batch by batch of points.
 
-        Yields: the batch, and pairs: whose neighbour (a point of the batch, ascending), and which record.
+        With the `reach` of a column's largest part, these hold the k nearest for every choice of one column left out.
         """
-        names, empty = self._counted(without), np.empty(0, dtype=np.int64)
+        k = min(k, len(self._rows))
         for batch in _slices(_count(points), min(_CELLS // len(self._members), _FOUND // len(self._rows))):
-            some, own = {name: codes[batch] for name, codes in points.items()}, limits[batch]
-            open_to_it = self._bounds(some, names) <= own[:, None]
-            hopeless = np.flatnonzero(open_to_it.sum(axis=1) > max(_TRIED, _HOPELESS * len(self._members)))
-            open_to_it[hopeless] = False
+            some = {name: codes[batch] for name, codes in points.items()}
+            bounds = self._bounds(some)
+            distances = np.full((len(bounds), k), _FAR, dtype=np.int16)
+            given_up = self._search(some, bounds, distances, np.full((len(bounds), k), -1))
+            limits = distances[:, -1].astype(np.int64)
+            open_to_it = bounds <= limits[:, None] + reach
+            wide = open_to_it.sum(axis=1) > max(_TRIED, _HOPELESS * len(self._members))
+            wide[given_up] = True
+            open_to_it[wide] = False
             owners, groups = np.nonzero(open_to_it)
-            found = [self._near(some, names, owners[part], groups[part], own) for part in _slices(len(owners), _PAIRS)]
-            for point in hopeless.tolist():
-                near = self._rows[self._all_distances(some, point, without) <= own[point]]
-                found.append((np.full(len(near), point), near))
-            whose, which = (np.concatenate(side) for side in zip((empty, empty), *found, strict=True))
-            order = np.argsort(whose, kind="stable")
-            yield batch, whose[order], which[order]
+            found = [
+                self._near(some, owners[part], groups[part], limits + reach) for part in _slices(len(owners), _PAIRS)
+            ]
+            for point in np.flatnonzero(wide).tolist():
+                every = self._all_distances(some, point)
+                limits[point] = _smallest(every, k)
+                near = np.flatnonzero(every <= limits[point] + reach)
+                found.append((np.full(len(near), point), self._rows[near], every[near]))
+            owner, rows, far = (np.concatenate(side) for side in zip(*found, strict=True))
+            order = np.argsort(owner, kind="stable")
+            yield Around(batch=batch, limits=limits, owners=owner[order], rows=rows[order], distances=far[order])
 
-    def _counted(self, without: str | None) -> tuple[str, ...]:
-        return tuple(name for name in self._names if name != without)
+    def _near(self, points: Points, owners: Int64s, groups: Int64s, limits: Int64s) -> tuple[Int64s, Int64s, Int16s]:
+        measured = self._distances(points, owners, groups)
+        pair, place = np.nonzero((measured <= limits[owners, None]) & (self._members[groups] >= 0))
+        return owners[pair], self._members[groups[pair], place], measured[pair, place]
 
-    def _near(
-        self, points: Points, names: Names, owners: Int64s, groups: Int64s, limits: npt.NDArray[np.integer]
-    ) -> tuple[Int64s, Int64s]:
-        pair, place = np.nonzero(self._distances(points, names, owners, groups) <= limits[owners, None])
-        rows = self._members[groups[pair], place]
-        return owners[pair[rows >= 0]], rows[rows >= 0]
-
-    def _search(self, points: Points, names: Names, distances: Int16s, rows: Int64s) -> Int64s:
+    def _search(self, points: Points, bounds: Int16s, distances: Int16s, rows: Int64s) -> Int64s:
         """Fill in the nearest to each point of a batch, from ever more groups at a time; returns the points given up."""
-        bounds = self._bounds(points, names)
         order = np.argsort(bounds, axis=1, kind="stable")
         bounds = np.take_along_axis(bounds, order, axis=1)
         active, hopeless = np.arange(len(bounds)), np.empty(0, dtype=np.int64)
@@ -136,7 +156,7 @@ class Neighbours:
                 groups = order[owners[part], start + place[part]]
                 _keep_nearest(
                     owners[part],
-                    self._distances(points, names, owners[part], groups),
+                    self._distances(points, owners[part], groups),
                     self._members[groups],
                     distances,
                     rows,
@@ -149,43 +169,32 @@ class Neighbours:
                 active = active[left <= _HOPELESS * bounds.shape[1]]
         return hopeless
 
-    def _all_distances(self, points: Points, point: int, without: str | None) -> Int16s:
-        """Distances of one point to all rows that are searched."""
-        distances = self.gower.distances(points, point)[self._rows]
-        if without is not None:
-            distances -= self.gower.part(without, points, point, self._rows).astype(np.int16)
-        return distances
+    def _all_distances(self, points: Points, point: int) -> Int16s:
+        """Distances of one point to all rows that are searched; the next call may overwrite them."""
+        distances = self.gower.distances(points, point)
+        return distances if len(self._rows) == len(distances) else distances[self._rows]
 
-    def _among_all(self, points: Points, point: int, k: int, without: str | None) -> tuple[Int16s, Int64s]:
-        """The k nearest to one point, by measuring all."""
-        distances = self._all_distances(points, point, without)
-        near = np.argpartition(distances, k - 1)[:k]
-        near = near[np.argsort(distances[near])]
-        return distances[near], self._rows[near]
-
-    def _distances(self, points: Points, names: Names, owners: Int64s, groups: Int64s) -> Int16s:
+    def _distances(self, points: Points, owners: Int64s, groups: Int64s) -> Int16s:
         """Distances of each pair's point to all records of its group. Shapes: (pairs, 128)."""
         step = np.int16(self.gower.step)
         total = np.zeros((len(owners), _GROUP), dtype=np.int16)
         part, differing = np.empty_like(total), np.zeros(total.shape, dtype=np.uint8)
-        nominal = [name for name in names if name in self._labels]
-        for number, name in enumerate(nominal, start=1):
+        for number, name in enumerate(self._labels, start=1):
             differs = self._codes[name][groups] != points[name][owners, None]
             np.add(differing, differs.view(np.uint8), out=differing)
-            if number % _BYTE == 0 or number == len(nominal):
+            if number % _BYTE == 0 or number == len(self._labels):
                 np.add(total, np.multiply(differing, step, out=part), out=total)
                 differing[:] = 0
-        for name in names:
-            if name in self._ranges:
-                np.subtract(self._codes[name][groups], points[name][owners, None], out=part)
-                np.abs(part, out=part)
-                np.add(total, np.minimum(part, step, out=part), out=total)
+        for name in self._ranges:
+            np.subtract(self._codes[name][groups], points[name][owners, None], out=part)
+            np.abs(part, out=part)
+            np.add(total, np.minimum(part, step, out=part), out=total)
         return np.maximum(total, self._nobody[groups], out=total)
 
-    def _bounds(self, points: Points, names: Names) -> Int16s:
+    def _bounds(self, points: Points) -> Int16s:
         """How near to each point the records of each group can be at best. Shapes: (points, groups)."""
         total = np.zeros((_count(points), len(self._members)), dtype=np.int16)
-        for name in names:
+        for name in self._names:
             if name in self._labels:
                 total += self._labels[name][points[name] & (_BUCKETS - 1)] * np.int16(self.gower.step)
             else:
@@ -259,6 +268,14 @@ def _best_split(
     gain = apart * balance[cut - 1] * changes.any(axis=1)
     best = int(gain.argmax())
     return (best, int(values[best, cut[best]])) if gain[best] > 0 else (-1, 0)
+
+
+def _smallest(distances: Int16s, k: int) -> int:
+    """The k-th smallest, which is no larger than the k-th smallest of a few of them."""
+    few = distances[::_THINNED]
+    if len(few) >= k:
+        distances = distances[distances <= np.partition(few, k - 1)[k - 1]]
+    return int(np.partition(distances, k - 1)[k - 1])
 
 
 def _keep_nearest(owners: Int64s, measured: Int16s, members: Int64s, distances: Int16s, rows: Int64s) -> None:

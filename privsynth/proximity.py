@@ -148,12 +148,12 @@ class Gower:
             np.minimum(self._part, np.int16(self.step), out=self._part)
         return self._part
 
-    def part(self, name: str, points: Points, index: int, rows: npt.NDArray[np.intp]) -> Int64s:
-        """What one column adds to the distances of these rows. Shapes: as `rows`."""
-        codes, code = self._codes[name][rows].astype(np.int64), int(points[name][index])
+    def part(self, name: str, points: Points, owners: Int64s, rows: Int64s) -> Int16s:
+        """What one column adds to the distance of each pair of a point and a row. Shapes: (pairs,)."""
+        theirs, mine = self._codes[name][rows], points[name][owners]
         if name in self._unseen:
-            return np.where(codes == code, 0, self.step)
-        return np.minimum(np.abs(codes - code), self.step)
+            return np.where(theirs == mine, np.int16(0), np.int16(self.step))
+        return np.asarray(np.minimum(np.abs(theirs - mine), np.int16(self.step)), dtype=np.int16)
 
     def codes(self, name: str) -> npt.NDArray[np.integer]:
         """The table's own codes of one column."""

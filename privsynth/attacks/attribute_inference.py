@@ -14,12 +14,15 @@ from pydantic import Field
 
 from privsynth import progress
 from privsynth.attack import AbstractAttack, Flags, Outcome, Tier, View
-from privsynth.neighbours import Neighbours
+from privsynth.neighbours import Around, Neighbours
 from privsynth.proximity import Gower, Points
 from privsynth.records import Records
 
 Codes: TypeAlias = npt.NDArray[np.integer]
+Int16s: TypeAlias = npt.NDArray[np.int16]
 Int64s: TypeAlias = npt.NDArray[np.int64]
+
+_FAR = np.iinfo(np.int16).max
 
 
 @final
@@ -47,19 +50,21 @@ class AttributeInference(AbstractAttack):
         search = Neighbours(view.synthetic, tuple(view.targets.ticks), rows=np.flatnonzero(copies))
         points = search.gower.points(view.targets)
         secrets = self._secrets(view, search.gower)
-        outcomes = []
-        for number, name in enumerate(secrets):
-            progress.report("audit: attribute inference", number, len(secrets))
-            guesses, usual = self._guesses(name, search, points, copies), self._usual(name, search.gower)
-            outcomes.append(
-                Outcome(
-                    label=f"attribute inference: {name}",
-                    success=self._right(search.gower, name, guesses, points[name]),
-                    attempted=np.ones(view.targets.rows, dtype=bool),
-                    baseline=float(self._right(search.gower, name, usual, points[name]).mean()),
-                )
-            )
-        return tuple(outcomes)
+        found = {name: self._usual(name, search.gower).repeat(view.targets.rows) for name in secrets}
+        known = len(points) > 1
+        for near in search.around(points, self.neighbours, search.gower.step) if known else ():
+            progress.report("audit: attribute inference", 100 * near.batch.start // view.targets.rows, 100)
+            for name in secrets:
+                found[name][near.batch] = self._guesses(name, search.gower, points, near, copies)
+        return tuple(self._outcome(name, search.gower, points[name], guesses) for name, guesses in found.items())
+
+    def _outcome(self, name: str, gower: Gower, truth: Codes, guesses: Int64s) -> Outcome:
+        return Outcome(
+            label=f"attribute inference: {name}",
+            success=self._right(gower, name, guesses, truth),
+            attempted=np.ones(len(truth), dtype=bool),
+            baseline=float(self._right(gower, name, self._usual(name, gower), truth).mean()),
+        )
 
     def _secrets(self, view: View, gower: Gower) -> list[str]:
         modelled = view.schema.modelled
@@ -73,20 +78,16 @@ class AttributeInference(AbstractAttack):
 
         return declared or sorted(open_to_choice, key=commonest)[: self.undeclared]
 
-    def _guesses(self, name: str, search: Neighbours, points: Points, copies: Int64s) -> Int64s:
-        """What the released records nearest to each target, this column aside, have in it. Shapes: (targets,)."""
-        targets = len(points[name])
-        if len(points) == 1:
-            return np.repeat(self._usual(name, search.gower), targets)
-        distances, rows = search.nearest(points, self.neighbours, without=name)
-        enough = np.cumsum(copies[rows], axis=1) >= self.neighbours
-        enough[:, -1] = True
-        limits = distances[np.arange(targets), enough.argmax(axis=1)]
-        guesses = [
-            _vote(owners, search.gower.codes(name)[near], copies[near], ordered=name in search.gower.ordinal)
-            for _, owners, near in search.within(points, limits, without=name)
-        ]
-        return np.concatenate(guesses)
+    def _guesses(self, name: str, gower: Gower, points: Points, near: Around, copies: Int64s) -> Int64s:
+        """What the released records nearest to each target, this column aside, have in it. Shapes: (targets of the batch,)."""
+        mine = {name: points[name][near.batch]}
+        distances = near.distances - gower.part(name, mine, near.owners, near.rows)
+        # Without the column nothing is farther away, so that the k-th nearest with it is a limit without it too.
+        kept = distances <= near.limits[near.owners]
+        owners, rows, distances = near.owners[kept], near.rows[kept], distances[kept]
+        kept = _nearest(owners, distances, copies[rows], self.neighbours)
+        owners, rows = owners[kept], rows[kept]
+        return _vote(owners, gower.codes(name)[rows], copies[rows], ordered=name in gower.ordinal)
 
     @staticmethod
     def _usual(name: str, gower: Gower) -> Int64s:
@@ -115,6 +116,20 @@ def _copies(records: Records) -> Int64s:
     first, counts = np.unique(keys, return_index=True, return_counts=True)[1:]
     copies[first] = counts
     return copies
+
+
+def _nearest(owners: Int64s, distances: Int16s, copies: Int64s, k: int) -> Flags:
+    """Which records are among their owner's k nearest, copies counted, or as far as the last of them.
+
+    Shapes: all (pairs,); owners ascend.
+    """
+    order = np.lexsort((distances, owners))
+    starts, which = np.unique(owners, return_index=True, return_inverse=True)[1:]
+    upto = np.cumsum(copies[order])
+    before = upto[starts] - copies[order[starts]]
+    enough = upto - before[which] >= k
+    limits = np.minimum.reduceat(np.where(enough, distances[order], _FAR), starts)
+    return np.asarray(distances <= limits[which])
 
 
 def _vote(owners: Int64s, codes: Codes, copies: Int64s, *, ordered: bool) -> Int64s:

@@ -18,6 +18,8 @@ from privsynth.records import MISSING, Records
 
 Int64s: TypeAlias = npt.NDArray[np.int64]
 
+_BITS = 18
+"""Highest bits of a key by which most of those that no target has are left out."""
 _MOST_COLUMNS = 20
 """Most columns of one query: records that a generator changed a little agree in no more."""
 
@@ -53,9 +55,10 @@ class LinearReconstruction(AbstractAttack):
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Reconstruct every secret of every target."""
         released, targets = self._classes(view.synthetic, view.synthetic), self._classes(view.targets, view.synthetic)
+        mixed = {name: _mixed(np.concatenate([codes, targets[name]]), rng) for name, codes in released.items()}
         outcomes = []
         for name in self._secrets(view):
-            known = [np.concatenate([released[other], targets[other]]) for other in released if other != name]
+            known = [codes for other, codes in mixed.items() if other != name]
             signs = _signs(view.synthetic, view.synthetic, name)
             unknown = self._solved(known, signs, view.targets.rows, rng, f"audit: linear reconstruction of {name}")
             outcomes.append(self._guessed(name, unknown, signs, _signs(view.targets, view.synthetic, name)))
@@ -91,10 +94,9 @@ class LinearReconstruction(AbstractAttack):
             progress.report(stage, marginal, self.marginals)
             keys = _keys(known, released + targets, rng)
             values, cell, size = np.unique(keys[released:], return_inverse=True, return_counts=True)
-            place = np.searchsorted(values, keys[:released]).clip(max=len(values) - 1)
-            agrees = values[place] == keys[:released]
-            found = scale * np.bincount(place, weights=agrees, minlength=len(values))
-            answers.append(scale * np.bincount(place, weights=signs * agrees, minlength=len(values)))
+            rows, place = _found(keys[:released], values)
+            found = scale * np.bincount(place, minlength=len(values))
+            answers.append(scale * np.bincount(place, weights=signs[rows], minlength=len(values)))
             # A count of n people varies by chance as n does. Two guesses of n: so many targets, so many released records.
             # Queries of different columns count the same records, so more of them do not tell proportionally more.
             weights.append(2 / (scale * (size + found) * self.marginals))
@@ -116,16 +118,31 @@ class LinearReconstruction(AbstractAttack):
         )
 
 
+def _mixed(codes: Int64s, rng: np.random.Generator) -> Int64s:
+    """Codes times a random odd number, modulo 2**64: numbers whose sums over columns tell rows apart."""
+    return np.asarray(codes * (2 * int(rng.integers(1 << 62)) + 1))
+
+
 def _keys(known: list[Int64s], rows: int, rng: np.random.Generator) -> Int64s:
     """Numbers that are equal where rows agree in a random set of columns, and else as good as never.
 
-    Sums of codes times random odd numbers, modulo 2**64: whether two different rows meet is a matter of chance below 1e-15.
+    Sums of mixed codes: whether two different rows meet is a matter of chance below 1e-15.
     """
     keys = np.zeros(rows, dtype=np.int64)
     most = min(len(known), _MOST_COLUMNS)
     for column in rng.permutation(len(known))[: rng.integers((most + 1) // 2, most + 1)]:
-        keys += known[column] * (2 * int(rng.integers(1 << 62)) + 1)
+        keys += known[column]
     return keys
+
+
+def _found(keys: Int64s, values: Int64s) -> tuple[Int64s, Int64s]:
+    """Which keys are among the values (ascending), and where. Most are not, which their highest bits show as a rule."""
+    wanted = np.zeros(1 << _BITS, dtype=bool)
+    wanted[values >> (64 - _BITS)] = True
+    rows = np.flatnonzero(wanted[keys >> (64 - _BITS)])
+    place = np.searchsorted(values, keys[rows]).clip(max=len(values) - 1)
+    equal = values[place] == keys[rows]
+    return rows[equal], place[equal]
 
 
 def _signs(records: Records, release: Records, name: str) -> Floats:

@@ -58,31 +58,28 @@ def mixed(rows: int, seed: int, *, ordinal: int = 3, nominal: int = 3, labels: i
     return Records(schema=schema, ticks=ticks)
 
 
-def measured(search: Neighbours, points: Points, *, without: str | None = None) -> npt.NDArray[np.int64]:
+def measured(search: Neighbours, points: Points) -> npt.NDArray[np.int64]:
     """Every distance from every point, the plain way."""
-    every = np.arange(len(search.gower.codes(next(iter(points)))))
-    lines = []
-    for index in range(len(next(iter(points.values())))):
-        lines.append(search.gower.distances(points, index).astype(np.int64))
-        if without is not None:
-            lines[-1] = lines[-1] - search.gower.part(without, points, index, every)
-    return np.array(lines)
+    return np.array(
+        [search.gower.distances(points, index).astype(np.int64) for index in range(len(next(iter(points.values()))))]
+    )
 
 
-def compare(search: Neighbours, points: Points, k: int, *, without: str | None = None) -> None:
+def compare(search: Neighbours, points: Points, k: int, *, reach: int = 0) -> None:
     """Both searches against every distance."""
-    every = measured(search, points, without=without)
-    distances, rows = search.nearest(points, k, without=without)
+    every = measured(search, points)
+    distances, rows = search.nearest(points, k)
     k = min(k, every.shape[1])
     assert distances.tolist() == np.sort(every, axis=1)[:, :k].tolist()
     assert np.take_along_axis(every, rows, axis=1).tolist() == distances.tolist()
     assert all(len(set(line)) == k for line in rows.tolist())
-    found = [
-        (owner + batch.start, row)
-        for batch, owners, near in search.within(points, distances[:, -1], without=without)
-        for owner, row in zip(owners.tolist(), near.tolist(), strict=True)
-    ]
-    assert sorted(found) == [tuple(pair) for pair in np.argwhere(every <= distances[:, -1:]).tolist()]
+    found: list[tuple[int, int]] = []
+    for near in search.around(points, k, reach):
+        assert near.limits.tolist() == distances[near.batch, -1].tolist()
+        owners = near.owners + near.batch.start
+        assert near.distances.tolist() == every[owners, near.rows].tolist()
+        found += zip(owners.tolist(), near.rows.tolist(), strict=True)
+    assert sorted(found) == [tuple(pair) for pair in np.argwhere(every - distances[:, -1:] <= reach).tolist()]
     assert [owner for owner, _ in found] == sorted(owner for owner, _ in found)
 
 
@@ -91,17 +88,17 @@ def compare(search: Neighbours, points: Points, k: int, *, without: str | None =
     st.lists(RECORD, min_size=1, max_size=30),
     st.lists(RECORD, min_size=1, max_size=5),
     st.integers(1, 6),
-    st.sampled_from([None, *NAMES]),
+    st.sampled_from([0, 1, 500, 1000, 40_000]),
     st.integers(1, 5),
 )
 def test_what_is_found_is_what_is_nearest(
-    rows: list[tuple[int, ...]], others: list[tuple[int, ...]], k: int, without: str | None, group: int
+    rows: list[tuple[int, ...]], others: list[tuple[int, ...]], k: int, reach: int, group: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "_GROUP", group)
         patch.setattr(neighbours, "_CELLS", 20)
         search = Neighbours(table(rows), NAMES)
-        compare(search, search.gower.points(table(others)), k, without=without)
+        compare(search, search.gower.points(table(others)), k, reach=reach)
 
 
 @pytest.mark.parametrize("scale", ["rank", "range"])
@@ -110,16 +107,16 @@ def test_in_tables_of_many_groups(scale: str, k: int) -> None:
     search = Neighbours(mixed(3000, 1), tuple(mixed(1, 1).ticks), scale="rank" if scale == "rank" else "range")
     points = search.gower.points(mixed(150, 2))
     compare(search, points, k)
-    compare(search, points, k, without="o1")
+    compare(search, points, k, reach=search.gower.step)
 
 
 def test_few_pairs_are_measured_where_columns_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs: list[int] = []
     plain = Neighbours._distances
 
-    def counted(self: Neighbours, points: Points, names: Sequence[str], owners: object, groups: object) -> object:
+    def counted(self: Neighbours, points: Points, owners: object, groups: object) -> object:
         pairs.append(len(owners))  # type: ignore[arg-type]
-        return plain(self, points, names, owners, groups)  # type: ignore[arg-type]
+        return plain(self, points, owners, groups)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Neighbours, "_distances", counted)
     monkeypatch.setattr(neighbours, "_HOPELESS", 2.0)
@@ -138,16 +135,15 @@ def test_where_all_groups_may_hold_a_neighbour_all_is_measured(monkeypatch: pyte
         for rows in (4000, 20)
     )
     given_up: list[int] = []
-    plain = Neighbours._among_all
+    plain = Neighbours._all_distances
 
-    def counted(self: Neighbours, points: Points, point: int, k: int, without: str | None) -> object:
+    def counted(self: Neighbours, points: Points, point: int) -> object:
         given_up.append(point)
-        return plain(self, points, point, k, without)
+        return plain(self, points, point)
 
-    monkeypatch.setattr(Neighbours, "_among_all", counted)
+    monkeypatch.setattr(Neighbours, "_all_distances", counted)
     search = Neighbours(near, tuple(near.ticks))
     compare(search, search.gower.points(far), 3)
-    compare(search, search.gower.points(far), 3, without="c4")
     assert len(given_up) == 40
     some = Neighbours(near, tuple(near.ticks), rows=np.arange(1, 4000, 2))
     points = some.gower.points(far)
@@ -197,20 +193,15 @@ def test_only_the_rows_asked_for_are_found_on_the_scale_of_the_whole_table() -> 
     distances, rows = search.nearest(points, 5)
     assert rows.tolist() == [[50, 90, 10], [90, 50, 10]]
     assert distances.tolist() == [[20, 380, 420], [90, 490, 890]]
-    assert [near.tolist() for _, _, near in search.within(points, np.array([30, 90]))] == [[50, 90]]
+    (near,) = search.around(points, 1, 360)
+    assert sorted(zip(near.owners.tolist(), near.rows.tolist(), strict=True)) == [(0, 50), (0, 90), (1, 90)]
 
 
-def test_limits_that_nobody_keeps_find_nobody() -> None:
-    search = Neighbours(table([(0, 0, 0, 0)]), NAMES)
-    points = search.gower.points(table([(1, 0, 0, 0)] * 3))
-    assert [owners.tolist() for _, owners, _ in search.within(points, np.zeros(3, dtype=np.int64))] == [[]]
-
-
-def test_limits_beyond_any_distance_find_everybody() -> None:
+def test_a_reach_beyond_any_distance_finds_everybody_once() -> None:
     search = Neighbours(table([(0, 0, 0, 0)] * 3), NAMES)
     points = search.gower.points(table([(1, 1, 0, 0)] * 2))
-    ((_, owners, rows),) = search.within(points, np.array([40_000, 40_000]))
-    assert (owners.tolist(), rows.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 1, 2] * 2)
+    (near,) = search.around(points, 1, 40_000)
+    assert (near.owners.tolist(), near.rows.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 1, 2] * 2)
 
 
 def test_the_odd_one_out_is_the_most_isolated() -> None:
