@@ -111,7 +111,7 @@ class BlackBoxTerms(BaseModel):
     released: int = Field(default=5000, ge=10)
     levels: int = Field(default=16, ge=2, le=64)
     canary_fits: int = Field(default=2, ge=1, le=100)
-    lone_fits: int = Field(default=5, ge=2, le=100)
+    lone_fits: int = Field(default=8, ge=2, le=100)
     guessed: Probability = 0.3
     alpha: Probability = 0.001
 

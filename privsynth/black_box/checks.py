@@ -14,7 +14,7 @@ import numpy as np
 from privsynth import encoding, one_run, progress, statistics
 from privsynth.audit_plan import BlackBoxTerms
 from privsynth.black_box.adapter import Adapter
-from privsynth.black_box.lone_person import LonePerson, made_up, refutation
+from privsynth.black_box.lone_person import LonePerson, largest_group, made_up, payoff
 from privsynth.canaries import Canaries
 from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding, Findings, Verdict
@@ -29,6 +29,8 @@ LONE: Final = "black box: values that nobody else has"
 REPEATS: Final = "black box: repeats itself"
 
 _MOST_EPSILON: Final = 64.0
+_CROWD: Final = 4
+"""Ordinary rows for each row of the largest group at least: who holds what nobody else has must stay the exception."""
 _STEPS: Final = 40
 _PValue = Callable[[float], float]
 
@@ -86,7 +88,7 @@ class _Box:
         self._terms, self._adapter, self._schema = terms, adapter, schema
         self._claim, self._max_rows, self._rng = claim, max_rows, rng
         self._alpha = terms.alpha / 2
-        """For each of the two tests; each fit that one looks at has an equal share, so that it may stop at any."""
+        """For each of the two tests, which may stop at any fit: one by what its bets have paid, the other by equal shares."""
         self._fits = 0
 
     def lone_values(self) -> Iterator[Finding]:
@@ -96,27 +98,29 @@ class _Box:
         again = self._release(people[0].table)
         second = self._release(people[1].table)
         yield _repeats(same=_alike(first, again), whatever=_alike(first, second))
-        delta = self._claim.delta
-
-        def p_value(found: Sequence[float]) -> _PValue:
-            return lambda epsilon: _combined([refutation(one, epsilon=epsilon, delta=delta) for one in found])
-
-        alpha = self._alpha / len(people)
-        most = _refuted(p_value([person.most_evidence() for person in people]), alpha)
+        perfect = [(person.most_evidence(), 1) for person in people]
+        most = _refuted(self._of_evidence(perfect), self._alpha)
         if most <= self._claim.epsilon:
             return
-        found: list[float] = []
-        for turn, person in enumerate(people):
-            release = (first, second)[turn] if turn < 2 else self._release(person.table)
-            found.append(person.evidence(release))
-            if p_value(found)(self._claim.epsilon) <= alpha:
-                break
+        epsilon, delta = self._claim.epsilon, self._claim.delta
+        top = largest_group(
+            float(np.median([person.most_evidence(blurred=True) for person in people])),
+            epsilon=epsilon,
+            delta=delta,
+            most=max(1, self._terms.rows // (_CROWD * self._max_rows)),
+        )
+        found = [(people[0].evidence(first), 1), (people[1].evidence(second), 1)]
+        while len(found) < len(people) and self._of_evidence(found)(epsilon) > self._alpha:
+            evidence, size = found[-1]
+            unseen = payoff(evidence, size, epsilon=epsilon, delta=delta) <= 1
+            person = self._person(min(top, 2 * size) if unseen else size)
+            found.append((person.evidence(self._release(person.table)), person.size))
         yield self._row(
             LONE,
             threat="that a release shows what a single person holds and nobody else",
-            bound=_refuted(p_value(found), alpha),
-            seen="Labels, missing values or extremes that one made-up person alone held came back in the release",
-            unseen="What one made-up person alone held did not come back more than the claim allows",
+            bound=_refuted(self._of_evidence(found), self._alpha),
+            seen="What one made-up person, or a few alike, alone held came back in the release",
+            unseen="What one made-up person, or a few alike, alone held did not come back more than the claim allows",
             most=most,
         )
 
@@ -152,8 +156,17 @@ class _Box:
         delta = self._claim.delta
         return lambda epsilon: _combined([one_run.p_value(one, epsilon=epsilon, delta=delta) for one in found])
 
-    def _person(self) -> LonePerson:
-        return LonePerson.among(self._schema, self._terms.rows, max_rows=self._max_rows, rng=self._rng)
+    def _of_evidence(self, found: Sequence[tuple[float, int]]) -> _PValue:
+        delta = self._claim.delta
+
+        def p_value(epsilon: float) -> float:
+            paid = sum(math.log(payoff(one, size, epsilon=epsilon, delta=delta)) for one, size in found)
+            return math.exp(-max(0.0, paid))
+
+        return p_value
+
+    def _person(self, size: int = 1) -> LonePerson:
+        return LonePerson.among(self._schema, self._terms.rows, max_rows=self._max_rows, rng=self._rng, size=size)
 
     def _with(self, made: Canaries, included: one_run.Flags) -> Records:
         """Ordinary records, and each included canary as a unit of `max_rows` equal rows."""

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from privsynth import encoding, records
 from privsynth.audit_plan import BlackBoxTerms
 from privsynth.black_box import checks as black_box
 from privsynth.black_box.adapter import Adapter
-from privsynth.black_box.lone_person import LonePerson, Plant, _evidence, refutation
+from privsynth.black_box.lone_person import LonePerson, Plant, _evidence, largest_group, payoff
+from privsynth.dataset import Dataset
 from privsynth.errors import MechanismError
 from privsynth.findings import Claim
 from privsynth.schema import Schema
@@ -209,13 +211,16 @@ def test_evidence_without_the_person_has_mean_one_at_most():
     assert np.mean(np.array(found) >= 20) <= 1 / 20
 
 
-@pytest.mark.parametrize("shown", [[0], [2], [2, 3], [0, MISSING, 3]])
-def test_a_bet_on_one_column_is_exactly_fair(shown):
-    plant = Plant(name="x", usual=[0, 1], reserved=[2, 3, MISSING], held=None)
-    mean = plant.nothing * _evidence([plant.bets(np.array(shown))])
+@pytest.mark.parametrize("shown", [[0], [2], [2, 3], [0, MISSING, 3], [3, 3, 3, 2]])
+@pytest.mark.parametrize(
+    ("usual", "reserved"), [([0, 1], [2, 3, MISSING]), (range(2), range(2, 9)), (range(8, 10), range(4))]
+)
+def test_the_bets_on_one_column_are_exactly_fair(shown, usual, reserved):
+    plant = Plant(name="x", usual=usual, reserved=reserved, held=None, starts=(0, 3, 5))
+    mean = plant.nothing * _evidence([plant.bets(np.array(shown), 2)])
     for held in plant.reserved:
         chance = (1 - plant.nothing) / len(plant.reserved)
-        mean += chance * _evidence([replace(plant, held=held).bets(np.array(shown))])
+        mean += chance * _evidence([replace(plant, held=held).bets(np.array(shown), 2)])
     assert mean == pytest.approx(1)
 
 
@@ -232,27 +237,110 @@ def test_only_the_person_holds_what_is_planted():
             assert plant.held is None or plant.held in plant.reserved
 
 
-def test_bets_by_hand():
+def test_bets_on_labels_by_hand():
     labels = Plant(name="x", usual=[0, 1], reserved=[2, 3, MISSING], held=MISSING)
     assert labels.nothing == 0.25
-    assert labels.bets(np.array([0, MISSING])) == [(0.25, True)]
-    assert labels.bets(np.array([0, 3, 2])) == [(0.5, False)]
-    assert labels.bets(np.array([0, 1])) == [(0.25, False)]
+    one = [(0.25, True)]
+    assert labels.bets(np.array([0, MISSING]), 1) == (one, one, one)
+    assert labels.bets(np.array([0, MISSING]), 2) == (one, one, [(0.25, False)])
+    assert labels.bets(np.array([0, 3, 2, MISSING, MISSING]), 2) == ([(0.75, True)], [(0.75, True)], one)
+    assert labels.bets(np.array([0, 1]), 1) == ([(0.25, False)], [], [(0.25, False)])
+
+
+def test_bets_on_the_most_extreme_number_by_hand():
     above = Plant(name="x", usual=range(100), reserved=range(1000, 2000), held=1500)
-    chances, right = zip(*above.bets(np.array([3, 1500])), strict=True)
+    chances, right = zip(*above.bets(np.array([3, 1500]), 1)[0], strict=True)
     assert chances == pytest.approx((0.0009, 0.0027, 0.0369, 0.2709))
     assert right == (True, True, True, True)
-    chances, right = zip(*above.bets(np.array([3, MISSING, 1990])), strict=True)
+    chances, right = zip(*above.bets(np.array([3, MISSING, 1990]), 1)[0], strict=True)
     assert chances == pytest.approx((0.0009, 0.0027, 0.027, 0.144))
     assert right == (False, False, False, False)
-    assert [hit for _, hit in above.bets(np.array([1510]))] == [False, False, True, True]
-    assert above.bets(np.array([MISSING, 99, 300])) == [(0.1, False)]
+    assert [hit for _, hit in above.bets(np.array([1510]), 1)[0]] == [False, False, True, True]
+    assert above.bets(np.array([MISSING, 99, 300]), 1)[0] == [(0.1, False)]
     below = Plant(name="x", usual=range(900, 1000), reserved=range(500), held=None)
-    assert below.bets(np.array([950, 700])) == [(0.1, True)]
-    assert below.bets(np.array([950, 200]))[0] == (pytest.approx(0.0018), False)
+    assert below.bets(np.array([950, 700]), 1)[0] == [(0.1, True)]
+    assert below.bets(np.array([950, 200]), 1)[0][0] == (pytest.approx(0.0018), False)
 
 
-def test_what_evidence_refutes():
-    assert refutation(math.exp(5), epsilon=2, delta=0.01) == pytest.approx(math.exp(-3) + 0.01)
-    assert refutation(1.0, epsilon=0, delta=0) == 1
-    assert refutation(0.0, epsilon=0, delta=0) == 1
+def test_bets_on_levels_and_on_what_is_shown_often_by_hand():
+    plant = Plant(name="x", usual=range(100), reserved=range(1000, 2000), held=1550, starts=(0, 900, 1100, 1500, 1600))
+    assert plant.bets(np.array([3, 1550]), 1)[1:] == ([(0.0009, True)], [(0.0009, True)])
+    _, shown, often = plant.bets(np.array([1010, 1510, 1520, 1530]), 3)
+    assert shown == [(pytest.approx(0.9 * 0.2), True)]  # 1000-1099 and 1500-1599
+    assert often == [(pytest.approx(0.9 * 0.1), True)]
+    _, _, sharp = plant.bets(np.array([1010, 1510, *[1550] * 4]), 3)
+    assert sharp == [(0.0009, True)]
+    _, _, apart = plant.bets(np.array([1010, 1590, 1595, 1605, 1999]), 3)  # three near each other, in two levels
+    assert apart == [(pytest.approx(0.9 * 0.041), False)]
+    assert plant.bets(np.array([1010, 1590, 1400, 1999]), 3)[2] == [(pytest.approx(0.1), False)]
+    (_, _, sharp), (_, _, blurred) = plant.best(), plant.best(blurred=True)
+    assert (sharp, blurred) == ([(0.0009, True)], [(pytest.approx(0.09), True)])
+
+
+def test_what_evidence_pays():
+    assert payoff(math.exp(5), 1, epsilon=2, delta=0) == pytest.approx(0.5 + 0.5 * math.exp(3))
+    assert payoff(math.exp(5), 2, epsilon=2, delta=0) == pytest.approx(0.5 + 0.5 * math.exp(1))
+    assert payoff(math.exp(5), 2, epsilon=2, delta=1e-9) == pytest.approx(0.5 + 0.25 * math.exp(1))
+    assert payoff(1e300, 1, epsilon=1, delta=0.01) == pytest.approx(0.5 + 0.25 * 100)
+    assert payoff(1e300, 2, epsilon=1, delta=0.01) == pytest.approx(0.5 + 0.25 * 100 / (1 + math.e))
+    assert payoff(0.0, 1, epsilon=0, delta=0) == pytest.approx(0.5)
+    assert payoff(1e300, 100, epsilon=60, delta=1e-5) == pytest.approx(0.5)
+
+
+def test_a_payoff_has_mean_one_at_most_for_a_generator_that_just_keeps_its_claim():
+    """The worst case of (epsilon, delta): evidence is t with chance min(1, e^(k epsilon)/t) + delta_k, else 0."""
+    for size, epsilon, delta in ((1, 1.0, 1e-3), (3, 0.5, 1e-3), (2, 2.0, 0.0)):
+        failure = sum(math.exp(step * epsilon) for step in range(size)) * delta
+        for evidence in np.exp(np.arange(0.0, 30.0, 0.5)):
+            chance = min(1.0, math.exp(size * epsilon) / evidence + failure)
+            mean = chance * payoff(evidence, size, epsilon=epsilon, delta=delta)
+            mean += (1 - chance) * payoff(0.0, size, epsilon=epsilon, delta=delta)
+            assert mean <= 1 + 1e-9
+
+
+def test_the_largest_group_is_one_that_could_still_pay():
+    assert largest_group(math.exp(10), epsilon=1, delta=0, most=30) == 8  # 0.5 + 0.5 e^2 is above 4, with e^1 below
+    assert largest_group(math.exp(10), epsilon=1, delta=0, most=5) == 5
+    assert largest_group(math.exp(10), epsilon=20, delta=0, most=30) == 1
+
+
+def noisy(times):
+    """One noisy table a column, for epsilon 1 and delta 1e-6 where `times` is 1, and so many times less noise."""
+
+    def generate(frame, rows):
+        table = records.read_public(frame, SCHEMA)
+        data, columns = encoding.encode_public(table), {}
+        for name, size in zip(data.domain.attributes, data.domain.sizes, strict=True):
+            counts = np.maximum(data.marginal((name,)) + RNG.normal(0, 13.0 / times, size), 0) + 1e-12
+            columns[name] = RNG.choice(size, rows, p=counts / counts.sum())
+        drawn = encoding.decode(Dataset.from_columns(columns, data.domain), SCHEMA, rng=RNG)
+        return records.to_arrow(drawn, {"who": ["x"] * rows})
+
+    return generate
+
+
+def test_too_little_noise_is_seen_and_enough_is_not():
+    terms = TERMS.model_copy(update={"released": 5000})
+    assert verdicts(noisy(300), terms=terms)[0][black_box.LONE].verdict == "FAIL"
+    for seed in range(3):
+        rows, _ = verdicts(noisy(1), terms=terms, seed=seed)
+        assert {row.verdict for row in rows.values()} == {"PASS"}
+
+
+def test_groups_grow_while_nothing_is_seen_up_to_what_the_claim_lets_them_refute():
+    largest = []
+
+    def counted(frame, rows):
+        columns = [name for name in frame if name != "who"]
+        largest.append(int(frame.groupby(columns, dropna=False).size().max()))
+        return public(frame, rows)
+
+    verdicts(counted, terms=TERMS)
+    groups = largest[: TERMS.lone_fits + 1]
+    assert groups[:3] == [1, 1, 1]
+    assert groups[3:5] == [2, 4]
+    assert groups == sorted(groups)
+    assert 4 < groups[-1] < 24  # as large a group as the evidence of five columns can pay for
+    largest.clear()
+    verdicts(counted, epsilon=10.0)
+    assert set(largest) == {1}  # two would cost an epsilon of 20
