@@ -223,6 +223,7 @@ def audit_function(
     rows: int | None = None,
     plan: AuditPlan | str | Path = "standard",
     rng: np.random.Generator,
+    made_up: np.random.Generator | None = None,
 ) -> Findings:
     """Audit somebody else's generator: split a table into members and controls, let it fit the members, attack its release.
 
@@ -230,6 +231,8 @@ def audit_function(
     and its claim tested, for units of at most `max_rows` rows (see `black_box.check`).
     Privacy: hands half of the private table to foreign code, and reads all of it; what is found about it is internal.
     Args: `generate` is a function, "file.py:name", or an `Adapter`; `rows` are asked of it, by default as many as it fits.
+        `made_up` draws the made-up tables; by default they come from the operating system's entropy and are other ones every
+        time, because a generator that had seen them before could know them again and behave.
     Raises: AuditError when the generator breaks off or gives what does not fit the schema; RecordsError for unreadable tables.
     """
     described, chosen = _declared(schema), _plan(plan)
@@ -245,7 +248,10 @@ def audit_function(
 
     tested = None
     if claim is not None:
-        tested = black_box.check(chosen.black_box, adapter, schema=described, claim=claim, max_rows=max_rows, rng=rng)
+        unforeseen = made_up or np.random.default_rng(int.from_bytes(SystemNoise().key()))
+        tested = black_box.check(
+            chosen.black_box, adapter, schema=described, claim=claim, max_rows=max_rows, rng=unforeseen
+        )
     released = adapter.release(fitted, asked)
     audited_tables.require_shared_values(released, members)
     attacked = auditing.run(

@@ -1,15 +1,20 @@
 """`privsynth audit` in its three forms, from the command line: verdicts, folders, and mistakes that are found first."""
 
 import json
+import re
 import stat
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 
 from privsynth import api
 from privsynth.cli import run
+from privsynth.errors import AuditError
 from privsynth.privacy.noise import UnsafeSeededNoise
+from privsynth.schema import Schema
 from tests import clinic
 
 PLANTED = "UNMISTAKABLE-4711"
@@ -209,3 +214,95 @@ def test_a_table_too_small_to_split_is_refused(place, tmp_path, capsys):
     words = ["audit", "--function", f"{place / 'copy.py'}:generate", "--training", str(tmp_path / "clinic.csv")]
     assert run([*words, *shared(place)]) == 4
     assert "too few people" in capsys.readouterr().err
+
+
+def audited(place, *source):
+    return ["audit", *source, "--training", str(place / "clinic.csv"), *shared(place)]
+
+
+def test_a_holdout_that_shares_rows_with_the_training_table_is_refused(place, tmp_path, capsys):
+    header, *known = (place / "training.csv").read_text().splitlines()
+    others = (place / "holdout.csv").read_text().splitlines()[1:]
+    (tmp_path / "holdout.csv").write_text("\n".join([header, *others, *known[:5]]) + "\n")
+    words = attacked(
+        place, place / "other" / "clinic.csv", "--out", tmp_path / "page", "--internal", tmp_path / "figures"
+    )
+    words[words.index("--holdout") + 1] = str(tmp_path / "holdout.csv")
+    assert run(words) == 4
+    shown = capsys.readouterr()
+    assert "somebody is among the members and among the controls" in shown.err
+    assert PLANTED not in shown.out + shown.err
+    assert [path.name for path in tmp_path.iterdir()] == ["holdout.csv"]
+
+
+def test_too_few_people_are_inconclusive_and_it_is_said_how_many_it_takes(place, tmp_path, capsys):
+    for name in ("training", "holdout"):
+        lines = (place / f"{name}.csv").read_text().splitlines()
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines[:60]) + "\n")
+    tables = ["--training", str(tmp_path / "training.csv"), "--holdout", str(tmp_path / "holdout.csv")]
+    words = ["audit", "--synthetic", str(place / "other" / "clinic.csv"), *tables, *shared(place)]
+    assert run(["--quiet", "--json", *words]) == 4
+    shown = capsys.readouterr()
+    rows = [row for row in json.loads(shown.out)["rows"] if not row["check"].startswith("control")]
+    assert {row["verdict"] for row in rows} == {"INCONCLUSIVE"}
+    assert all(re.search(r"[0-9,]+ people", row["meaning"]) for row in rows), [row["meaning"] for row in rows]
+    assert "INCONCLUSIVE: do not release" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (f"raise ValueError({PLANTED!r} + str(training.iloc[0]))", "broke off (ValueError); its text is withheld"),
+        ("return None", "expected"),
+        (f"print(training.to_csv(), {PLANTED!r}); return 7", "expected"),
+        ("return training.drop(columns=['age'])", 'lacks column "age"'),
+        ("return training.head(0)", "row"),
+        (f"return training.assign(charge={PLANTED!r})", '"charge"'),
+    ],
+)
+def test_a_function_that_goes_wrong_ends_the_audit_and_tells_no_value(place, tmp_path, capsys, body, says):
+    (tmp_path / "own.py").write_text(f"def generate(training, rows):\n    {body}\n")
+    out = ["--out", str(tmp_path / "page"), "--internal", str(tmp_path / "figures")]
+    assert run([*audited(place, "--function", f"{tmp_path / 'own.py'}:generate"), *out]) == 4
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert PLANTED not in shown.out + shown.err
+    assert {path.name for path in tmp_path.iterdir()} <= {"own.py", "__pycache__"}
+
+
+def test_a_command_that_hangs_is_ended(place, tmp_path, capsys):
+    command = f"{sys.executable} -c 'import time; time.sleep(600)' {{training}} {{synthetic}}"
+    words = [*audited(place, "--command", command), "--time-limit", "0.5", "--out", str(tmp_path / "page")]
+    assert run(words) == 4
+    assert "took longer than 0.5 seconds" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_made_up_tables_are_other_ones_every_time():
+    """Whatever the seed of the plan: else a generator could know them again."""
+    seen = []
+
+    def noted(training, rows):
+        seen.append(training.to_csv())
+        raise ValueError
+
+    def tables(**more):
+        seen.clear()
+        with pytest.raises(AuditError):
+            api.audit_function(
+                noted,
+                pandas.DataFrame({"x": [0, 1] * 50, "y": [1, 0] * 50}),
+                schema=Schema.loads(
+                    '[table]\nname = "t"\n'
+                    '[columns.x]\nkind = "integer"\nlower = 0\nupper = 999\n'
+                    '[columns.y]\nkind = "integer"\nlower = 0\nupper = 999\n'
+                ),
+                epsilon=1,
+                plan="quick",
+                rng=np.random.default_rng(1),
+                **more,
+            )
+        return list(seen)
+
+    assert tables() != tables()
+    assert tables(made_up=np.random.default_rng(2)) == tables(made_up=np.random.default_rng(2)) != []
