@@ -6,21 +6,22 @@ Must never be run on private tables: it compares noisy answers with exact ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
 
 import numpy as np
 
-from privsynth import epsilon_bounds, progress
+from privsynth import epsilon_bounds
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance import canary_fit, choices, discriminant, noise_tests, ratio
+from privsynth.conformance import canary_fit, choices, discriminant, noise_tests, probing, ratio, replays, sums
 from privsynth.conformance.events import payments
-from privsynth.conformance.fits import Draw, Fit, Run, draw_of, fit_of, recorded, replayed, require_same_records
+from privsynth.conformance.fits import Draw, Fit, Run, draw_of, fit_of, recorded
 from privsynth.conformance.hypothesis import Hypothesis, deterministic, judged
 from privsynth.conformance.noise_tests import Sample
 from privsynth.conformance.purchases import Bought
-from privsynth.conformance.tables import Laboratory, Neighbours
+from privsynth.conformance.replays import Seen
+from privsynth.conformance.tables import Laboratory
 from privsynth.conformance.transcript import Stage, stages_of
 from privsynth.findings import Claim, Finding
 from privsynth.privacy.accounting import Composition
@@ -34,18 +35,6 @@ _DELTA = 1e-5
 
 _ROUNDING = 1e-6
 _OWN, _AMPLE, _CAMPS, _BOUGHT = "", ", with an ample budget", ", on two camps", ", with purchases"
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """The recorded fits of one kind, and what is wrong about any of them."""
-
-    runs: dict[str, list[Run]] = field(default_factory=dict)
-    diverged: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    unpaid: list[str] = field(default_factory=list)
-    drawn: list[str] = field(default_factory=list)
 
 
 @final
@@ -79,27 +68,31 @@ def check(  # noqa: PLR0913
         fit with a larger budget, and that budget: on a few hundred rows a generator asks with it what it asks of a large table
         with its own; neighbours are run with both. `draw` is the path on to records, `bought` a fit that buys what its schema
         leaves open. `claim` is what a release promises; by default, what the budget implies.
-    Returns: rows "replay: invariance", "replay: sensitivity", "ledger", "claim: accounting" and, with `draw`, "replay:
-        records", which a correct fit never fails; and where none of them fails, rows of noise and transcripts, of which a
-        correct fit fails any with probability at most `terms.alpha` in all.
+    Returns: rows "replay: invariance", "replay: sensitivity", "replay: recount", "ledger", "claim: accounting" and, with
+        `draw`, "replay: records", which a correct fit never fails; and where none of them fails, rows of noise and
+        transcripts, of which a correct fit fails any with probability at most `terms.alpha` in all.
     """
-    seen = _Seen()
+    seen = Seen(unit=laboratory.unit)
     table = laboratory.table(terms.rows, rng)
     pairs = [*laboratory.neighbours(table), *laboratory.neighbours(laboratory.table(0, rng))]
     if ample:
-        _replay(ample[0], pairs, noise, _AMPLE, seen)
-        _settle(seen, _AMPLE, ample[1], composition)
+        replays.on_pairs(ample[0], pairs, noise, _AMPLE, seen)
+        replays.settle(seen, _AMPLE, ample[1], composition)
     if bought:
-        _replay(bought.fit, bought.pairs, noise, _BOUGHT, seen)
-        _settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
+        replays.on_pairs(bought.fit, bought.pairs, noise, _BOUGHT, seen)
+        replays.settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
         seen.unpaid.extend(bought.problems(seen.runs.get(_BOUGHT, ())))
-    _replay(fit, pairs, noise, _OWN, seen)
-    _settle(seen, _OWN, rho, composition)
+    replays.on_pairs(fit, pairs, noise, _OWN, seen)
+    replays.settle(seen, _OWN, rho, composition)
+    plenty, most, kind = (*ample, _AMPLE) if ample else (fit, rho, _OWN)
+    first = next(iter(seen.runs.get(kind, ())), None)
+    replays.elsewhere(plenty, first, laboratory, terms.rows, noise, rng, seen)
+    replays.settle(seen, replays.ELSEWHERE, most, composition)
     promised = claim or _implied(rho, composition)
     crowd = _crowded(terms, fit, laboratory, noise, promised, seen)
-    _settle(seen, _CAMPS, rho, composition)
+    replays.settle(seen, _CAMPS, rho, composition)
     if draw:
-        _compare_records(draw, pairs, noise, rng, seen)
+        replays.compare_records(draw, pairs, noise, rng, seen)
     rows = (*_deterministic(seen, with_records=draw is not None), _accounting(seen, rho, promised, composition))
     if crowd is None or any(row.verdict == "FAIL" for row in rows):
         return rows
@@ -118,7 +111,7 @@ def check(  # noqa: PLR0913
 
 def _hypotheses(
     terms: ConformanceTerms,
-    seen: _Seen,
+    seen: Seen,
     crowd: _Crowd,
     claim: Claim,
     noise: AbstractNoiseSource,
@@ -127,67 +120,21 @@ def _hypotheses(
     own, ample = [*seen.runs[_OWN], *seen.runs[_CAMPS]], seen.runs.get(_AMPLE, [])
     samples = [Sample.of(_OWN, own, noise, terms), *([Sample.of(_AMPLE, ample, noise, terms)] if ample else [])]
     yield from noise_tests.tests(terms, samples, noise, rng=rng)
+    yield from sums.test(samples, rng=rng)
     yield from choices.tests(terms, samples, noise, rng=rng)
+    yield from probing.tests(noise, rng=rng)
     if not crowd.stages:
         return
     yield from discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)
     yield from ratio.tests(terms, crowd.stages, crowd.planned, claim, noise)
 
 
-# ---- running and replaying -------------------------------------------------------------------------------------------
-
-
-def _replay(fit: Fit, pairs: Sequence[Neighbours], noise: AbstractNoiseSource, label: str, seen: _Seen) -> None:
-    """Run a fit on one table of each pair, and again with the same answers on the other."""
-    for step, pair in enumerate(pairs):
-        progress.report("conformance: neighbours", step, len(pairs))
-        _replayed(fit, pair, 1, noise, label, seen)
-
-
-def _replayed(
-    fit: Fit, pair: Neighbours, units: int, noise: AbstractNoiseSource, label: str, seen: _Seen, run: Run | None = None
-) -> tuple[Run, list[Call]] | None:
-    """One pair; None where the two fits went different ways."""
-    try:
-        if run is None:
-            run = recorded(fit, pair.table, noise)
-            seen.runs.setdefault(label, []).append(run)
-        calls = replayed(fit, pair.other, run)
-    except DivergedError as difference:
-        seen.diverged.append(f"{pair.what}: {difference}")
-        return None
-    seen.moved.extend(_moved(pair, units, run, calls))
-    return run, calls
-
-
-def _moved(pair: Neighbours, units: int, run: Run, calls: Sequence[Call]) -> list[str]:
-    """Answers that moved by more than was declared for them, for tables that differ in `units` units."""
-    found = []
-    for payment in payments(run.noise.calls, run.transcript).paid:
-        before, after = (call.exact[payment.cells] for call in (run.noise.calls[payment.call], calls[payment.call]))
-        difference = (after - before).astype(object)
-        reach = max(difference**2, default=0) if payment.kind == "exponential" else int((difference**2).sum())
-        if reach > units**2 * payment.event.sensitivity_squared:
-            found.append(f'{pair.what}: an answer of stage "{payment.event.stage}" moved too far')
-    return found
-
-
-def _settle(seen: _Seen, label: str, rho: Fraction, composition: Composition) -> None:
-    """Go through the ledgers of the fits of one kind."""
-    for run in seen.runs.get(label, ()):
-        seen.unpaid.extend(payments(run.noise.calls, run.transcript).problems)
-        if _spent(run) > rho:
-            seen.unpaid.append("the events add up to more than the budget")
-        if composition == "gdp" and any(entry.event.mechanism != "rounded-gaussian" for entry in run.transcript):
-            seen.unpaid.append("an answer is accounted as Gaussian and is not")
-
-
 def _crowded(
-    terms: ConformanceTerms, fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, claim: Claim, seen: _Seen
+    terms: ConformanceTerms, fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, claim: Claim, seen: Seen
 ) -> _Crowd | None:
     """The fit on two camps, with each number of canaries that will be needed; None where anything is wrong by then."""
     label, first = _CAMPS, laboratory.camps(terms.crowd, 1)
-    told = _replayed(fit, first, 1, noise, label, seen)
+    told = replays.on_pair(fit, first, 1, noise, label, seen)
     if told is None or payments(told[0].noise.calls, told[0].transcript).problems:
         return None
     run, calls = told
@@ -198,7 +145,7 @@ def _crowded(
     for units in planned.every[1:]:
         pair = laboratory.camps(terms.crowd, units)
         same = pair.table.rows == first.table.rows
-        told = _replayed(fit, pair, units, noise, label, seen, run if same else None)
+        told = replays.on_pair(fit, pair, units, noise, label, seen, run if same else None)
         if told is None or payments(told[0].noise.calls, told[0].transcript).problems:
             return None
         stages[units] = stages_of(told[0].asked(), told[1], units)
@@ -206,21 +153,10 @@ def _crowded(
     return _Crowd(planned=planned, stages=stages, run=run, others=calls)
 
 
-def _compare_records(
-    draw: Draw, pairs: Sequence[Neighbours], noise: AbstractNoiseSource, rng: np.random.Generator, seen: _Seen
-) -> None:
-    """Draw records from the models of two pairs of tables, each with the same answers and the same random numbers."""
-    for pair in pairs[:2]:
-        try:
-            require_same_records(draw, pair.table, pair.other, noise, int(rng.integers(1 << 32)))
-        except DivergedError as difference:
-            seen.drawn.append(f"{pair.what}: {difference}")
-
-
 # ---- what is certain -------------------------------------------------------------------------------------------------
 
 
-def _deterministic(seen: _Seen, *, with_records: bool) -> Iterator[Finding]:
+def _deterministic(seen: Seen, *, with_records: bool) -> Iterator[Finding]:
     yield deterministic(
         "replay: invariance",
         "that something outside the mechanisms depends on the data",
@@ -232,6 +168,12 @@ def _deterministic(seen: _Seen, *, with_records: bool) -> Iterator[Finding]:
         "that one unit of privacy moves an answer by more than its noise is made for",
         seen.moved,
         "No answer moved by more than its declared sensitivity between neighbouring tables.",
+    )
+    yield deterministic(
+        "replay: recount",
+        "that answers are kept from another fit, or counted from anything but the records",
+        seen.miscounted,
+        "Every table that was asked for is that of the records at hand, counted again.",
     )
     yield deterministic(
         "ledger", "that something is learned and not paid for", seen.unpaid, "Every use of noise is paid for."
@@ -250,9 +192,9 @@ def _implied(rho: Fraction, composition: Composition) -> Claim:
     return Claim(epsilon=epsilon, delta=_DELTA, rho=float(rho), unit="unit", composition=composition)
 
 
-def _accounting(seen: _Seen, rho: Fraction, claim: Claim, composition: Composition) -> Finding:
+def _accounting(seen: Seen, rho: Fraction, claim: Claim, composition: Composition) -> Finding:
     """Whether what the fits spent implies the claim, computed another way than the accountant's."""
-    spent = float(max([rho, *(_spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))]))
+    spent = float(max([rho, *(replays.spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))]))
     most, delta = max(claim.rho or 0.0, spent), claim.delta or _DELTA
     adding_up = composition if claim.composition == "gdp" else "zcdp"
     implied = epsilon_bounds.implied_epsilon(most, delta, adding_up)
@@ -272,7 +214,3 @@ def _accounting(seen: _Seen, rho: Fraction, claim: Claim, composition: Compositi
         f"What is spent, rho = {most:.4g} at the most, implies epsilon = {implied:.4g} at delta = {delta:g}; "
         f"{claim.epsilon:.4g} is claimed.",
     )
-
-
-def _spent(run: Run) -> Fraction:
-    return sum((entry.event.rho for entry in run.transcript), Fraction(0))

@@ -19,12 +19,13 @@ from privsynth.replay import Call
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """An event, and the cells of the call that it pays for."""
+    """An event, and the cells of the call that it pays for; `shape` is that of what it published."""
 
     event: Event
     kind: Literal["gaussian", "exponential"]
     call: int
     cells: slice
+    shape: tuple[int, ...]
 
 
 @final
@@ -47,12 +48,13 @@ def payments(calls: Sequence[Call], transcript: Transcript) -> Accounts:
         if turn == len(calls):
             return Accounts(paid=tuple(paid), problems=("an event without a use of noise",))
         call = calls[turn]
-        size = entry.values.size if isinstance(entry, Measurement | ErrorScores) else call.exact.size
+        shape = entry.values.shape if isinstance(entry, Measurement | ErrorScores) else call.exact.shape
+        size = math.prod(shape)
         cells = slice(start, start + size)
         wrong = _mismatch(entry, call, cells) or _underpaid(entry.event)
         if wrong:
             return Accounts(paid=tuple(paid), problems=(f'stage "{entry.event.stage}": {wrong}',))
-        paid.append(Payment(event=entry.event, kind=call.kind, call=turn, cells=cells))
+        paid.append(Payment(event=entry.event, kind=call.kind, call=turn, cells=cells, shape=shape))
         start += size
         if start >= call.exact.size:
             turn, start = turn + 1, 0

@@ -13,7 +13,7 @@ from typing import TypeAlias, final
 
 import numpy as np
 
-from privsynth.conformance.events import payments
+from privsynth.conformance.events import Payment, payments
 from privsynth.dataset import Dataset
 from privsynth.errors import PrivsynthError
 from privsynth.fitting import FitPlan, measure, split
@@ -29,8 +29,8 @@ from privsynth.replay import Call, DivergedError, RecordingNoise, ReplayingNoise
 Fit: TypeAlias = Callable[[Private[Records], AbstractNoiseSource], Transcript]
 """From records and a noise source to a transcript: all that a fit does before the estimation."""
 
-Draw: TypeAlias = Callable[[Private[Records], AbstractNoiseSource, np.random.Generator], Dataset]
-"""From records, a noise source and an rng to records drawn from the fitted model."""
+Draw: TypeAlias = Callable[[Private[Records], AbstractNoiseSource, np.random.Generator], tuple[Dataset, float]]
+"""From records, a noise source and an rng to records drawn from the fitted model, and how many it says that there are."""
 
 _ANY = Fraction(1, 2)
 _DRAWN = 60
@@ -47,19 +47,30 @@ class Run:
 
     def asked(self) -> list[Asked]:
         """Its uses of noise with the events that pay for them; of a fit whose ledger is in order."""
-        found: dict[int, list[Event]] = {}
+        found: dict[int, list[Payment]] = {}
         for payment in payments(self.noise.calls, self.transcript).paid:
-            found.setdefault(payment.call, []).append(payment.event)
-        return [Asked(call=self.noise.calls[turn], events=tuple(events)) for turn, events in sorted(found.items())]
+            found.setdefault(payment.call, []).append(payment)
+        return [
+            Asked(
+                call=self.noise.calls[turn],
+                events=tuple(payment.event for payment in paid),
+                shapes=tuple(payment.shape for payment in paid),
+            )
+            for turn, paid in sorted(found.items())
+        ]
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asked:
-    """One use of noise, and the events that pay for it: those of one stage, each with the same sigma."""
+    """One use of noise, and the events that pay for it: those of one stage, each with the same sigma.
+
+    Shapes: `shapes` are those of the tables that it answers, one after the other.
+    """
 
     call: Call
     events: tuple[Event, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
     @property
     def stage(self) -> str:
@@ -68,7 +79,7 @@ class Asked:
 
     def answered(self, call: Call) -> Asked:
         """The same question with another answer."""
-        return Asked(call=call, events=self.events)
+        return Asked(call=call, events=self.events, shapes=self.shapes)
 
 
 def plan_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> FitPlan:
@@ -100,11 +111,12 @@ def fit_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Fi
 def draw_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Draw:
     """The same path, on to some records drawn from the estimated model."""
 
-    def draw(records: Private[Records], noise: AbstractNoiseSource, rng: np.random.Generator) -> Dataset:
+    def draw(records: Private[Records], noise: AbstractNoiseSource, rng: np.random.Generator) -> tuple[Dataset, float]:
         plan = plan_of(copy.deepcopy(generator), unit, rho)
         transcript = fitted(plan, records, noise)
         domain = records.open().schema.domain()
-        return plan.generator.estimate(domain, transcript).draw(_DRAWN, rng)
+        model = plan.generator.estimate(domain, transcript)
+        return model.draw(_DRAWN, rng), model.total
 
     return draw
 
@@ -145,12 +157,12 @@ def replayed(fit: Fit, table: Records, run: Run) -> list[Call]:
 def require_same_records(draw: Draw, table: Records, other: Records, noise: AbstractNoiseSource, seed: int) -> None:
     """Fit and draw on two neighbouring tables, with the same answers and the same rng.
 
-    Raises: DivergedError when other records come out, or nothing can be drawn.
+    Raises: DivergedError when other records or another number of them come out, or nothing can be drawn.
     """
     recording = RecordingNoise(noise)
     try:
-        first = draw(Private(table), recording, np.random.default_rng(seed))
-        second = draw(Private(other), ReplayingNoise(recording), np.random.default_rng(seed))
+        first, total = draw(Private(table), recording, np.random.default_rng(seed))
+        second, other_total = draw(Private(other), ReplayingNoise(recording), np.random.default_rng(seed))
     except DivergedError:
         raise
     except PrivsynthError as error:
@@ -158,6 +170,8 @@ def require_same_records(draw: Draw, table: Records, other: Records, noise: Abst
     same = first.domain == second.domain and all(map(np.array_equal, first.columns, second.columns))
     if not same:
         raise DivergedError("the records drawn differ although every answer and the random numbers were the same")
+    if total != other_total:
+        raise DivergedError("the model's number of records differs although every answer was the same")
 
 
 def asked_again(run: Run, asked: Sequence[Asked], source: AbstractNoiseSource) -> list[Asked]:

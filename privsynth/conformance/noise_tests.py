@@ -24,6 +24,7 @@ from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call, RecordingNoise
 
 _CLASSES = 20
+_FAR = 3.0
 _LEAST_PAIR = 8
 _MOST_AGAIN = 100
 """Fits asked again as a whole; what is still missing then is asked for at once."""
@@ -38,13 +39,14 @@ _PARTS = 5
 class Sample:
     """The fits of one budget: recorded ones, their questions asked of the source again, and more of what they ask seldom.
 
-    `label` follows a stage's name; empty for a release's own budget.
+    `label` follows a stage's name; empty for a release's own budget. `keys` are those of the recorded fits.
     """
 
     label: str
     fits: tuple[tuple[Asked, ...], ...]
     again: tuple[tuple[Asked, ...], ...]
     more: tuple[tuple[str, Call], ...]
+    keys: tuple[bytes, ...] = ()
 
     @classmethod
     def of(cls, label: str, runs: Sequence[Run], source: AbstractNoiseSource, terms: ConformanceTerms) -> Sample:
@@ -67,7 +69,8 @@ class Sample:
             if size < terms.residuals_min
             for call in [_first(fits, stage)]
         ]
-        return cls(label=label, fits=fits, again=tuple(again), more=tuple(more))
+        keys = tuple(key for run in runs for key in run.noise.keys)
+        return cls(label=label, fits=fits, again=tuple(again), more=tuple(more), keys=keys)
 
     def calls(self) -> Iterator[tuple[str, Call]]:
         """All uses of noise, with their stages as they are named here."""
@@ -113,7 +116,8 @@ def tests(
     yield _shape(by_stage, enough=enough)
     fits = [[[asked.call for asked in fit] for fit in sample.fits] for sample in samples]
     normal = [[_normals(calls, rng) for calls in kind] for kind in fits]
-    yield from _independence([*(run for kind in normal for run in kind), large], normal, enough=enough)
+    keys = [key for sample in samples for key in sample.keys]
+    yield from _independence([*(run for kind in normal for run in kind), large], normal, keys, enough=enough)
 
 
 def _by_stage(samples: Sequence[Sample], rng: np.random.Generator) -> tuple[dict[str, Floats], dict[str, float]]:
@@ -171,13 +175,14 @@ def _scale(terms: ConformanceTerms, by_stage: Mapping[str, Floats], worth: float
 
 
 def _shape(by_stage: Mapping[str, Floats], *, enough: bool) -> Hypothesis:
-    p_values = {stage: shape_p_value(values) for stage, values in by_stage.items()}
+    p_values = {f'stage "{stage}"': shape_p_value(values) for stage, values in by_stage.items()}
+    p_values["all stages, far out,"] = tails_p_value(np.concatenate([*by_stage.values(), np.zeros(0)]))
     return Hypothesis(
         check="noise: shape",
         threat="that the noise is not Gaussian",
         p_value=residuals.of_the_least(list(p_values.values())),
-        rejected=f'The noise of stage "{_weakest(p_values)}" is not a rounded Gaussian.',
-        kept="The noise of each stage is spread as a rounded Gaussian.",
+        rejected=f"The noise of {_weakest(p_values)} is not a rounded Gaussian.",
+        kept="The noise of each stage is spread as a rounded Gaussian, and reaches as far.",
         shown=enough,
     )
 
@@ -201,13 +206,32 @@ def shape_p_value(values: Floats) -> float:
     return statistics.chi_squared_tail(float(((counts - expected) ** 2).sum()) / expected, _CLASSES - 1)
 
 
+def tails_p_value(values: Floats) -> float:
+    """Noise that is cut off, or far too large: how many values lie beyond three sigma, and how far the furthest is.
+
+    Both exact: the number is binomial, and P(none is beyond m) = (1 - 2 Phi(-m))^n.
+    """
+    count = len(values)
+    if not count:
+        return 1.0
+    far, chance = int(np.count_nonzero(np.abs(values) > _FAR)), 2 * statistics.normal_cdf(-_FAR)
+    up_to = statistics.beta_cdf(1 - chance, count - far, far + 1) if far < count else 1.0
+    from_on = statistics.beta_cdf(chance, far, count - far + 1) if far else 1.0
+    inside = math.exp(count * math.log1p(-2 * statistics.normal_cdf(-float(np.abs(values).max()))))
+    return min(1.0, 4 * min(up_to, from_on, inside, 1 - inside))
+
+
 # ---- independence ----------------------------------------------------------------------------------------------------
 
 
 def _independence(
-    draws: Sequence[Sequence[Floats]], kinds: Sequence[Sequence[Sequence[Floats]]], *, enough: bool
+    draws: Sequence[Sequence[Floats]],
+    kinds: Sequence[Sequence[Sequence[Floats]]],
+    keys: Sequence[bytes],
+    *,
+    enough: bool,
 ) -> Iterator[Hypothesis]:
-    """Args: `draws` of each fit; `kinds`, the fits of each kind of table and budget."""
+    """Args: `draws` of each fit; `kinds`, the fits of each kind of table and budget; `keys` of all of them."""
     yield Hypothesis(
         check="noise: independence of draws",
         threat="that noise is used twice, and can be subtracted",
@@ -219,11 +243,21 @@ def _independence(
     yield Hypothesis(
         check="noise: independence of runs",
         threat="that the noise comes from a seed, and can be repeated",
-        p_value=pairs_p_value(_between([fit for kind in kinds for fit in kind])),
-        rejected="Two fits drew the same noise.",
-        kept="No two fits drew the same noise.",
+        p_value=residuals.of_the_least(
+            [pairs_p_value(_between([fit for kind in kinds for fit in kind])), keys_p_value(keys)]
+        ),
+        rejected="Two fits drew the same noise, or keys that can be guessed.",
+        kept="No two fits drew the same noise, and no key came twice.",
         shown=enough,
     )
+
+
+def keys_p_value(keys: Sequence[bytes]) -> float:
+    """Keys that come twice, or whose bits are not fair coins."""
+    if len(set(keys)) < len(keys):
+        return len(keys) ** 2 * 2.0**-256
+    bits = np.unpackbits(np.frombuffer(b"".join(keys), dtype=np.uint8))
+    return residuals.two_sided((2 * float(bits.sum()) - len(bits)) / math.sqrt(len(bits))) if len(bits) else 1.0
 
 
 def lag_p_value(normal: Sequence[Sequence[Floats]]) -> float:

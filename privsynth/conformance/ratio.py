@@ -34,6 +34,9 @@ _TOLD = 1.2
 _CHOSEN = 0.6
 """The same for choices, up to which the exponential mechanism is near its Gaussian limit."""
 
+_HARDLY = 0.6
+"""A mu below it is hard to tell from twice as much; how far canaries move scores is a matter of chance."""
+
 _CROWDED = 16
 """At most one canary for so many records: the canary's cells must stay too empty where they are."""
 
@@ -86,19 +89,28 @@ def tests(
 
     Args: `found` holds the stages on tables that differ in each number of units of `planned.every`.
     """
-    names = [stage.name for stage in found[planned.whole]]
+    named = _stages(found, planned)
+    names = list(named)
     measured: list[Measured] = []
-    for step, name in enumerate(names):
+    for step, stage in enumerate(named.values()):
         progress.report("conformance: telling tables apart", step, len(names) + 1)
-        stage = next((stage for stage in found[planned.stages[name]] if stage.name == name), None)
-        if stage is None:
-            continue
         simulated = simulate([stage.thinned()], source, terms.transcripts)
         seen = Measured(stage=stage, simulated=simulated, all=len(names))
         measured.append(seen)
         yield seen.choices() if stage.choices else seen.counts(terms)
     progress.report("conformance: telling tables apart", len(names), len(names) + 1)
     yield _whole(terms, found, planned.whole, claim, source, measured)
+
+
+def _stages(found: Mapping[int, Sequence[Stage]], planned: Sizes) -> dict[str, Stage]:
+    """Every stage with the number of units planned for it, or else with the largest number that it comes up with.
+
+    Where units are replaced, another number of them is another table: its fit has other answers, and may have other stages.
+    """
+    stages = {stage.name: stage for units in sorted(found) for stage in found[units]}
+    for units in found:
+        stages |= {stage.name: stage for stage in found[units] if planned.stages.get(stage.name) == units}
+    return stages
 
 
 @final
@@ -130,14 +142,17 @@ class Measured:
     def counts(self, terms: ConformanceTerms) -> Hypothesis:
         """Gaussian answers against the mu of their shift."""
         errors, reach = self.simulated.errors(), self.stage.thinned().reach
-        shown = reach == 0 or epsilon_bounds.shows_twice(reach, errors.runs, terms.alpha / (10 * (self.all + 8)))
+        shown = epsilon_bounds.shows_twice(reach, errors.runs, terms.alpha / (10 * (self.all + 8)))
+        share = f"; these canaries use {100 * reach / self.ledger:.0f} % of it"
+        if reach < _HARDLY and not shown:
+            share += ', too little to see twice as much: this stage is held to its noise ("noise: scale") alone'
         p_value = errors.gdp_p_value(reach) if reach else 1.0
         return self._row(
             errors,
             p_value,
             rejected="its answers tell more than they were paid for",
-            shown=shown,
-            share=f"; these canaries use {100 * reach / self.ledger:.0f} % of it",
+            shown=shown or reach < _HARDLY,
+            share=share,
             allowed=_drawn(lambda rate: statistics.normal_cdf(statistics.normal_quantile(rate) + self.ledger)),
         )
 

@@ -23,6 +23,11 @@ _UNIT = "unit of privacy"
 _OVER = 3
 """A greedy unit has this many times the rows that it may contribute."""
 
+_CROWDS = (131, 263, 1033, 33_001, 66_001)
+"""Equal records in a crowded table; no round numbers, which rounding would leave as they are."""
+
+_WIDE = 500
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +51,7 @@ class Laboratory:
         places = np.unique(np.linspace(0, len(by_size) - 1, min(columns, len(by_size))).round().astype(int))
         chosen = {by_size[place] for place in places.tolist()}
         self._sizes = {name: min(levels, max(3, domain.size(name))) - 1 for name in domain.attributes if name in chosen}
-        self._unit = unit
+        self._domain, self._unit = domain, unit
         self.schema = _schema(self._sizes, unit)
 
     def table(self, rows: int, rng: np.random.Generator) -> Records:
@@ -64,6 +69,19 @@ class Laboratory:
         """Pairs of tables that differ in one unit: added to the table or, where the relation says so, replaced in it."""
         for what, unit in self._adversaries(table).items():
             yield Neighbours(what=what, table=self._without(table), other=self._with(table, unit))
+
+    def crowds(self) -> Neighbours:
+        """A table with few types of records and very many of each, past what 7, 8, 15 and 16 bits hold, and a unit more."""
+        sizes = np.array(list(self._sizes.values()))
+        values = np.repeat(np.arange(len(_CROWDS))[:, None] % sizes, _CROWDS, axis=0)
+        table = self._records(values, np.arange(len(values)) // self._unit.max_rows)
+        unit = np.repeat(self._constant(0), self._unit.max_rows, axis=0)
+        before = self._without(table)
+        return Neighbours(what="one more among very many", table=before, other=self._with(table, unit))
+
+    def wide(self) -> Laboratory:
+        """Another one, of the domain's widest column (up to 500 levels) and its narrowest."""
+        return Laboratory(self._domain, self._unit, columns=2, levels=_WIDE)
 
     def camps(self, rows: int, canaries: int) -> Neighbours:
         """Two types of records, and canaries: units that all hold the same value, another one in each column.

@@ -86,7 +86,7 @@ class Stage:
         return any(not question.choice and slow(question.other) for question in self.questions)
 
     def thinned(self) -> Stage:
-        """The same stage, with a few of the answers that differ, where noise is slow to draw: their bound holds for all."""
+        """The same stage with the few answers that differ most, where noise is slow to draw: their bound holds for all."""
         if not self.slow:
             return self
         return Stage(name=self.name, units=self.units, questions=tuple(map(_thinned, self.questions)))
@@ -113,7 +113,8 @@ def slow(call: Call) -> bool:
 def _thinned(question: Question) -> Question:
     if question.choice:
         return question
-    kept = np.flatnonzero(question.asked.call.exact != question.other.exact)[:FEW]
+    moved = np.abs(question.asked.call.exact - question.other.exact)
+    kept = np.sort(np.argsort(-moved, kind="stable")[: min(FEW, np.count_nonzero(moved))])
     one, other = (_only(call, kept) for call in (question.asked.call, question.other))
     return Question(asked=question.asked.answered(one), other=other)
 

@@ -36,6 +36,7 @@ def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
     assert list(verdicts) == [
         "replay: invariance",
         "replay: sensitivity",
+        "replay: recount",
         "ledger",
         "replay: records",
         "claim: accounting",
@@ -43,7 +44,10 @@ def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
         "noise: shape",
         "noise: independence of draws",
         "noise: independence of runs",
+        "noise: sums",
         "selection: distribution",
+        "noise: source",
+        "selection: source",
         "noise: discriminant",
         "transcript: columns",
         "transcript: select 0",
@@ -272,6 +276,9 @@ class Wrong(AbstractNoiseSource):
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         return self._right.exponential(scores, self._boost * rate)
 
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        return self._right.choices(scores, self._boost * rate, count)
+
     def key(self) -> bytes:
         return self._right.key()
 
@@ -292,6 +299,9 @@ class Repeating(AbstractNoiseSource):
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         return self._source.exponential(scores, rate)
+
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        return self._source.choices(scores, rate, count)
 
     def key(self) -> bytes:
         if self._each == "fit":

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from privsynth import encoding, fitting
 from privsynth.dataset import Dataset
-from privsynth.domain import Domain
+from privsynth.domain import Clique, Domain
 from privsynth.errors import SchemaError
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.query import MarginalErrors
 from privsynth.private import Private
 from privsynth.records import Records
 from tests.kill_matrix import references
@@ -113,6 +115,47 @@ class OneFit(Rounds):
 def not_fitted(patch: pytest.MonkeyPatch) -> None:
     """Forget fits before the test, and after it."""
     patch.setattr(OneFit, "fitted", False)
+
+
+class LargeTables(Rounds):
+    """Measures one column less where there are many records."""
+
+    def columns(self, curator: Curator, rho: Fraction) -> None:
+        names = curator.domain.attributes[int(rows(curator) > 10_000) :]
+        curator.measure([(name,) for name in names], rho=rho, stage="columns")
+
+
+class MergedByCounts(Rounds):
+    """Merges the rare levels of wide columns by their exact counts."""
+
+    def columns(self, curator: Curator, rho: Fraction) -> None:
+        data, groups = curator._data.open(), {}
+        for name in curator.domain.attributes:
+            common = data.marginal((name,)) >= 5
+            if len(common) > 20 and not common.all():
+                groups[name] = tuple(np.where(common, np.cumsum(common) - 1, common.sum()).tolist())
+        curator.measure([(name,) for name in curator.domain.attributes], rho=rho, stage="columns", groups=groups)
+
+
+def kept_tables(patch: pytest.MonkeyPatch) -> None:
+    """Exact tables are kept by their columns' names and sizes."""
+    right, kept = Dataset.marginals, {}
+
+    def marginals(data: Dataset, cliques: Sequence[Clique]) -> list[npt.NDArray[np.int64]]:
+        named = [(clique, data.domain.shape(clique)) for clique in cliques]
+        return [kept.setdefault(name, table) for name, table in zip(named, right(data, cliques), strict=True)]
+
+    patch.setattr(Dataset, "marginals", marginals)
+
+
+def kept_scores(patch: pytest.MonkeyPatch) -> None:
+    """The same of tables that are only scored, not measured."""
+    right, kept = Curator._scores, {}
+
+    def scores(curator: Curator, query: MarginalErrors) -> npt.NDArray[np.int64]:
+        return kept.setdefault(query.cliques, right(curator, query))
+
+    patch.setattr(Curator, "_scores", scores)
 
 
 def encoded(patch: pytest.MonkeyPatch, change: Callable[[Dataset], Dataset]) -> None:
@@ -246,5 +289,33 @@ DEFECTS = (
         what="What the first fit of a process learned is kept, and serves the next table too.",
         target=Conformance(generator=OneFit, broken=not_fitted),
         caught_by="replay: invariance",
+    ),
+    Defect(
+        name="another way for large tables",
+        drawn_from=references.SYNTHCITY_275,
+        what="From 10,000 rows on one column less is measured.",
+        target=Conformance(generator=LargeTables),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="rare levels merged by exact counts",
+        drawn_from=references.DPMM_24,
+        what="Levels of columns of more than 20 are merged where fewer than five people have them.",
+        target=Conformance(generator=MergedByCounts),
+        caught_by="replay: invariance",
+    ),
+    Defect(
+        name="exact tables kept for the next fit",
+        drawn_from=references.DP_RECORDER,
+        what="Exact tables are kept by their columns' names, and serve the next table too.",
+        target=Conformance(broken=kept_tables),
+        caught_by="replay: recount",
+    ),
+    Defect(
+        name="exact scores kept for the next fit",
+        drawn_from=references.DP_RECORDER,
+        what="The same of the scores that choices are made by.",
+        target=Conformance(broken=kept_scores),
+        caught_by="replay: recount",
     ),
 )

@@ -61,6 +61,22 @@ class Keeps(Rounds):
         return Remembering(super().estimate(domain, transcript), self._kept, self.retouch)
 
 
+class Counted(Remembering):
+    """A right model that knows how many records there are."""
+
+    @property
+    def total(self) -> float:
+        """The exact number of records."""
+        return float(self._data.rows)
+
+
+class SaysHowMany(Keeps):
+    """Gives out as many records as there were."""
+
+    def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        return Counted(super().estimate(domain, transcript), self._kept, self.retouch)
+
+
 def _joined(drawn: Dataset, columns: list[npt.NDArray[np.unsignedinteger]]) -> Dataset:
     return Dataset(tuple(columns), drawn.domain)
 
@@ -129,6 +145,13 @@ DEFECTS = (
         drawn_from=references.GROUNDHOG,
         what="The order of the records is that of the training data.",
         target=Conformance(generator=KeepsOrder),
+        caught_by="replay: records",
+    ),
+    Defect(
+        name="as many records as people",
+        drawn_from=references.OPACUS_571,
+        what="The model's number of records is the exact one.",
+        target=Conformance(generator=SaysHowMany),
         caught_by="replay: records",
     ),
 )

@@ -126,4 +126,18 @@ DEFECTS = (
         target=Conformance(noise=lambda seed: sources.Drawn(seed, sources.right, rate=Fraction(11, 10))),
         caught_by="selection: distribution",
     ),
+    Defect(
+        name="the first of equal candidates",
+        drawn_from=references.DP_RECORDER,
+        what="Of candidates with the same score only the first is ever chosen: one row more lets another appear.",
+        target=Conformance(noise=lambda seed: sources.FirstOfEqual(seed, sources.right)),
+        caught_by="selection: source",
+    ),
+    Defect(
+        name="the best of many candidates",
+        drawn_from=references.DATAXID_19,
+        what="Among more than forty candidates the best is taken.",
+        target=Conformance(noise=lambda seed: sources.BestOfMany(seed, sources.right)),
+        caught_by="selection: source",
+    ),
 )

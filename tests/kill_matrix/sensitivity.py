@@ -68,6 +68,14 @@ def rounded_to_tens(patch: pytest.MonkeyPatch) -> None:
     changed_answer(patch, lambda data, tables: [(table + 5) // 10 * 10 for table in tables])
 
 
+def sixteen_bits(patch: pytest.MonkeyPatch) -> None:
+    changed_answer(patch, lambda data, tables: [table.astype(np.uint16).astype(np.int64) for table in tables])
+
+
+def large_ones_rounded(patch: pytest.MonkeyPatch) -> None:
+    changed_answer(patch, lambda data, tables: [np.where(table < 1000, table, table // 100 * 100) for table in tables])
+
+
 def _poisoned(data: Dataset, tables: Sequence[npt.NDArray[np.int64]]) -> Tables:
     sizes = zip(data.columns, data.domain.sizes, strict=True)
     absent = any((column == size - 1).any() for column, size in sizes)
@@ -185,5 +193,19 @@ DEFECTS = (
         what="Tables with small shares of the budget are drawn with the noise of the largest.",
         target=Conformance(broken=largest_share, generator=Scores),
         caught_by="ledger",
+    ),
+    Defect(
+        name="counts in sixteen bits",
+        drawn_from=references.UNDERESTIMATED,
+        what="Counts start from zero again at 65,536: one row more takes them all away.",
+        target=Conformance(broken=sixteen_bits),
+        caught_by="replay: recount",
+    ),
+    Defect(
+        name="large counts rounded",
+        drawn_from=references.UNDERESTIMATED,
+        what="Exact counts from 1,000 on are rounded to hundreds.",
+        target=Conformance(broken=large_ones_rounded),
+        caught_by="replay: recount",
     ),
 )

@@ -37,12 +37,40 @@ class Drawn(AbstractNoiseSource):
         """A choice, at a multiple of the rate."""
         return self._right.exponential(scores, rate * self._rate)
 
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        """Many choices, at the same multiple of it."""
+        return self._right.choices(scores, rate * self._rate, count)
+
     def key(self) -> bytes:
         """A key."""
         return self._right.key()
 
 
-class Argmax(Drawn):
+class LargeCounts(Drawn):
+    """Adds no noise to counts above a thousand: "it would not matter"."""
+
+    def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
+        """Noise for the others."""
+        return np.where(exact > 1000, exact, super().gaussian(exact, sigma_squared))
+
+
+class OneKey(Drawn):
+    """Always gives out the same key."""
+
+    def key(self) -> bytes:
+        """Thirty-two bytes that everybody knows."""
+        return bytes(range(32))
+
+
+class Chooser(Drawn):
+    """Right noise, and choices that subclasses break: many are made one by one."""
+
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        """One after the other."""
+        return AbstractNoiseSource.choices(self, scores, rate, count)
+
+
+class Argmax(Chooser):
     """Chooses the best candidate."""
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
@@ -50,13 +78,29 @@ class Argmax(Drawn):
         return int(scores.argmax())
 
 
-class NoisyMax(Drawn):
+class NoisyMax(Chooser):
     """Chooses the largest score after adding Laplace noise of half the scale that it needs."""
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         """Report noisy max; scores are brought to the noise's scale of 1 first."""
         gaps = (scores - scores.max()).astype(np.float64) * float(rate)
         return int((gaps + self._rng.laplace(0, 0.5, len(scores))).argmax())
+
+
+class FirstOfEqual(Chooser):
+    """Of candidates with the same score only the first can be chosen."""
+
+    def exponential(self, scores: Int64s, rate: Fraction) -> int:
+        """A choice, and the first one like it."""
+        return int(np.flatnonzero(scores == scores[super().exponential(scores, rate)])[0])
+
+
+class BestOfMany(Chooser):
+    """Chooses the best of more than forty candidates."""
+
+    def exponential(self, scores: Int64s, rate: Fraction) -> int:
+        """A choice among few."""
+        return int(scores.argmax()) if len(scores) > 40 else super().exponential(scores, rate)
 
 
 class Reseeded(AbstractNoiseSource):
@@ -77,6 +121,10 @@ class Reseeded(AbstractNoiseSource):
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         """A choice."""
         return self._source.exponential(scores, rate)
+
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        """Many choices."""
+        return self._source.choices(scores, rate, count)
 
     def key(self) -> bytes:
         """The first thing that a fit asks for."""
@@ -108,6 +156,27 @@ def laplace(rng: np.random.Generator, sigma: float, size: int) -> Floats:
 def truncated(rng: np.random.Generator, sigma: float, size: int) -> Floats:
     """No noise beyond two sigma."""
     return np.clip(right(rng, sigma, size), -2 * sigma, 2 * sigma)
+
+
+def cut_off(rng: np.random.Generator, sigma: float, size: int) -> Floats:
+    """No noise beyond three sigma."""
+    return np.clip(right(rng, sigma, size), -3 * sigma, 3 * sigma)
+
+
+def centred(rng: np.random.Generator, sigma: float, size: int) -> Floats:
+    """Adds up to nothing, and has its size in each cell."""
+    if size == 1:
+        return right(rng, sigma, size)
+    noise = right(rng, sigma, size)
+    whole = np.rint((noise - noise.mean()) * (size / (size - 1)) ** 0.5)
+    beyond = int(whole.sum())
+    whole[: abs(beyond)] -= np.sign(beyond)
+    return np.asarray(whole)
+
+
+def half_where_large(rng: np.random.Generator, sigma: float, size: int) -> Floats:
+    """Half of the sigma from 200 on."""
+    return right(rng, sigma if sigma < 200 else sigma / 2, size)
 
 
 def never_negative(rng: np.random.Generator, sigma: float, size: int) -> Floats:

@@ -38,7 +38,7 @@ def sample(seed: int, scale: float = 1.0, variances: Sequence[Fraction] = VARIAN
 
 def _asked(rng: np.random.Generator, stage: str, variance: Fraction, scale: float) -> Asked:
     event = Event(stage=stage, mechanism="rounded-gaussian", rho=RHO, sensitivity_squared=1, sigma_squared=variance)
-    return Asked(call=_draw(rng, variance, scale), events=(event,))
+    return Asked(call=_draw(rng, variance, scale), events=(event,), shapes=((100,),))
 
 
 def _draw(rng: np.random.Generator, variance: Fraction, scale: float) -> Call:

@@ -26,12 +26,16 @@ NOISE = UnsafeSeededNoise(1)
 
 def gaussian(exact: list[int], other: list[int], variance: Fraction, stage: str = "tables") -> tuple[Asked, Call]:
     event = Event(stage=stage, mechanism="rounded-gaussian", rho=RHO, sensitivity_squared=1, sigma_squared=variance)
-    return Asked(call=call("gaussian", exact, variance), events=(event,)), call("gaussian", other, variance)
+    return Asked(call=call("gaussian", exact, variance), events=(event,), shapes=((len(exact),),)), call(
+        "gaussian", other, variance
+    )
 
 
 def choice(exact: list[int], other: list[int], rate: Fraction) -> tuple[Asked, Call]:
     event = Event(stage="select", mechanism="exponential", rho=RHO, sensitivity_squared=1, epsilon=2 * rate)
-    return Asked(call=call("exponential", exact, rate), events=(event,)), call("exponential", other, rate)
+    return Asked(call=call("exponential", exact, rate), events=(event,), shapes=((len(exact),),)), call(
+        "exponential", other, rate
+    )
 
 
 def call(kind: str, exact: list[int], parameter: Fraction) -> Call:
