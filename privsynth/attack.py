@@ -163,6 +163,11 @@ class AbstractAttack(BaseModel, ABC):
     tier: ClassVar[Tier]
     needs: ClassVar[Need] = "nothing more"
 
+    @property
+    def largest_excess(self) -> float:
+        """The most that the attack can succeed more often on members than on controls, unless targets' scores are equal."""
+        return 1.0
+
     @abstractmethod
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Attack every target once, and tell for which of them it worked; one outcome for each thing attacked."""

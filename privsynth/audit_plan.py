@@ -22,6 +22,8 @@ from privsynth.schema.binning import FROZEN
 from privsynth.toml_file import TomlFile
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_MOST_OF_LARGEST = 0.75
+"""Share of the largest excess that an attack can show up to which a limit says something."""
 _SHIPPED = resources.files("privsynth") / "shipped" / "audits"
 
 Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -34,12 +36,18 @@ def _listed(value: object) -> object:
 
 @final
 class AttackEntry(BaseModel):
-    """One [[release.attacks]]: an attack by its file's name, its settings, and limits of its own where it has any."""
+    """One [[release.attacks]]: an attack by its file's name, its settings, and limits of its own where it has any.
+
+    Passing is an excess below `tau` (`tau_max` for the most isolated people). With `times`, it is beyond so many times the
+    controls' rate that members' is counted: a limit that is strict where controls hardly ever succeed, and possible to keep
+    where they often do.
+    """
 
     model_config = FROZEN
     name: str
     tau: Limit | None = None
     tau_max: Limit | None = None
+    times: float = Field(default=1.0, ge=1, le=100, allow_inf_nan=False)
     settings: Mapping[str, str | int | float | bool] = {}
 
 
@@ -171,8 +179,22 @@ class AuditPlan:
             black_box=terms.black_box,
             digest=file.digest,
         )
-        plan.attacks()
+        plan._require_limits_that_can_be_exceeded()
         return plan
+
+    def _require_limits_that_can_be_exceeded(self) -> None:
+        for entry, attack in self.attacks():
+            most = _MOST_OF_LARGEST * attack.largest_excess
+            for key, limit in (
+                ("tau", entry.tau or self.release.tau),
+                ("tau_max", entry.tau_max or self.release.tau_max),
+            ):
+                if limit > most + 1e-9:
+                    raise PolicyError(
+                        f'audit plan "{self.name}": attack "{entry.name}" can show an excess of {attack.largest_excess:g} at '
+                        f"most with its settings, so that {key} = {limit:g} would pass by itself: give it a {key} of {most:g} "
+                        f"or less, or a larger share"
+                    )
 
     def attacks(self) -> Sequence[tuple[AttackEntry, AbstractAttack]]:
         """The attacks of the plan, in its order, with their entries."""

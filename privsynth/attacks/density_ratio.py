@@ -37,6 +37,11 @@ class DensityRatio(AbstractAttack):
     share: float = Field(default=0.1, gt=0, le=0.5)
     bandwidth: float = Field(default=0.2, gt=0, le=10)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Compare both densities at every target."""
         released, rows = view.synthetic.rows, view.targets.rows

@@ -52,6 +52,11 @@ class LinearReconstruction(AbstractAttack):
     undeclared: int = Field(default=1, ge=1)
     steps: int = Field(default=20, ge=1, le=1000)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Reconstruct every secret of every target."""
         released, targets = self._classes(view.synthetic, view.synthetic), self._classes(view.targets, view.synthetic)

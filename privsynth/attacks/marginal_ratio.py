@@ -54,6 +54,11 @@ class MarginalRatio(AbstractAttack):
     tables: int = Field(default=400, ge=1, le=10_000)
     noise: float = Field(default=2.0, gt=0)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Weigh every target's cells in the tables of the release."""
         found = measurements(view.transcript or ())

@@ -29,6 +29,11 @@ class NearMatch(AbstractAttack):
 
     share: float = Field(default=0.1, gt=0, le=0.5)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Measure every target's distance to its nearest released record, exactly."""
         progress.report("audit: near match", 0, 1)

@@ -51,6 +51,11 @@ class PlagiarismIndex(AbstractAttack):
     neighbours: int = Field(default=30, ge=1, le=10_000)
     bandwidth: float = Field(default=0.2, gt=0, le=10)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Weigh every target's neighbours."""
         released, rows = view.synthetic.rows, view.targets.rows

@@ -43,6 +43,11 @@ class ShadowQueries(AbstractAttack):
     order: int = Field(default=3, ge=1, le=8)
     bins: int = Field(default=10, ge=2, le=1000)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Make the shadow releases, learn from them, and score every target in the real one."""
         if view.refit is None:

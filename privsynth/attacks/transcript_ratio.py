@@ -35,6 +35,11 @@ class TranscriptRatio(AbstractAttack):
     share: float = Field(default=0.1, gt=0, le=0.5)
     tables: int = Field(default=400, ge=1, le=10_000)
 
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Weigh every target's cells in the measured tables."""
         found = measurements(view.transcript or ())

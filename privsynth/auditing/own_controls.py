@@ -8,19 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 
 from privsynth import progress, statistics
 from privsynth.attack import AbstractAttack, AttackResult, Target, together
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
-from privsynth.auditing import recounting
+from privsynth.auditing import recounting, verdicts
 from privsynth.auditing.people import People
+from privsynth.auditing.verdicts import Trial
 from privsynth.findings import Figure, Finding, Verdict
 
 _COARSE = {"transcript", "algorithm"}
 """Tiers of attacks on noisy answers and on the tables that a generator measures."""
+_SEEN = ("a share", "all")
 _PLANTED = "control: planted leak", "that the audit is blind"
 _HOLDOUT = "control: holdout as release", "that the audit sees leaks where there are none"
 
@@ -33,29 +35,29 @@ def planted_leak(
     It holds as many rows as members are tried, and where there are noisy answers, they count exactly what it holds. Where an
     attack does not notice, all members that it tries are copied. One that does not notice that either is excused when it
     could not exceed its limit even so: then a leak of this kind tells nothing in this table. So is one that knows the release
-    by tables of few columns alone, where another attack notices: of few people, such tables tell little, whoever is copied.
+    by tables of few columns alone: of few people, such tables tell little, whoever is copied. Where no attack at all notices,
+    nothing is excused: an audit that is blind passes nothing.
     """
     terms = plan.release
     target = people.target(people.size_for(terms.control_attempts))
     size = target.members.open().rows
     some, all_copied = _with_copies(target, math.ceil(terms.planted_share * size)), _with_copies(target, size)
-    limits = {attack: entry.tau or terms.tau for entry, attack in plan.attacks()}
-    found = []
-    for step, attack in enumerate(attacks):
-        progress.report("audit: planted leak", step, len(attacks))
-        found.append(_planted(attack, some, all_copied, terms, limit=limits[attack], rng=rng))
-    noticed = any(sight.seen in ("a share", "all") for sight in found)
-    blind = [
-        sight.attack
-        for sight, attack in zip(found, attacks, strict=True)
-        if sight.seen == "nothing" and not (noticed and attack.tier in _COARSE)
-    ]
+    tried = [trial for trial in verdicts.trials(plan, attacks) if trial.group == "everyone"]
+    found: dict[AbstractAttack, Sight] = {}
+    for step, trial in enumerate(tried):
+        progress.report("audit: planted leak", step, len(tried))
+        found[trial.attack] = _planted(trial, some, all_copied, terms, rng=rng)
+    noticed = any(sight.seen in _SEEN for sight in found.values())
+    for attack, sight in found.items():
+        if noticed and sight.seen == "nothing" and attack.tier in _COARSE:
+            found[attack] = replace(sight, seen="nothing, which is excused: it sees tables of few columns alone")
+    blind = [attack.name for attack, sight in found.items() if sight.seen == "nothing"]
     return _row(
         _PLANTED,
-        verdict="INCONCLUSIVE" if blind else "PASS",
-        meaning=_planted_meaning(blind),
-        figures={f"p-value of no leak, {sight.attack}": sight.p_value for sight in found}
-        | {f"noticed, {sight.attack}": sight.seen for sight in found},
+        verdict="PASS" if noticed and not blind else "INCONCLUSIVE",
+        meaning=_planted_meaning(seen=noticed and not blind),
+        figures={f"p-value of no leak, {attack.name}": sight.p_value for attack, sight in found.items()}
+        | {f"noticed, {attack.name}": sight.seen for attack, sight in found.items()},
     )
 
 
@@ -64,34 +66,29 @@ def planted_leak(
 class Sight:
     """What an attack made of a planted leak: the p-value of there being none, and how much had to be planted."""
 
-    attack: str
     p_value: float
-    seen: Literal["a share", "all", "harmless", "nothing"]
+    seen: str
 
 
-def _planted(
-    attack: AbstractAttack,
-    some: Target,
-    all_copied: Target,
-    terms: ReleaseTerms,
-    *,
-    limit: float,
-    rng: np.random.Generator,
-) -> Sight:
-    p_value = _smallest(attack.run(some, rng=rng))
+def _planted(trial: Trial, some: Target, all_copied: Target, terms: ReleaseTerms, *, rng: np.random.Generator) -> Sight:
+    p_value = _smallest(trial.attack.run(some, rng=rng))
     if p_value <= terms.alpha_control:
-        return Sight(attack=attack.name, p_value=p_value, seen="a share")
-    results = attack.run(all_copied, rng=rng)
+        return Sight(p_value=p_value, seen="a share")
+    results = trial.attack.run(all_copied, rng=rng)
     p_value = _smallest(results)
     if p_value <= terms.alpha_control:
-        return Sight(attack=attack.name, p_value=p_value, seen="all")
-    harmless = all(statistics.excess_upper(result.comparison, terms.alpha_pass) < limit for result in results)
-    return Sight(attack=attack.name, p_value=p_value, seen="harmless" if harmless else "nothing")
+        return Sight(p_value=p_value, seen="all")
+    harmless = all(
+        statistics.excess_p_value(result.comparison, trial.limit, alpha=terms.alpha_pass, slope=trial.times)
+        <= terms.alpha_pass
+        for result in results
+    )
+    return Sight(p_value=p_value, seen="harmless" if harmless else "nothing")
 
 
-def _planted_meaning(blind: Sequence[str]) -> str:
+def _planted_meaning(*, seen: bool) -> str:
     """One sentence for all that pass: what each attack saw is computed on members, and stays in the figures."""
-    if blind:
+    if not seen:
         return "With so few people, an attack cannot see a leak planted on purpose."
     return (
         "Records copied into the release on purpose were noticed by every attack that they could take over its limit."

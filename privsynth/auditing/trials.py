@@ -88,12 +88,12 @@ def _one_look(
         results[trial] = trial.attack.run(crowd.target(trial.group), rng=rng)
         if _fails(trial, results[trial], earlier[trial], look, of=of):
             break
-    p_values = verdicts.adjusted(results, look, of=of)
+    rejections = verdicts.adjusted(results, look, of=of)
     for trial, of_trial in results.items():
         found[trial] = [
             _kept(
                 earlier[trial],
-                verdicts.judged(trial, result, p_values[trial, result.label], look, plan.release),
+                verdicts.judged(trial, result, rejections[trial, result.label], look, plan.release),
             )
             for result in of_trial
         ]
@@ -106,8 +106,8 @@ def _fails(trial: Trial, results: Sequence[AttackResult], earlier: dict[str, Fin
     alone = verdicts.adjusted({trial: results}, look, of=of)
     decided = {check for check, row in earlier.items() if row.verdict != "INCONCLUSIVE"}
     return any(
-        p_value <= look.alpha_fail and verdicts.name_of(trial, label) not in decided
-        for (_, label), p_value in alone.items()
+        rejected.smallest <= look.alpha_fail and verdicts.name_of(trial, label) not in decided
+        for (_, label), rejected in alone.items()
     )
 
 

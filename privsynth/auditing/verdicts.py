@@ -14,12 +14,15 @@ from privsynth import statistics
 from privsynth.attack import AbstractAttack, AttackResult
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
 from privsynth.auditing.people import People
+from privsynth.epsilon_bounds import implied_epsilon
 from privsynth.findings import Claim, Figure, Finding, Verdict
 
 Group: TypeAlias = Literal["everyone", "the most isolated people"]
 Results: TypeAlias = Mapping["Trial", Sequence[AttackResult]]
 
 _LOW_RATES = (0.1, 0.01, 0.001)
+_SHARP = 1e-3
+_STEEPEST = 30.0
 _LEAST_CONTROLS = 10
 """A true-positive rate is told where so many controls at the least lie above its threshold on average."""
 STOPPED = "Not finished, because the audit had failed already."
@@ -28,11 +31,35 @@ STOPPED = "Not finished, because the audit had failed already."
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One attack on one group of people, and the excess that passes at the most."""
+    """One attack on one group of people, and what passes at the most: members' rate - `times` controls' rate = `limit`."""
 
     attack: AbstractAttack
     group: Group
     limit: float
+    times: float = 1.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Pairs of rates: members' = `slope` * controls' + `offset`."""
+
+    slope: float
+    offset: float
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Adjusted p-values of "no leak above the limit" and of "no more than the claim allows" (1 without a claim)."""
+
+    limit: float
+    claim: float = 1.0
+
+    @property
+    def smallest(self) -> float:
+        """Of both."""
+        return min(self.limit, self.claim)
 
 
 @final
@@ -49,6 +76,7 @@ class Look:
     alpha_fail: float
     enough: bool
     ceiling: float | None
+    claimed: tuple[Line, ...] = ()
 
 
 def name_of(trial: Trial, label: str) -> str:
@@ -60,9 +88,17 @@ def trials(plan: AuditPlan, attacks: Sequence[AbstractAttack]) -> list[Trial]:
     """Everyone first, in the plan's order, then the most isolated people: they have to be sought."""
     terms, wanted = plan.release, set(attacks)
     entries = [(entry, attack) for entry, attack in plan.attacks() if attack in wanted]
-    everyone = [Trial(attack=attack, group="everyone", limit=entry.tau or terms.tau) for entry, attack in entries]
+    everyone = [
+        Trial(attack=attack, group="everyone", limit=entry.tau or terms.tau, times=entry.times)
+        for entry, attack in entries
+    ]
     isolated = [
-        Trial(attack=attack, group="the most isolated people", limit=entry.tau_max or terms.tau_max)
+        Trial(
+            attack=attack,
+            group="the most isolated people",
+            limit=entry.tau_max or terms.tau_max,
+            times=entry.times,
+        )
         for entry, attack in entries
     ]
     return everyone + isolated
@@ -88,6 +124,7 @@ def looks(terms: ReleaseTerms, people: People, claim: Claim | None) -> list[Look
             alpha_fail=terms.alpha_fail * share,
             enough=size >= terms.attempts_min,
             ceiling=ceiling(claim),
+            claimed=claimed(claim),
         )
         for size, share in zip(sorted(sizes), shares, strict=True)
     ]
@@ -107,27 +144,50 @@ def ceiling(claim: Claim | None) -> float | None:
     )
 
 
-def _fails_above(trial: Trial, look: Look) -> float:
-    return trial.limit if look.ceiling is None else min(trial.limit, look.ceiling)
+def claimed(claim: Claim | None) -> tuple[Line, ...]:
+    """Lines above which the rates of no attack can lie under the claim: few, because each is a hypothesis more.
 
-
-def adjusted(results: Results, look: Look, *, of: int) -> dict[tuple[Trial, str], float]:
-    """P-values of "no leak above the limit", corrected for all hypotheses of the audit: those of `of` trials.
-
-    Each trial has the same part of the error rate, shared equally by what it attacks, so that the parts are fixed before
-    the other trials are carried out. A trial that is not among the results, because it is decided or its turn has not come,
-    counts as one that rejects nothing.
+    The ceiling is for attacks that succeed on many; for those that succeed on hardly any control, epsilon at delta, and where
+    rho is known also epsilon at a delta of `_SHARP`, say far more.
     """
-    tests = [(trial, result, 1 / (of * len(found))) for trial, found in results.items() for result in found]
-    p_values = [
-        statistics.above_p_value(result.comparison, _fails_above(trial, look), alpha=look.alpha_fail * share)
-        for trial, result, share in tests
+    limit = ceiling(claim)
+    if claim is None or limit is None:
+        return ()
+    pairs = [(claim.epsilon, claim.delta)]
+    if claim.rho is not None:
+        pairs.append((implied_epsilon(claim.rho, _SHARP, claim.composition), _SHARP + claim.delta))
+    steep = [Line(slope=math.exp(epsilon), offset=delta) for epsilon, delta in pairs if epsilon < _STEEPEST]
+    return tuple(line for line in (Line(slope=1.0, offset=limit), *steep) if line.offset < 1)
+
+
+def adjusted(results: Results, look: Look, *, of: int) -> dict[tuple[Trial, str], Rejection]:
+    """P-values of "no leak above the limit, none above the claim", corrected for all hypotheses of the audit: of `of` trials.
+
+    Each trial has the same part of the error rate, shared equally by what it attacks, and each of these by the limit and the
+    claim's lines, so that the parts are fixed before the other trials are carried out. A trial that is not among the results,
+    because it is decided or its turn has not come, counts as one that rejects nothing.
+    """
+    tests = [
+        (trial, result, line, 1 / (of * len(found) * (1 + len(look.claimed))))
+        for trial, found in results.items()
+        for result in found
+        for line in (Line(slope=trial.times, offset=trial.limit), *look.claimed)
     ]
-    corrected = statistics.holm(p_values, [share for _, _, share in tests])
-    return {(trial, result.label): value for (trial, result, _), value in zip(tests, corrected, strict=True)}
+    p_values = [
+        statistics.above_p_value(result.comparison, line.offset, alpha=look.alpha_fail * share, slope=line.slope)
+        for _, result, line, share in tests
+    ]
+    corrected = iter(statistics.holm(p_values, [share for *_, share in tests]))
+    return {
+        (trial, result.label): Rejection(
+            limit=next(corrected), claim=min((next(corrected) for _ in look.claimed), default=1.0)
+        )
+        for trial, found in results.items()
+        for result in found
+    }
 
 
-def judged(trial: Trial, result: AttackResult, p_value: float, look: Look, terms: ReleaseTerms) -> Finding:
+def judged(trial: Trial, result: AttackResult, rejected: Rejection, look: Look, terms: ReleaseTerms) -> Finding:
     """The verdict on one result: pass below the limit, fail above it, and undecided in between.
 
     FAIL is wrong, over all rows and looks of an audit, with probability `alpha_fail` at most. Proof: at one look, Holm's
@@ -137,13 +197,14 @@ def judged(trial: Trial, result: AttackResult, p_value: float, look: Look, terms
         Proof: the audit passes only if that row passes too, at one of the looks, and at each its upper bound is below the true
         excess with at most that look's part (Berger 1982, intersection-union). Corrections are for FAIL alone.
     """
+    passes = statistics.excess_p_value(result.comparison, trial.limit, alpha=look.alpha_pass, slope=trial.times)
     lower, upper = (
         bound(result.comparison, look.alpha_pass) for bound in (statistics.excess_lower, statistics.excess_upper)
     )
     verdict: Verdict = "INCONCLUSIVE"
-    if p_value <= look.alpha_fail:
+    if rejected.smallest <= look.alpha_fail:
         verdict = "FAIL"
-    elif upper < trial.limit and look.enough:
+    elif passes <= look.alpha_pass and look.enough:
         verdict = "PASS"
     return Finding(
         check=name_of(trial, result.label),
@@ -153,12 +214,17 @@ def judged(trial: Trial, result: AttackResult, p_value: float, look: Look, terms
         threshold=trial.limit,
         detectable=_rounded_up(_detectable(trial, terms)),
         ceiling=None if look.ceiling is None else _rounded_up(look.ceiling),
-        meaning=_meaning(verdict, trial, look, terms),
-        figures={**_figures(result), "adjusted p-value of no leak above the limit": p_value},
+        meaning=_meaning(verdict, trial, look, terms, against_claim=rejected.claim <= look.alpha_fail),
+        figures={**_figures(result), **_p_values(rejected, look)},
         estimate=result.comparison.excess,
         interval=(lower, upper),
         curve=result.curve,
     )
+
+
+def _p_values(rejected: Rejection, look: Look) -> dict[str, Figure]:
+    found: dict[str, Figure] = {"adjusted p-value of no leak above the limit": rejected.limit}
+    return {**found, "adjusted p-value of the claim": rejected.claim} if look.claimed else found
 
 
 def _figures(result: AttackResult) -> dict[str, Figure]:
@@ -228,23 +294,25 @@ def _rounded_up(rate: float) -> float:
 def _needed(trial: Trial, terms: ReleaseTerms) -> int:
     """How many people in each table would tell a leak of the limit from none, at the least favourable rate; rounded up."""
     tried = 10
-    while statistics.detectable_excess(tried, alpha=_strictest(terms)) > trial.limit:
+    while not statistics.tells_apart(tried, trial.limit, times=trial.times, alpha=_strictest(terms)):
         tried = math.ceil(tried * 1.1)
     share = 1.0 if trial.group == "everyone" else terms.isolated_share
     return max(terms.attempts_min, math.ceil(tried / share / 100) * 100)
 
 
-def _meaning(verdict: Verdict, trial: Trial, look: Look, terms: ReleaseTerms) -> str:
+def _meaning(verdict: Verdict, trial: Trial, look: Look, terms: ReleaseTerms, *, against_claim: bool) -> str:
     points = f"{100 * trial.limit:g} percentage points"
-    whom = "people" if trial.group == "everyone" else "unusual people"
-    compared = f"on {whom} in the training data than on others"
+    whom = f"on {'people' if trial.group == 'everyone' else 'unusual people'} in the training data"
+    than = f"{points} more often {whom} than on others"
+    if trial.times > 1:
+        than = f"{trial.times:g} times as often, and {points}, {whom} as on others"
     if verdict == "PASS":
         sure = f"{100 * (1 - terms.alpha_pass):g} %"
-        return f"The attack works less than {points} more often {compared} ({sure} confidence)."
-    if verdict == "FAIL" and _fails_above(trial, look) < trial.limit:
-        return f"The attack works more often {compared} than the claimed guarantee allows: the guarantee does not hold."
+        return f"The attack works less than {than} ({sure} confidence)."
+    if verdict == "FAIL" and against_claim:
+        return f"The attack works more often {whom} than the claimed guarantee allows: the guarantee does not hold."
     if verdict == "FAIL":
-        return f"The release leaks: the attack works more than {points} more often {compared}."
+        return f"The release leaks: the attack works more than {than}."
     if not look.enough:
         return (
             f"There are fewer than {terms.attempts_min} people in a group, too few for this plan: the training table and the "

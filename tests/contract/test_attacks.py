@@ -111,6 +111,19 @@ def test_a_copy_of_the_training_data_is_caught(name: str, gaps: float) -> None:
 
 
 @pytest.mark.parametrize("name", attacks.NAMES)
+def test_no_attack_shows_more_than_it_says_it_can(name: str) -> None:
+    """Members are copied whole, and controls are like nobody: nothing could be easier."""
+    rng, schema = np.random.default_rng(4), make_schema()
+    members, controls = people(schema, 200, rng), people(schema, 200, rng, shift=50_000)
+    most = attacks.get(name, {}).largest_excess
+    excess = max(result.comparison.excess for result in attacked(name, target(schema, members, members, controls)))
+    assert excess <= most + 0.02 or name == "near_match", (
+        "near match calls all that are at distance 0, as they are equal"
+    )
+    assert excess > 0.4 * most
+
+
+@pytest.mark.parametrize("name", attacks.NAMES)
 @pytest.mark.parametrize("gaps", [0.0, 0.15])
 def test_an_independent_release_gives_an_interval_that_holds_zero(name: str, gaps: float) -> None:
     for result in attacked(name, world(make_schema(missing=True), 2, gaps=gaps)):

@@ -166,3 +166,39 @@ def test_ceilings_are_the_total_variation_of_their_worst_pairs() -> None:
     assert statistics.gaussian_advantage_ceiling(mu) == pytest.approx(2 * reference.norm.cdf(mu / 2) - 1)
     assert statistics.gaussian_advantage_ceiling(mu) < statistics.zcdp_advantage_ceiling(mu**2 / 2)
     assert statistics.zcdp_advantage_ceiling(50.0) <= 1.0
+
+
+@pytest.mark.parametrize(("slope", "threshold"), [(2.0, 0.05), (math.e, 1e-6), (0.4, 0.5)])
+def test_a_sloped_limit_is_rejected_wrongly_no_more_often_than_alpha(slope: float, threshold: float) -> None:
+    """All tables of 14 and 14, at many control rates: exact."""
+    n, alpha = 14, 0.05
+    above = np.array(
+        [
+            [statistics.above_p_value(counts(m, n, c, n), threshold, alpha=alpha, slope=slope) for c in range(n + 1)]
+            for m in range(n + 1)
+        ]
+    )
+    below = np.array(
+        [
+            [statistics.excess_p_value(counts(m, n, c, n), threshold, alpha=alpha, slope=slope) for c in range(n + 1)]
+            for m in range(n + 1)
+        ]
+    )
+    assert (above <= alpha).any()
+    assert (below <= alpha).any()
+    successes = np.arange(n + 1)
+    for rate in np.linspace(0, (1 - threshold) / slope, 60).clip(max=1.0):
+        member, control = (reference.binom.pmf(successes, n, p) for p in (min(1.0, slope * rate + threshold), rate))
+        both = np.outer(member, control)
+        assert both[above <= alpha].sum() <= alpha
+        assert both[below <= alpha].sum() <= alpha
+
+
+def test_as_many_people_as_are_said_to_be_enough_are() -> None:
+    rng, passed = np.random.default_rng(0), 0
+    tried = next(n for n in range(100, 10_000, 50) if statistics.tells_apart(n, 0.02, times=2.0, alpha=0.025))
+    assert not statistics.tells_apart(tried // 2, 0.02, times=2.0, alpha=0.025)
+    for _ in range(150):
+        table = counts(int(rng.binomial(tried, 0.01)), tried, int(rng.binomial(tried, 0.01)), tried)
+        passed += statistics.excess_p_value(table, 0.02, alpha=0.025, slope=2.0) <= 0.025
+    assert passed >= 0.87 * 150

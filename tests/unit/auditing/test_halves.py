@@ -264,12 +264,16 @@ def test_hypotheses_are_corrected_together() -> None:
         return AttackResult(label=label, attempts=200, members=members, controls=9, failed=0, baseline=0.0)
 
     shown, others = counted("0", 50), [counted(str(n), 9) for n in range(1, 40)]
-    alone = verdicts.adjusted({trial: [shown]}, look, of=1)[trial, "0"]
+
+    def p_value(results: verdicts.Results, of: int) -> float:
+        return verdicts.adjusted(results, look, of=of)[trial, "0"].limit
+
+    alone = p_value({trial: [shown]}, 1)
     assert alone <= 0.01
-    assert verdicts.adjusted({trial: [shown, *others]}, look, of=1)[trial, "0"] > 0.01
-    assert verdicts.adjusted({trial: [shown]}, look, of=40)[trial, "0"] > 0.01
-    two = verdicts.adjusted({trial: [shown], other: [others[0]]}, look, of=2)[trial, "0"]
-    assert two == pytest.approx(verdicts.adjusted({trial: [shown], other: others}, look, of=2)[trial, "0"])
+    assert p_value({trial: [shown, *others]}, 1) > 0.01
+    assert p_value({trial: [shown]}, 40) > 0.01
+    two = p_value({trial: [shown], other: [others[0]]}, 2)
+    assert two == pytest.approx(p_value({trial: [shown], other: others}, 2))
     assert two == pytest.approx(2 * alone, rel=0.1)
 
 
@@ -299,14 +303,6 @@ def test_an_attack_that_does_not_see_a_planted_leak_lets_nothing_pass(
     assert row.verdict == "INCONCLUSIVE"
     assert "cannot see a leak planted on purpose" in row.meaning
     assert row.figures["noticed, told"] == "nothing"
-
-
-def test_an_attack_that_could_not_exceed_its_limit_even_so_is_excused(plan: AuditPlan) -> None:
-    """Nine in ten succeed anyway: copying them all adds less than the limit of 45 points."""
-    text = PLAN.replace("tau = 0.10", "tau = 0.45").replace("control_attempts = 100", "control_attempts = 20")
-    found = audited(AuditPlan.loads(text), people(4000, 0.9, start=0), people(4000, 0.9, start=100_000))
-    assert found["control: planted leak"].verdict == "PASS"
-    assert found["control: planted leak"].figures["noticed, told"] == "harmless"
 
 
 def test_a_leak_seen_only_when_all_are_copied_is_said_to_be(plan: AuditPlan) -> None:

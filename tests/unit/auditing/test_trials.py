@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from privsynth import statistics
-from privsynth.attack import AbstractAttack, Need, Outcome, View
+from privsynth.attack import AbstractAttack, AttackResult, Need, Outcome, View
 from privsynth.audit_plan import AttackEntry, AuditPlan
+from privsynth.auditing import trials, verdicts
 from privsynth.errors import AuditError
 from tests.unit.auditing.test_halves import PLAN, Told, audit_of, audited, people, rates
 
@@ -97,3 +98,17 @@ def test_a_row_that_cannot_be_decided_says_how_many_people_would_do(plan: AuditP
     assert number % 100 == 0
     assert statistics.detectable_excess(number, alpha=0.0125) <= 0.1
     assert statistics.detectable_excess(round(number * 0.8), alpha=0.0125) > 0.1
+
+
+def test_what_an_earlier_look_has_decided_does_not_stop_a_later_one(plan: AuditPlan) -> None:
+    look = verdicts.Look(attempts=200, pool=200, alpha_pass=0.025, alpha_fail=0.01, enough=True, ceiling=None)
+    trial = verdicts.Trial(attack=Told(), group="everyone", limit=0.1)
+    leak = AttackResult(label="told", attempts=200, members=150, controls=9, failed=0, baseline=0.0)
+    calm = AttackResult(label="told", attempts=200, members=9, controls=9, failed=0, baseline=0.0)
+    for before, stops in ((calm, False), (None, True)):
+        earlier = {}
+        if before is not None:
+            row = verdicts.judged(trial, before, verdicts.Rejection(limit=1.0), look, plan.release)
+            earlier = {row.check: row}
+            assert row.verdict == "PASS"
+        assert trials._fails(trial, [leak], earlier, look, of=1) is stops

@@ -12,7 +12,8 @@ from privsynth.attack import AbstractAttack, AttackResult, Outcome, Target, Tier
 from privsynth.audit_plan import AttackEntry, AuditPlan
 from privsynth.auditing import own_controls, verdicts
 from privsynth.auditing.people import People
-from privsynth.findings import Claim
+from privsynth.epsilon_bounds import gaussian_delta
+from privsynth.findings import Claim, Finding
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -32,6 +33,64 @@ def test_a_claim_of_epsilon_and_delta_alone_has_a_ceiling() -> None:
     claim = Claim(epsilon=math.log(3), delta=0.1, rho=None, unit="row")
     assert verdicts.ceiling(claim) == pytest.approx((3 - 1 + 0.2) / 4)
     assert verdicts.ceiling(None) is None
+
+
+def test_the_lines_of_a_claim_are_its_ceiling_epsilon_at_delta_and_at_a_larger_delta() -> None:
+    assert verdicts.claimed(None) == ()
+    vendor = Claim(epsilon=math.log(3), delta=0.1, rho=None, unit="row")
+    assert [(line.slope, line.offset) for line in verdicts.claimed(vendor)] == [
+        (1.0, pytest.approx(0.55)),
+        (pytest.approx(3), 0.1),
+    ]
+    gaussian = Claim(epsilon=1.0, delta=1e-6, rho=0.02, unit="row", composition="gdp")
+    sharp = verdicts.claimed(gaussian)[2]
+    assert gaussian_delta(0.2, math.log(sharp.slope)) == pytest.approx(1e-3, rel=1e-3)
+    assert sharp.offset == pytest.approx(1e-3 + 1e-6)
+    assert verdicts.claimed(Claim(epsilon=800.0, delta=0.0, rho=None, unit="row")) == ()
+
+
+def row_of(
+    members: int, controls: int, *, claim: Claim | None = None, limit: float = 0.06, times: float = 1
+) -> Finding:
+    look = verdicts.Look(
+        attempts=2000,
+        pool=2000,
+        alpha_pass=0.025,
+        alpha_fail=0.01,
+        enough=True,
+        ceiling=verdicts.ceiling(claim),
+        claimed=verdicts.claimed(claim),
+    )
+    trial = verdicts.Trial(attack=Scoring(), group="everyone", limit=limit, times=times)
+    result = AttackResult(label="a", attempts=2000, members=members, controls=controls, failed=0, baseline=0.0)
+    rejected = verdicts.adjusted({trial: [result]}, look, of=20)[trial, "a"]
+    return verdicts.judged(trial, result, rejected, look, AuditPlan.load("quick").release)
+
+
+def test_a_few_members_whom_the_claim_does_not_explain_fail_far_below_the_limit() -> None:
+    claim = Claim(epsilon=1.0, delta=1e-6, rho=None, unit="row")
+    assert row_of(50, 0).verdict == "PASS"
+    row = row_of(50, 0, claim=claim)
+    assert row.verdict == "FAIL"
+    assert "the guarantee does not hold" in row.meaning
+    assert (
+        row.figures["adjusted p-value of the claim"]
+        <= 0.01
+        < row.figures["adjusted p-value of no leak above the limit"]
+    )
+    assert row_of(125, 50, claim=claim).verdict == "PASS", "2.5 times as often is what e allows"
+    assert row_of(1000, 1000, claim=claim).verdict == "PASS"
+
+
+def test_a_limit_beyond_so_many_times_the_controls_rate() -> None:
+    assert row_of(0, 0, limit=0.01, times=2).verdict == "PASS"
+    assert row_of(70, 0, limit=0.01, times=2).verdict == "FAIL"
+    assert row_of(110, 100, limit=0.01, times=2).verdict == "PASS"
+    assert row_of(110, 100, limit=0.01).verdict == "INCONCLUSIVE"
+    assert row_of(400, 100, limit=0.01, times=2).verdict == "FAIL"
+    unclear = row_of(25, 2, limit=0.01, times=2)
+    assert unclear.verdict == "INCONCLUSIVE"
+    assert "people in each table are enough" in unclear.meaning
 
 
 class Scoring(AbstractAttack):
