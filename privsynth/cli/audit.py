@@ -46,12 +46,14 @@ def audit(
     holdout: Annotated[
         Path | None, typer.Option(help="Real records of the same population that were not used (with --synthetic).")
     ] = None,
-    epsilon: Annotated[str | None, typer.Option(help="The epsilon that is claimed.")] = None,
+    epsilon: Annotated[str | None, typer.Option(help="The epsilon that is claimed, for one unit.")] = None,
     delta: Annotated[str | None, typer.Option(help="Its delta; by default 1e-9 with --generator, else 0.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1, help="Rows that one unit may have, for the claim.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Rows to ask for; by default as many as are fitted.")] = None,
-    time_limit: Annotated[float | None, typer.Option(min=0, help="Seconds that one run of --command may take.")] = None,
-    plan: Annotated[str, typer.Option(help="An audit plan file, or the name of a shipped one.")] = "standard",
+    time_limit: Annotated[
+        float | None, typer.Option(min=0, help="Seconds that one run of --command may take.")
+    ] = None,
+    plan: Annotated[str, typer.Option(help="An audit plan file, or quick, standard or thorough.")] = "standard",
     out: Annotated[Path | None, typer.Option(help="A new folder for the public page and findings.")] = None,
     internal: Annotated[
         Path | None, typer.Option(help="A new folder for the figures on real people (mode 0700).")
@@ -59,7 +61,10 @@ def audit(
 ) -> None:
     """Attack a synthetic table or a generator; say PASS, FAIL or INCONCLUSIVE, and what leak would have been seen.
 
-    Give one of --synthetic, --generator, --function and --command.
+    Give one of --synthetic (with --training and --holdout), --generator (with --epsilon; no private table is read), --function
+    and --command (with --training). With an epsilon, the claim is tested too.
+
+    Exit code: 0 for PASS, 4 for anything else that was tried, 2 for a mistake in the options or the files.
     """
     console: Console = context.obj
     asked = _Asked(

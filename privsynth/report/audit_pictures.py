@@ -73,8 +73,10 @@ def roc(curve: Curve, ceiling: Curve) -> Markup:
     for rate in (0.0, 0.5, 1.0):
         parts.append(text(left + _SIDE * rate, head + _SIDE + 15, f"{rate:g}", "mid"))
         parts.append(text(left - 6, head + _SIDE * (1 - rate) + 4, f"{rate:g}", "end soft"))
-    parts.append(text(left + _SIDE / 2, head + _SIDE + 30, "false positives", "mid"))
-    return svg(left + _SIDE + 10, head + _SIDE + 36, "ROC curve", parts, "roc")
+    parts.append(text(left + _SIDE / 2, head + _SIDE + 30, "false positives; up: true ones", "mid"))
+    if ceiling:
+        parts.append(text(left + _SIDE / 2, head + _SIDE + 45, "dotted: the most that the claim allows", "mid soft"))
+    return svg(left + _SIDE + 10, head + _SIDE + (51 if ceiling else 36), "ROC curve", parts, "roc")
 
 
 def points_of(most: Callable[[float], float]) -> Curve:
