@@ -10,7 +10,7 @@ import pytest
 
 from privsynth import generators
 from privsynth.audit_plan import AuditPlan
-from privsynth.conformance import choices, noise_tests, residuals
+from privsynth.conformance import choices, noise_tests, probing, residuals, sums
 from privsynth.conformance.fits import Asked
 from privsynth.conformance.hypothesis import Hypothesis, judged
 from privsynth.conformance.noise_tests import Sample
@@ -38,7 +38,7 @@ def sample(seed: int, scale: float = 1.0, variances: Sequence[Fraction] = VARIAN
 
 def _asked(rng: np.random.Generator, stage: str, variance: Fraction, scale: float) -> Asked:
     event = Event(stage=stage, mechanism="rounded-gaussian", rho=RHO, sensitivity_squared=1, sigma_squared=variance)
-    return Asked(call=_draw(rng, variance, scale), events=(event,), shapes=((100,),))
+    return Asked(call=_draw(rng, variance, scale), events=(event,), shapes=((4, 5), (8, 10)))
 
 
 def _draw(rng: np.random.Generator, variance: Fraction, scale: float) -> Call:
@@ -52,6 +52,7 @@ def hypotheses_of(seed: int, scale: float = 1.0, variances: Sequence[Fraction] =
     samples, rng = [sample(seed, scale, variances)], np.random.default_rng(seed)
     return [
         *noise_tests.tests(terms, samples, SystemNoise(), rng=rng),
+        *sums.test(samples, rng=rng),
         *choices.tests(terms, samples, SystemNoise(), rng=rng),
     ]
 
@@ -67,6 +68,13 @@ def test_false_alarms_of_the_noise_tests_stay_within_their_level(full: bool) -> 
     for seed in range(count):
         alarms += any(row.verdict == "FAIL" for row in judged(hypotheses_of(seed), 0.05))
     assert alarms <= most
+
+
+def test_false_alarms_of_the_source_s_probes_stay_within_their_level(full: bool) -> None:
+    """At 5 % each: of 12 probes of a right source 6 or more would alarm with probability below 1e-4, of 600 53 or more."""
+    count, most = (300, 52) if full else (6, 5)
+    rng = np.random.default_rng(6)
+    assert sum(row.p_value < 0.05 for _ in range(count) for row in probing.tests(SystemNoise(), rng=rng)) <= most
 
 
 @pytest.mark.parametrize("scale", [0.9, 1.1])
