@@ -50,9 +50,7 @@ def audit(
     delta: Annotated[str | None, typer.Option(help="Its delta; by default 1e-9 with --generator, else 0.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1, help="Rows that one unit may have, for the claim.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Rows to ask for; by default as many as are fitted.")] = None,
-    time_limit: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that one run of --command may take.")
-    ] = None,
+    time_limit: Annotated[float | None, typer.Option(min=0, help="Seconds that one run of --command may take.")] = None,
     plan: Annotated[str, typer.Option(help="An audit plan file, or quick, standard or thorough.")] = "standard",
     out: Annotated[Path | None, typer.Option(help="A new folder for the public page and findings.")] = None,
     internal: Annotated[
