@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -69,8 +70,13 @@ def sizes(asked: Sequence[Asked], terms: ConformanceTerms, delta: float) -> Size
     mu = math.sqrt(2 * sum(rho.values()))
     return Sizes(
         stages={stage: min(most, max(1, round(units))) for stage, units in wanted.items()},
-        whole=min(most, epsilon_bounds.best_group(mu, delta, terms.transcripts, _CONFIDENCE)),
+        whole=min(most, _best_group(mu, delta, terms.transcripts)),
     )
+
+
+@lru_cache(maxsize=64)
+def _best_group(mu: float, delta: float, runs: int) -> int:
+    return epsilon_bounds.best_group(mu, delta, runs, _CONFIDENCE)
 
 
 def _seen_of(call: Call) -> float:

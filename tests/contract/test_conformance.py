@@ -65,6 +65,20 @@ def test_every_generator_of_ours_passes(name: str, rho: Fraction) -> None:
     assert failing(checked(generators.get(name, {}), rho=rho)) == set()
 
 
+@pytest.mark.parametrize("name", generators.NAMES)
+def test_every_generator_of_ours_passes_on_a_single_column(name: str) -> None:
+    found = auditing.conformance(
+        AuditPlan.load("quick"),
+        generators.get(name, {}),
+        domain=DOMAIN.project(("stay",)),
+        unit=PATIENT,
+        rho=RHO,
+        noise=UnsafeSeededNoise(4),
+        rng=np.random.default_rng(4),
+    )
+    assert found.verdict == "PASS"
+
+
 def test_the_audit_s_own_entry_runs_it_on_the_plan_s_sizes() -> None:
     found = auditing.conformance(
         AuditPlan.load("quick"),
@@ -254,84 +268,30 @@ def test_a_selection_priced_as_monotone_is_caught(monkeypatch: pytest.MonkeyPatc
 # ---- the noise itself ------------------------------------------------------------------------------------------------
 
 
-class Wrong(AbstractNoiseSource):
-    """A noise source with one defect."""
+class TooLoud(AbstractNoiseSource):
+    """Noise of 1.08 times its sigma: no risk, and not what is claimed. Other broken sources: tests/kill_matrix."""
 
-    name: ClassVar[str] = "wrong"
+    name: ClassVar[str] = "too loud"
     signable: ClassVar[bool] = False
 
-    def __init__(self, seed: int, *, scale: float = 1.0, laplace: bool = False, boost: int = 1) -> None:
-        self._right, self._rng = UnsafeSeededNoise(seed), np.random.default_rng(seed)
-        self._scale, self._laplace, self._boost = scale, laplace, boost
+    def __init__(self) -> None:
+        self._right, self._rng = UnsafeSeededNoise(7), np.random.default_rng(7)
 
     def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
-        sigma = float(sigma_squared) ** 0.5 * self._scale
-        draw = (
-            self._rng.laplace(0, sigma / 2**0.5, exact.shape)
-            if self._laplace
-            else self._rng.normal(0, sigma, exact.shape)
-        )
-        return exact + np.rint(draw).astype(np.int64)
+        return exact + np.rint(self._rng.normal(0, 1.08 * float(sigma_squared) ** 0.5, exact.shape)).astype(np.int64)
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
-        return self._right.exponential(scores, self._boost * rate)
+        return self._right.exponential(scores, rate)
 
     def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
-        return self._right.choices(scores, self._boost * rate, count)
+        return self._right.choices(scores, rate, count)
 
     def key(self) -> bytes:
         return self._right.key()
 
 
-class Repeating(AbstractNoiseSource):
-    """Starts from the same seed again, for each draw or for each fit."""
-
-    name: ClassVar[str] = "repeating"
-    signable: ClassVar[bool] = False
-
-    def __init__(self, *, each: str) -> None:
-        self._each, self._source = each, UnsafeSeededNoise(5)
-
-    def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
-        if self._each == "draw":
-            self._source = UnsafeSeededNoise(5)
-        return self._source.gaussian(exact, sigma_squared)
-
-    def exponential(self, scores: Int64s, rate: Fraction) -> int:
-        return self._source.exponential(scores, rate)
-
-    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
-        return self._source.choices(scores, rate, count)
-
-    def key(self) -> bytes:
-        if self._each == "fit":
-            self._source = UnsafeSeededNoise(5)
-        return self._source.key()
-
-
-def test_rounded_normal_noise_of_the_right_scale_passes() -> None:
-    assert failing(checked(noise=Wrong(7))) == set()
-
-
-@pytest.mark.parametrize("scale", [0.92, 1.08])
-def test_noise_too_small_or_too_large_is_caught(scale: float) -> None:
-    assert "noise: scale" in failing(checked(noise=Wrong(7, scale=scale)))
-
-
-def test_laplace_noise_of_the_same_variance_is_caught() -> None:
-    assert failing(checked(noise=Wrong(7, laplace=True))) >= {"noise: shape"}
-
-
-def test_a_seed_used_again_for_each_draw_is_caught() -> None:
-    assert failing(checked(noise=Repeating(each="draw"))) >= {"noise: independence of draws"}
-
-
-def test_a_seed_used_again_for_each_fit_is_caught() -> None:
-    assert failing(checked(noise=Repeating(each="fit"))) >= {"noise: independence of runs"}
-
-
-def test_a_source_that_follows_scores_too_closely_is_caught() -> None:
-    assert failing(checked(noise=Wrong(7, boost=2))) >= {"selection: distribution"}
+def test_noise_too_large_is_caught() -> None:
+    assert "noise: scale" in failing(checked(noise=TooLoud()))
 
 
 def test_no_noisy_answers_are_inconclusive() -> None:

@@ -110,6 +110,8 @@ def test_the_system_s_choices_have_their_probabilities() -> None:
 
 @pytest.mark.parametrize("name", generators.NAMES)
 def test_right_generators_of_ours_fail_no_more_often_than_the_level(name: str, full: bool) -> None:
-    """At 1 % over all checks: of 300 right runs 12 or more would fail with probability below 1e-4; of 2, 2."""
-    count, most = (300, 11) if full else (2, 1)
-    assert sum(bool(failing(checked(generators.get(name, {}), seed=seed, alpha=0.01))) for seed in range(count)) <= most
+    """At 1 % over all checks: of 300 right runs 12 or more would fail with probability below 1e-4."""
+    if not full:
+        pytest.skip("only at full size: tests/contract/test_conformance.py runs each of them once")
+    fails = [bool(failing(checked(generators.get(name, {}), seed=seed, alpha=0.01))) for seed in range(300)]
+    assert sum(fails) <= 11
