@@ -309,6 +309,7 @@ def split_pairs_p_value(apart: int, pairs: int, first: int, second: int) -> floa
     return min(1.0, float(np.where(possible, np.exp(np.minimum(ways - every, 0.0)), 0.0).sum()))
 
 
+@lru_cache(maxsize=4096)
 def detectable_excess(attempts: int, *, alpha: float, power: float = 0.95, rate: float | None = None) -> float:
     """Smallest excess that a one-sided test at alpha tells from none with probability `power`.
 

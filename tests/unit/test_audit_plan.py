@@ -100,7 +100,7 @@ def test_a_plan_without_attacks_is_refused() -> None:
 
 def test_a_limit_that_an_attack_could_not_exceed_is_refused() -> None:
     """Near match calls 5 % of all: no more than 10 points can be between members and controls."""
-    text = STANDARD.replace("tau_max = 0.07\n", "tau_max = 0.08\n")
+    text = STANDARD.replace("tau_max = 0.075\n", "tau_max = 0.08\n")
     assert text != STANDARD
     with pytest.raises(PolicyError, match=r"near_match.*an excess of 0.1 at most.*tau_max = 0.08.*of 0.075 or less"):
         AuditPlan.loads(text)
