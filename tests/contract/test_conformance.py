@@ -59,10 +59,9 @@ def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
     ]
 
 
-@pytest.mark.parametrize("rho", [Fraction(1, 5000), RHO], ids=["hardly any budget", "budget"])
 @pytest.mark.parametrize("name", generators.NAMES)
-def test_every_generator_of_ours_passes(name: str, rho: Fraction) -> None:
-    assert failing(checked(generators.get(name, {}), rho=rho)) == set()
+def test_every_generator_of_ours_passes_with_hardly_any_budget(name: str) -> None:
+    assert failing(checked(generators.get(name, {}), rho=Fraction(1, 5000))) == set()
 
 
 @pytest.mark.parametrize("name", generators.NAMES)

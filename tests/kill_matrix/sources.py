@@ -87,20 +87,30 @@ class NoisyMax(Chooser):
         return int((gaps + self._rng.laplace(0, 0.5, len(scores))).argmax())
 
 
-class FirstOfEqual(Chooser):
+class FirstOfEqual(Drawn):
     """Of candidates with the same score only the first can be chosen."""
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         """A choice, and the first one like it."""
-        return int(np.flatnonzero(scores == scores[super().exponential(scores, rate)])[0])
+        return int(self.choices(scores, rate, 1)[0])
+
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        """Many, each the first one like it."""
+        first = (scores[:, None] == scores).argmax(axis=1)
+        return first[self._right.choices(scores, rate, count)]
 
 
-class BestOfMany(Chooser):
+class BestOfMany(Drawn):
     """Chooses the best of more than forty candidates."""
 
     def exponential(self, scores: Int64s, rate: Fraction) -> int:
         """A choice among few."""
-        return int(scores.argmax()) if len(scores) > 40 else super().exponential(scores, rate)
+        return int(self.choices(scores, rate, 1)[0])
+
+    def choices(self, scores: Int64s, rate: Fraction, count: int) -> Int64s:
+        """Choices among few."""
+        chosen = self._right.choices(scores, rate, count)
+        return chosen if len(scores) <= 40 else np.full(count, scores.argmax())
 
 
 class Reseeded(AbstractNoiseSource):
