@@ -79,7 +79,7 @@ DEFECTS = (
         drawn_from=references.RECONSYN,
         what="Every record is a person's, with another age, postcode and income close by.",
         target=Released(release=nearest),
-        caught_by="marginal ratio, everyone",
+        caught_by="exact match of declared columns, everyone",
     ),
     Defect(
         name="the training row that fits best",
@@ -93,7 +93,7 @@ DEFECTS = (
         drawn_from=references.GROUNDHOG,
         what="Of 4,000 people, the 5 % who are farthest from everybody stand in the release (plan standard).",
         target=Released(release=rare_rows, size=4000, plan="standard"),
-        caught_by="exact match, the most isolated people",
+        caught_by="exact match, everyone",
     ),
     Defect(
         name="secrets of half of the people",
