@@ -59,7 +59,7 @@ class Pairs(AbstractGenerator):
     def restore(
         self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
     ) -> AbstractDistribution:
-        raise AssertionError("conformance does not restore")
+        return graphical.restore(domain, transcript, arrays)
 
 
 def checked(

@@ -14,10 +14,22 @@ import numpy as np
 
 from privsynth import epsilon_bounds
 from privsynth.audit_plan import ConformanceTerms
-from privsynth.conformance import canary_fit, choices, discriminant, noise_tests, probing, ratio, replays, sums
+from privsynth.conformance import (
+    canary_fit,
+    choices,
+    discriminant,
+    noise_tests,
+    probing,
+    questions,
+    ratio,
+    replays,
+    sums,
+    thresholds,
+)
 from privsynth.conformance.events import payments
-from privsynth.conformance.fits import Draw, Fit, Run, draw_of, fit_of, recorded
+from privsynth.conformance.fits import Fit, Run, fit_of, recorded
 from privsynth.conformance.hypothesis import Hypothesis, deterministic, judged
+from privsynth.conformance.models import Draw, draw_of
 from privsynth.conformance.noise_tests import Sample
 from privsynth.conformance.purchases import Bought
 from privsynth.conformance.replays import Seen
@@ -79,20 +91,20 @@ def check(  # noqa: PLR0913
         replays.on_pairs(ample[0], pairs, noise, _AMPLE, seen)
         replays.settle(seen, _AMPLE, ample[1], composition)
     if bought:
-        replays.on_pairs(bought.fit, bought.pairs, noise, _BOUGHT, seen)
-        replays.settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
-        seen.unpaid.extend(bought.problems(seen.runs.get(_BOUGHT, ())))
+        _buy(bought, noise, seen)
     replays.on_pairs(fit, pairs, noise, _OWN, seen)
     replays.settle(seen, _OWN, rho, composition)
     plenty, most, kind = (*ample, _AMPLE) if ample else (fit, rho, _OWN)
     first = next(iter(seen.runs.get(kind, ())), None)
-    replays.elsewhere(plenty, first, laboratory, terms.rows, noise, rng, seen)
-    replays.settle(seen, replays.ELSEWHERE, most, composition)
+    questions.elsewhere(plenty, first, laboratory, terms.rows, noise, rng, seen)
+    if ample and seen.runs.get(_OWN):
+        questions.on_sizes(fit, seen.runs[_OWN][0], laboratory, rng, seen)
+    replays.settle(seen, questions.ELSEWHERE, most, composition)
     promised = claim or _implied(rho, composition)
     crowd = _crowded(terms, fit, laboratory, noise, promised, seen)
     replays.settle(seen, _CAMPS, rho, composition)
     if draw:
-        replays.compare_records(draw, pairs, noise, rng, seen)
+        questions.of_models(draw, pairs[0], laboratory, noise, rng, seen)
     rows = (*_deterministic(seen, with_records=draw is not None), _accounting(seen, rho, promised, composition))
     if crowd is None or any(row.verdict == "FAIL" for row in rows):
         return rows
@@ -107,6 +119,14 @@ def check(  # noqa: PLR0913
         seen.diverged.append(str(difference))
         return tuple(_deterministic(seen, with_records=draw is not None))
     return (*rows, *judged(tests, terms.alpha))
+
+
+def _buy(bought: Bought, noise: AbstractNoiseSource, seen: Seen) -> None:
+    """Fits that buy what their schema leaves open, and what is wrong with their purchases."""
+    replays.on_pairs(bought.fit, bought.pairs, noise, _BOUGHT, seen)
+    replays.settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
+    seen.unpaid.extend(bought.problems(seen.runs.get(_BOUGHT, ())))
+    seen.unpaid.extend(thresholds.problems(bought, seen.unit, noise))
 
 
 def _hypotheses(
@@ -183,7 +203,7 @@ def _deterministic(seen: Seen, *, with_records: bool) -> Iterator[Finding]:
             "replay: records",
             "that records of the training data reach the output past the noise",
             seen.drawn,
-            "With all answers and random numbers the same, neighbouring tables gave the same records.",
+            "With all answers and random numbers the same, all tables gave the same model, and the same records.",
         )
 
 

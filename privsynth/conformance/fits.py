@@ -1,4 +1,4 @@
-"""Fits on public tables as conformance needs them: recorded, replayed on a neighbour, asked of the source again, drawn from.
+"""Fits on public tables as conformance needs them: recorded, replayed on another, asked of the source again.
 
 Must never be given private tables: what it keeps of a fit holds exact answers.
 """
@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias, final
 
-import numpy as np
-
 from privsynth.conformance.events import Payment, payments
-from privsynth.dataset import Dataset
 from privsynth.errors import PrivsynthError
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.generator import AbstractGenerator
@@ -29,12 +26,7 @@ from privsynth.replay import Call, DivergedError, RecordingNoise, ReplayingNoise
 Fit: TypeAlias = Callable[[Private[Records], AbstractNoiseSource], Transcript]
 """From records and a noise source to a transcript: all that a fit does before the estimation."""
 
-Draw: TypeAlias = Callable[[Private[Records], AbstractNoiseSource, np.random.Generator], tuple[Dataset, float]]
-"""From records, a noise source and an rng to records drawn from the fitted model, and how many it says that there are."""
-
 _ANY = Fraction(1, 2)
-_DRAWN = 60
-"""Records drawn from a fitted model, to compare."""
 
 
 @final
@@ -108,19 +100,6 @@ def fit_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Fi
     return fit
 
 
-def draw_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Draw:
-    """The same path, on to some records drawn from the estimated model."""
-
-    def draw(records: Private[Records], noise: AbstractNoiseSource, rng: np.random.Generator) -> tuple[Dataset, float]:
-        plan = plan_of(copy.deepcopy(generator), unit, rho)
-        transcript = fitted(plan, records, noise)
-        domain = records.open().schema.domain()
-        model = plan.generator.estimate(domain, transcript)
-        return model.draw(_DRAWN, rng), model.total
-
-    return draw
-
-
 def fitted(plan: FitPlan, records: Private[Records], noise: AbstractNoiseSource) -> Transcript:
     """One fit by a plan."""
     bounded, _ = split(records, plan.unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
@@ -152,26 +131,6 @@ def replayed(fit: Fit, table: Records, run: Run) -> list[Call]:
     if [entry.to_json() for entry in transcript] != [entry.to_json() for entry in run.transcript]:
         raise DivergedError("the transcripts of neighbouring tables differ although every answer was the same")
     return replaying.calls
-
-
-def require_same_records(draw: Draw, table: Records, other: Records, noise: AbstractNoiseSource, seed: int) -> None:
-    """Fit and draw on two neighbouring tables, with the same answers and the same rng.
-
-    Raises: DivergedError when other records or another number of them come out, or nothing can be drawn.
-    """
-    recording = RecordingNoise(noise)
-    try:
-        first, total = draw(Private(table), recording, np.random.default_rng(seed))
-        second, other_total = draw(Private(other), ReplayingNoise(recording), np.random.default_rng(seed))
-    except DivergedError:
-        raise
-    except PrivsynthError as error:
-        raise DivergedError(f"no records could be drawn: {error}") from None
-    same = first.domain == second.domain and all(map(np.array_equal, first.columns, second.columns))
-    if not same:
-        raise DivergedError("the records drawn differ although every answer and the random numbers were the same")
-    if total != other_total:
-        raise DivergedError("the model's number of records differs although every answer was the same")
 
 
 def asked_again(run: Run, asked: Sequence[Asked], source: AbstractNoiseSource) -> list[Asked]:

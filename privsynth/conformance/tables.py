@@ -27,6 +27,9 @@ _CROWDS = (131, 263, 1033, 33_001, 66_001)
 """Equal records in a crowded table; no round numbers, which rounding would leave as they are."""
 
 _WIDE = 500
+_BROAD, _FEW = 24, 3
+_GREEDY = 100
+"""A very greedy unit has this many times the rows that it may contribute."""
 
 
 @final
@@ -83,6 +86,35 @@ class Laboratory:
         """Another one, of the domain's widest column (up to 500 levels) and its narrowest."""
         return Laboratory(self._domain, self._unit, columns=2, levels=_WIDE)
 
+    def broad(self) -> Laboratory:
+        """Another one, of up to 24 of the domain's columns, with few levels each."""
+        return Laboratory(self._domain, self._unit, columns=_BROAD, levels=_FEW)
+
+    def alike(self, table: Records, units: int, *, of: int) -> Records:
+        """The table, one record of values that nobody else has, and so many whole units of such records.
+
+        Where units are replaced, there are `of` of them in all: the others hold smallest values.
+        """
+        allowed = self._unit.max_rows
+        replaced = self._unit.relation is NeighboringRelation.REPLACE_ONE
+        same = np.repeat(self._last(), 1 + units * allowed, axis=0)
+        places = np.repeat(self._constant(0), (of - units) * allowed * replaced, axis=0)
+        owner = np.arange(table.rows) if table.units is None else table.units
+        fresh = table.rows + np.r_[0, 1 + np.arange(units * allowed + len(places)) // allowed]
+        values = np.concatenate([self._values(table), same, places])
+        return self._records(values, np.concatenate([owner, fresh]))
+
+    def greedy(self, table: Records) -> Records:
+        """A neighbour: with a unit of very many rows, all alike, in the place of the last one where units are replaced."""
+        allowed = self._unit.max_rows
+        rows = np.repeat(self._last(), _GREEDY * allowed if self._unit.column is not None else 1, axis=0)
+        owner = np.arange(table.rows) if table.units is None else table.units
+        stay = table.rows
+        if self._unit.relation is NeighboringRelation.REPLACE_ONE:
+            stay -= allowed
+        values = np.concatenate([self._values(table)[:stay], rows])
+        return self._records(values, np.concatenate([owner[:stay], np.full(len(rows), table.rows)]))
+
     def camps(self, rows: int, canaries: int) -> Neighbours:
         """Two types of records, and canaries: units that all hold the same value, another one in each column.
 
@@ -133,7 +165,7 @@ class Laboratory:
     def _adversaries(self, table: Records) -> Mapping[str, Rows]:
         """Rows of one unit each."""
         allowed = self._unit.max_rows
-        last = np.array([[size - 1 for size in self._sizes.values()]])
+        last = self._last()
         every = np.array([[turn % size for size in self._sizes.values()] for turn in range(_OVER * allowed)])
         known = self._values(table)[:1] if table.rows else self._constant(0)
         greedy = _OVER * allowed if self._unit.column is not None else 1
@@ -146,6 +178,9 @@ class Laboratory:
             "more rows than allowed, all alike": np.repeat(last, greedy, axis=0),
             "more rows than allowed, all different": every[:greedy],
         }
+
+    def _last(self) -> Rows:
+        return np.array([[size - 1 for size in self._sizes.values()]])
 
     def _constant(self, tick: int) -> Rows:
         return np.full((1, len(self._sizes)), tick, dtype=np.int64)

@@ -1,0 +1,41 @@
+"""Neighbouring tables at many counts: one person more where 1, 2, ... or 1,000 like them are there, or with far too many rows.
+
+Must never be run on private tables: it compares exact answers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from privsynth.conformance.fits import Fit, recorded, replayed
+from privsynth.conformance.replays import Seen, moved
+from privsynth.conformance.tables import Laboratory
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.replay import DivergedError
+
+STEPS = (*range(9), *(round(8 * 1.25**step) for step in range(1, 23)))
+"""How many like them are there: one more each time, then a quarter more: less than what comes at once where a threshold is."""
+
+_ROWS = 200
+
+
+def climb(fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, rng: np.random.Generator, seen: Seen) -> None:
+    """Replay a fit with more and more persons who are all alike, and with one who has far more rows than are allowed.
+
+    Between two steps no answer may move further than so many persons move it: counts below a threshold that are left out, or
+    written as zero, all come at once.
+    """
+    base = laboratory.table(_ROWS, rng)
+    tables = ((count, laboratory.alike(base, count, of=STEPS[-1])) for count in STEPS)
+    last, table = next(tables)
+    try:
+        run = recorded(fit, table, noise)
+        greedy = replayed(fit, laboratory.greedy(table), run)
+        seen.moved.extend(moved("a unit of far too many rows", 1, run, run.noise.calls, greedy))
+        calls = run.noise.calls
+        for count, more in tables:
+            before, calls = calls, replayed(fit, more, run)
+            seen.moved.extend(moved(f"{count} units that are alike, not {last}", count - last, run, before, calls))
+            last = count
+    except DivergedError as difference:
+        seen.diverged.append(f"units that are alike: {difference}")
