@@ -117,6 +117,6 @@ def _caught(name: str, stage: str) -> Row:
     return Row(
         name=f"{name}: a tenth too little noise in {stage}",
         value=caught / TRIES,
-        unit=f"of {TRIES} caught",
+        unit=f"share of {TRIES} runs",
         target=">= 0.95",
     )
