@@ -22,6 +22,8 @@ from privsynth.measurement import Measurement, Transcript, measurements
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 
+CANARIES = "one run: canaries"
+
 _LEVELS = 32
 """1,024 canaries."""
 
@@ -65,7 +67,7 @@ def test(
         f"{claim.epsilon:.4g}"
     )
     yield Hypothesis(
-        check="one run: canaries",
+        check=CANARIES,
         threat="that one fit tells who was in the table",
         p_value=_p_value(guesses, claim),
         rejected=f"{told}: the guarantee does not hold.",

@@ -91,6 +91,21 @@ def test_the_audit_s_own_entry_runs_it_on_the_plan_s_sizes() -> None:
     assert isinstance(found, Findings)
     assert found.verdict == "PASS"
     assert {row.family for row in found.rows} == {"conformance"}
+    assert not found.not_tried
+
+
+def test_a_generator_without_tables_of_two_columns_is_told_to_show_no_canaries() -> None:
+    found = auditing.conformance(
+        AuditPlan.load("quick"),
+        generators.get("independent", {}),
+        domain=DOMAIN,
+        unit=PATIENT,
+        rho=RHO,
+        noise=UnsafeSeededNoise(3),
+        rng=np.random.default_rng(3),
+    )
+    assert found.verdict == "PASS"
+    assert set(found.not_tried) == {"one run: canaries"}
 
 
 # ---- sensitivity and contribution ------------------------------------------------------------------------------------
