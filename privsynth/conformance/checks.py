@@ -126,7 +126,7 @@ def _buy(bought: Bought, noise: AbstractNoiseSource, seen: Seen) -> None:
     replays.on_pairs(bought.fit, bought.pairs, noise, _BOUGHT, seen)
     replays.settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
     seen.unpaid.extend(bought.problems(seen.runs.get(_BOUGHT, ())))
-    seen.unpaid.extend(thresholds.problems(bought, seen.unit, noise))
+    seen.unpaid.extend(thresholds.problems(bought, seen.unit))
 
 
 def _hypotheses(

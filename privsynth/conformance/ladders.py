@@ -13,10 +13,13 @@ from privsynth.conformance.tables import Laboratory
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import DivergedError
 
-STEPS = (*range(9), *(round(8 * 1.25**step) for step in range(1, 23)))
+_FIRST = 8
+STEPS = (*range(_FIRST + 1), *(round(_FIRST * 1.25**step) for step in range(1, 23)))
 """How many like them are there: one more each time, then a quarter more: less than what comes at once where a threshold is."""
 
 _ROWS = 200
+_MOST = 2000
+"""Rows of such units, beyond the first steps."""
 
 
 def climb(fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, rng: np.random.Generator, seen: Seen) -> None:
@@ -26,7 +29,8 @@ def climb(fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, rng: np.
     written as zero, all come at once.
     """
     base = laboratory.table(_ROWS, rng)
-    tables = ((count, laboratory.alike(base, count, of=STEPS[-1])) for count in STEPS)
+    steps = [count for count in STEPS if count <= _FIRST or count * laboratory.unit.max_rows <= _MOST]
+    tables = ((count, laboratory.alike(base, count, of=steps[-1])) for count in steps)
     last, table = next(tables)
     try:
         run = recorded(fit, table, noise)

@@ -54,35 +54,30 @@ _UNIT = 'unit = "unit"\n[columns.unit]\nkind = "identifier"\nmake = "########"'
 _ROWS = 300
 _DELTA = Fraction(1, 10**6)
 _PLENTY = 20
+_SCARCE = Fraction(1, 1000)
 _CLOSE = 1 - 1e-9
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bought:
-    """A fit that buys a column's labels, another's bounds and a third's bin edges, and the pairs of tables to run it on."""
+    """A fit that buys a column's labels, another's bounds and a third's bin edges, and the pairs of tables to run it on.
+
+    `scarce` is the same fit with so little budget that the noise of purchases is many counts wide.
+    """
 
     fit: Fit
+    scarce: Fit
     budget: Budget
     pairs: tuple[Neighbours, ...]
 
     @classmethod
     def of(cls, generator: AbstractGenerator, unit: PrivacyUnit) -> Bought:
         """With a budget that is ample for a small table, whatever a release's own is."""
-        rho = Fraction(_PLENTY * unit.l2_squared)
-        budget = Budget(
-            epsilon=Fraction(1),
-            delta=2 * _DELTA,
-            rho=rho,
-            purchase_rho=rho / 2,
-            purchase_delta=_DELTA,
-            composition="zcdp",
-        )
-
-        def fit(table: Private[Records], noise: AbstractNoiseSource) -> Transcript:
-            return fitted(FitPlan(generator=copy.deepcopy(generator), unit=unit, budget=budget), table, noise)
-
-        return cls(fit=fit, budget=budget, pairs=tuple(_pairs(unit)))
+        budget = _budget(Fraction(_PLENTY * unit.l2_squared))
+        fit = _fit_of(generator, unit, budget)
+        scarce = _fit_of(generator, unit, _budget(_SCARCE * unit.l1))
+        return cls(fit=fit, scarce=scarce, budget=budget, pairs=tuple(_pairs(unit)))
 
     def problems(self, runs: Sequence[Run]) -> Iterator[str]:
         """What is wrong with purchases' failure probabilities: their sum, or a label that was given out too easily."""
@@ -103,6 +98,24 @@ class Bought:
                         yield "a label was given out at a noisy count that one unit alone reaches too often"
 
 
+def _budget(rho: Fraction) -> Budget:
+    return Budget(
+        epsilon=Fraction(1),
+        delta=2 * _DELTA,
+        rho=rho,
+        purchase_rho=rho / 2,
+        purchase_delta=_DELTA,
+        composition="zcdp",
+    )
+
+
+def _fit_of(generator: AbstractGenerator, unit: PrivacyUnit, budget: Budget) -> Fit:
+    def fit(table: Private[Records], noise: AbstractNoiseSource) -> Transcript:
+        return fitted(FitPlan(generator=copy.deepcopy(generator), unit=unit, budget=budget), table, noise)
+
+    return fit
+
+
 def _chance(count: int, entry: Purchase) -> float:
     """P(1 + rounded noise >= count)."""
     sigma = math.sqrt(entry.event.sigma_squared or 0)
@@ -116,8 +129,8 @@ def _pairs(unit: PrivacyUnit) -> Iterator[Neighbours]:
     table += [(f"rare {row}", label, 1, 1) for row, label in enumerate(_RARE)]
     allowed = unit.max_rows
     alike = [("new", _COMMON[0], 5, 5)] * allowed
-    different = [("new", _COMMON[row % 4], 100 + row, 3 * row) for row in range(allowed)]
-    greedy = [("new", _COMMON[row % 4], row, row) for row in range(3 * allowed if unit.column else 1)]
+    different = [("new", _COMMON[row % 4], 100 + row, 3 * row % 100) for row in range(allowed)]
+    greedy = [("new", _COMMON[row % 4], row, row % 100) for row in range(3 * allowed if unit.column else 1)]
     replaced = unit.relation is NeighboringRelation.REPLACE_ONE
     before = [*table, *([("new", _COMMON[3], 1, 1)] * allowed if replaced else [])]
     for what, rows in (("alike", alike), ("different", different), ("too many", greedy)):
