@@ -104,7 +104,7 @@ def main() -> None:
     shutil.rmtree(BUILD / "bad")
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
     print(f"  the report:        {BUILD / 'release' / 'report.html'}")
-    print(f"  why it was refused: {BUILD / 'refused' / 'refusal.html'}")
+    print(f"  why it was refused: {BUILD / 'refused' / 'audit.html'}")
 
 
 if __name__ == "__main__":
