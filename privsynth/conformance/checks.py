@@ -21,6 +21,7 @@ from privsynth.conformance import (
     noise_tests,
     probing,
     questions,
+    rare,
     ratio,
     replays,
     sums,
@@ -143,6 +144,7 @@ def _hypotheses(
     yield from sums.test(samples, rng=rng)
     yield from choices.tests(terms, samples, noise, rng=rng)
     yield from probing.tests(noise, rng=rng)
+    yield from rare.tests(noise, rng=rng)
     if not crowd.stages:
         return
     yield from discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)

@@ -48,6 +48,8 @@ def test_a_correct_generator_passes(unit: PrivacyUnit) -> None:
         "selection: distribution",
         "noise: source",
         "selection: source",
+        "noise: rare events",
+        "selection: rare candidates",
         "noise: discriminant",
         "transcript: columns",
         "transcript: select 0",
