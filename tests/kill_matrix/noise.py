@@ -89,7 +89,7 @@ DEFECTS = (
         drawn_from=references.PATE_GAN_29,
         what="The noise of the first half of a draw is used again for the second half.",
         target=Conformance(noise=drawn(sources.repeated)),
-        caught_by="noise: discriminant",
+        caught_by="noise: sums",
     ),
     Defect(
         name="noise cut off at three sigma",
