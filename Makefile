@@ -38,8 +38,8 @@ check: $(VENV)/test    ## lint, format, types, import contracts, structure
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest tests/structure
 
-check-full: $(VENV)/test    ## the statistical suites at full size
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/statistical tests/contract
+check-full: $(VENV)/test    ## the statistical suites and the kill matrix at full size
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/statistical tests/contract tests/kill_matrix
 
 bench: $(VENV)/test    ## benchmarks against peers; ONLY=path for one of them; writes build/bench.json
 	@$(BIN)/python -m tests.bench $(ONLY)

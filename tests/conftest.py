@@ -32,6 +32,19 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run the statistical suites at full size")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full_only: part of the full size alone (make check-full)")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without --full, leave out what is for the full size alone."""
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("full_only")]
+
+
 @pytest.fixture(scope="session")
 def full(request):
     """Whether the statistical suites run at full size (make check-full)."""

@@ -108,10 +108,9 @@ def test_the_system_s_choices_have_their_probabilities() -> None:
     assert abs(uniform.mean() - 0.5) < 5 / (12 * 2000) ** 0.5
 
 
+@pytest.mark.full_only
 @pytest.mark.parametrize("name", generators.NAMES)
-def test_right_generators_of_ours_fail_no_more_often_than_the_level(name: str, full: bool) -> None:
+def test_right_generators_of_ours_fail_no_more_often_than_the_level(name: str) -> None:
     """At 1 % over all checks: of 300 right runs 12 or more would fail with probability below 1e-4."""
-    if not full:
-        pytest.skip("only at full size: tests/contract/test_conformance.py runs each of them once")
     fails = [bool(failing(checked(generators.get(name, {}), seed=seed, alpha=0.01))) for seed in range(300)]
     assert sum(fails) <= 11
