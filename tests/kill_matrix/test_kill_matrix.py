@@ -46,7 +46,7 @@ def of_the_matrix(defect: Defect) -> ParameterSet:
     return pytest.param(defect, id=defect.name, marks=() if quick else pytest.mark.full_only)
 
 
-@pytest.mark.parametrize("defect", map(of_the_matrix, DEFECTS))
+@pytest.mark.parametrize("defect", [of_the_matrix(defect) for defect in DEFECTS])
 def test_the_defect_is_caught_by_its_check(defect: Defect, full: bool) -> None:
     for seed in seeds_for(full):
         with pytest.MonkeyPatch.context() as patch:
