@@ -46,13 +46,15 @@ _COMPILED_INCREMENTS = 1 << 28
 class Dataset:
     """Encoded records, a column an attribute, in the domain's order.
 
-    Shapes: every column is (rows,) of unsigned codes below the attribute's size.
+    Shapes: every column is (rows,) of unsigned codes below the attribute's size; `units`, where a privacy unit may have
+        several rows, is (rows,) int64 and numbers each row's unit from 0.
     Privacy: exact and private unless it was drawn from a model.
     Raises: SchemaError when a column is missing, signed, of another length or holds a code outside the domain.
     """
 
     columns: tuple[Codes, ...]
     domain: Domain
+    units: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.columns) != len(self.domain):
@@ -66,9 +68,13 @@ class Dataset:
                 raise SchemaError(f'dataset: column "{name}" must hold unsigned codes; use Dataset.from_columns')
             if column.size and int(column.max()) >= size:
                 raise _outside(name, size)
+        if self.units is not None and self.units.shape != (self.rows,):
+            raise SchemaError("dataset: every row needs the number of its unit")
 
     @classmethod
-    def from_columns(cls, columns: Mapping[str, npt.ArrayLike], domain: Domain) -> Dataset:
+    def from_columns(
+        cls, columns: Mapping[str, npt.ArrayLike], domain: Domain, units: npt.NDArray[np.int64] | None = None
+    ) -> Dataset:
         """Make a dataset from {name: integer codes}; the codes are stored in the narrowest unsigned type.
 
         Raises: SchemaError when an attribute is absent, one too many, not integer, or holds a code outside the domain.
@@ -77,7 +83,8 @@ class Dataset:
         absent = [name for name in domain.attributes if name not in columns]
         if extra or absent:
             raise SchemaError(f"dataset: columns not in the domain: {extra}; attributes without a column: {absent}")
-        return cls(tuple(_narrow(name, domain.size(name), columns[name]) for name in domain.attributes), domain)
+        narrowed = tuple(_narrow(name, domain.size(name), columns[name]) for name in domain.attributes)
+        return cls(narrowed, domain, units)
 
     @property
     def rows(self) -> int:
@@ -90,7 +97,12 @@ class Dataset:
 
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Dataset:
         """The records at these positions, where the mask is true, or of the slice, in that order."""
-        return Dataset(tuple(column[index] for column in self.columns), self.domain)
+        units = None if self.units is None else self.units[index]
+        return Dataset(tuple(column[index] for column in self.columns), self.domain, units)
+
+    def codes(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """The records at these positions, a row each. Shapes: (len(rows), attributes)."""
+        return np.stack([column[rows] for column in self.columns], axis=1, dtype=np.int64)
 
     def regrouped(self, groups: Mapping[str, tuple[int, ...]]) -> Dataset:
         """The same records with levels merged: {attribute: the group of each of its levels}; other attributes stay.
@@ -107,7 +119,7 @@ class Dataset:
                 )
             sizes[at] = max(group_of) + 1
             columns[at] = _narrow(name, sizes[at], np.array(group_of))[self.columns[at]]
-        return Dataset(tuple(columns), Domain(self.domain.attributes, tuple(sizes)))
+        return Dataset(tuple(columns), Domain(self.domain.attributes, tuple(sizes)), self.units)
 
     def marginal(self, clique: Clique) -> Counts:
         """Exact table of one clique. Shapes: `domain.shape(clique)`."""

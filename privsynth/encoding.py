@@ -65,7 +65,7 @@ def encode_public(records: Records) -> Dataset:
         block = slice(start, start + _BLOCK_ROWS)
         for name, found in _codes(records.take(block)).items():
             codes[name][block] = found
-    return Dataset.from_columns(codes, target)
+    return Dataset.from_columns(codes, target, records.units)
 
 
 def _codes(records: Records) -> dict[str, npt.NDArray[np.int64]]:

@@ -5,6 +5,7 @@ Must never hold an exact answer: everything in this file is public from the mome
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ import numpy.typing as npt
 from privsynth.domain import Clique
 from privsynth.errors import FitError
 
-Mechanism: TypeAlias = Literal["rounded-gaussian", "exponential", "stability-threshold", "discrete-gaussian"]
+Mechanism: TypeAlias = Literal[
+    "rounded-gaussian", "exponential", "stability-threshold", "sampled-gaussian", "discrete-gaussian"
+]
 """What noise was drawn; "discrete-gaussian" is what releases of privsynth 0.1 say."""
 
 Groups: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -32,7 +35,8 @@ class Event:
     Units: `rho` is zCDP; `delta` is the additional failure probability (0 but for stability thresholds);
         `sensitivity_squared` is the squared L2 sensitivity for "rounded-gaussian" and "stability-threshold", and the
         squared range sensitivity of the score for "exponential"; `sigma_squared` is the Gaussian's variance before it is
-        rounded; `epsilon` the exponential mechanism's parameter.
+        rounded; `epsilon` the exponential mechanism's parameter. "sampled-gaussian" stands for all gradient steps together:
+        their sampling rate, their number, and sigma over the sensitivity; it has no rho, and is accounted for as a whole.
     Source: Bun, Steinke 2016 for the Gaussian's rho = sensitivity^2 / (2 sigma^2), which is also mu-GDP with mu^2 = 2 rho
         (Dong, Roth, Su 2022); Cesar, Rogers 2021 (bounded range) for the exponential mechanism's rho = epsilon^2 / 8.
     """
@@ -44,6 +48,9 @@ class Event:
     delta: Fraction = Fraction(0)
     sigma_squared: Fraction | None = None
     epsilon: Fraction | None = None
+    sampling_rate: Fraction | None = None
+    steps: int | None = None
+    noise_multiplier: Fraction | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; exact numbers are strings "p/q"."""
@@ -58,6 +65,10 @@ class Event:
             out["sigmaSquared"] = str(self.sigma_squared)
         if self.epsilon is not None:
             out["epsilon"] = str(self.epsilon)
+        if self.steps is not None:
+            out["samplingRate"] = str(self.sampling_rate)
+            out["steps"] = self.steps
+            out["noiseMultiplier"] = str(self.noise_multiplier)
         return out
 
     @classmethod
@@ -71,6 +82,9 @@ class Event:
             sensitivity_squared=int(value["sensitivitySquared"]),
             sigma_squared=Fraction(value["sigmaSquared"]) if "sigmaSquared" in value else None,
             epsilon=Fraction(value["epsilon"]) if "epsilon" in value else None,
+            sampling_rate=Fraction(value["samplingRate"]) if "steps" in value else None,
+            steps=int(value["steps"]) if "steps" in value else None,
+            noise_multiplier=Fraction(value["noiseMultiplier"]) if "steps" in value else None,
         )
 
 
@@ -207,7 +221,36 @@ class Purchase:
         }
 
 
-Entry: TypeAlias = Measurement | ErrorScores | Selection | Purchase
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """What gradient steps led to: a network's weights by name, all of it single precision.
+
+    Privacy: post-processing of noisy sums of clipped gradients, which are not kept; public, as is the event.
+    """
+
+    weights: Mapping[str, npt.NDArray[np.float32]]
+    event: Event
+
+    def __post_init__(self) -> None:
+        if self.event.steps is None:
+            raise FitError("trained weights need an event with a number of steps")
+        if any(each.dtype != np.float32 or not np.isfinite(each).all() for each in self.weights.values()):
+            raise FitError("trained weights are finite and in single precision; train with a smaller learning rate")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with the weights' bytes in base 64, little-endian in C order."""
+        return {
+            "type": "trained",
+            "weights": {
+                name: {"shape": list(each.shape), "bytes": base64.b64encode(each.astype("<f4").tobytes()).decode()}
+                for name, each in self.weights.items()
+            },
+            "event": self.event.to_json(),
+        }
+
+
+Entry: TypeAlias = Measurement | ErrorScores | Selection | Purchase | Trained
 Transcript: TypeAlias = tuple[Entry, ...]
 """All that crossed the wall for one fit, in order. Models, reports and error bars are functions of it alone."""
 
@@ -227,6 +270,14 @@ def entry_from_json(value: Mapping[str, Any]) -> Entry:
             return Selection(chosen=tuple(value["chosen"]), candidates=int(value["candidates"]), event=event)
         case "purchase":
             return Purchase(column=value["column"], fact=value["fact"], found=tuple(value["found"]), event=event)
+        case "trained":
+            weights = {
+                name: np.frombuffer(base64.b64decode(each["bytes"]), dtype="<f4")
+                .reshape(each["shape"])
+                .astype(np.float32)
+                for name, each in value["weights"].items()
+            }
+            return Trained(weights=weights, event=event)
         case other:
             raise FitError(f'measurements: unknown entry type "{other}"; was this file written by a newer version?')
 

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import BudgetExceeded, MechanismError
-from privsynth.measurement import Entry, ErrorScores, Measurement, Selection, Transcript
-from privsynth.privacy import mechanism
+from privsynth.measurement import Entry, ErrorScores, Event, Measurement, Selection, Trained, Transcript
+from privsynth.privacy import mechanism, sampling
 from privsynth.privacy.accounting import Composition
+from privsynth.privacy.gradient import CHUNK_ROWS, AbstractLoss, GradientSum
 from privsynth.privacy.query import MarginalErrors, Marginals
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
@@ -31,7 +33,7 @@ _Counted: TypeAlias = tuple[Clique, tuple[tuple[str, tuple[int, ...]], ...]]
 
 @final
 class Curator:
-    """Answers two kinds of question about one private dataset, within one budget.
+    """Answers three kinds of question about one private dataset, within one budget.
 
     Privacy: for neighbours that differ in one `unit`, everything it returns together is
         with composition "zcdp", budget-zCDP: each answer is rho-zCDP by its mechanism, the rhos are added before the data
@@ -49,11 +51,14 @@ class Curator:
         rho: Fraction,
         noise: AbstractNoiseSource,
         composition: Composition = "zcdp",
+        training: SampledGaussian | None = None,
     ) -> None:
-        if type(rho) is not Fraction or rho <= 0:
+        if type(rho) is not Fraction or rho < 0 or (rho == 0 and training is None):
             raise MechanismError("a curator needs a budget above zero, as an exact fraction")
-        if composition not in {"gdp", "zcdp"}:
-            raise MechanismError(f'answers add up as "gdp" or "zcdp", not as "{composition}"')
+        if composition not in ("gdp", "zcdp") if training is None else composition not in ("pld", "rdp"):
+            raise MechanismError(
+                f'answers add up as "gdp" or "zcdp", with gradient steps as "pld" or "rdp"; found "{composition}"'
+            )
         self._data = data
         self._unit = unit
         self._budget = rho
@@ -63,6 +68,8 @@ class Curator:
         self._spent = Fraction(0)
         self._exact: dict[_Counted, npt.NDArray[np.int64]] = {}
         self._distances: dict[int, int] = {}
+        self._training = training
+        self._steps = 0
 
     @property
     def domain(self) -> Domain:
@@ -70,8 +77,13 @@ class Curator:
         return self._data.open().domain
 
     @property
+    def training(self) -> SampledGaussian | None:
+        """The gradient steps that this fit may take, if any: public."""
+        return self._training
+
+    @property
     def composition(self) -> Composition:
-        """How the answers add up; with "gdp", nothing can be selected."""
+        """How the answers add up; but for "zcdp" and "rdp", nothing can be selected."""
         return self._composition
 
     @property
@@ -156,7 +168,7 @@ class Curator:
         Privacy: spends rho. Returns: the index of the chosen candidate.
         Raises: as `measure`; MechanismError with composition "gdp".
         """
-        if self._composition == "gdp":
+        if self._composition in ("gdp", "pld"):
             raise MechanismError("a selection is no Gaussian mechanism: this fit's answers must add up as such")
         self._require_errors(query)
         self._require(rho, stage)
@@ -170,6 +182,55 @@ class Curator:
         )
         self._entries.append(Selection(chosen=query.cliques[chosen], candidates=len(query.cliques), event=event))
         return chosen
+
+    def gradient_sum(self, loss: AbstractLoss, *, clip: Fraction) -> list[npt.NDArray[np.float64]]:
+        """Release the sum of clipped gradients over units sampled for this step: one of the plan's gradient steps.
+
+        Shapes: a matrix for each of `loss.shapes`. Units: the gradient's; divide by a public number, never by a count of rows.
+        Privacy: takes one step of `training`, also where it fails once the data was touched.
+        Raises: MechanismError without a plan for training or for a clip out of range; BudgetExceeded when no step is left.
+        """
+        query = GradientSum(loss, clip)
+        plan = self._plan()
+        sensitivity = query.sensitivity(self._unit)
+        variance = mechanism.sampled_variance(sensitivity, plan)
+        if self._steps >= plan.steps:
+            raise BudgetExceeded(f"all {plan.steps} gradient steps of this fit have been taken; plan for more of them")
+        self._steps += 1
+        data, key = self._data.open(), self._noise.key()
+        taking_part = sampling.poisson(data.units, data.rows, plan.sampling_rate, key)
+        chunks = sampling.dealt(taking_part, data.rows, CHUNK_ROWS, key)
+        exact = query.answer((data.codes(chunk.rows), chunk.key) for chunk in chunks)
+        flat = self._noise.gaussian(np.concatenate([part.reshape(-1) for part in exact]), variance)
+        ends = np.cumsum([part.size for part in exact])[:-1]
+        noisy = np.split(flat * np.float64(query.grid), ends)
+        return [part.reshape(shape) for part, shape in zip(noisy, loss.shapes, strict=True)]
+
+    def conclude(self, weights: Mapping[str, npt.NDArray[np.float32]], *, stage: str) -> Trained:
+        """Record what the gradient steps led to: the network's weights, a function of noisy answers alone.
+
+        Raises: MechanismError when nothing was trained.
+        """
+        plan = self._plan()
+        if not self._steps:
+            raise MechanismError("no gradient step was taken: there is nothing to conclude")
+        event = Event(
+            stage=stage,
+            mechanism="sampled-gaussian",
+            rho=Fraction(0),
+            sensitivity_squared=1,
+            sampling_rate=plan.sampling_rate,
+            steps=self._steps,
+            noise_multiplier=plan.noise_multiplier,
+        )
+        found = Trained(weights=weights, event=event)
+        self._entries.append(found)
+        return found
+
+    def _plan(self) -> SampledGaussian:
+        if self._training is None:
+            raise MechanismError("this fit's budget has no part for gradient steps")
+        return self._training
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise MechanismError("a curator cannot be copied or pickled: its budget is spent once")
@@ -227,6 +288,7 @@ def make_curator(
     rho: Fraction,
     noise: AbstractNoiseSource,
     composition: Composition = "zcdp",
+    training: SampledGaussian | None = None,
 ) -> Curator:
     """A curator over a dataset that is already in hand: for tests, audits on public tables, and benchmarks."""
-    return Curator(Private(dataset), unit=unit, rho=rho, noise=noise, composition=composition)
+    return Curator(Private(dataset), unit=unit, rho=rho, noise=noise, composition=composition, training=training)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Final, TypeAlias, final
 
@@ -92,14 +92,17 @@ class GradientSum:
             )
         return math.ceil(unit.max_rows * self.clip * (1 + _ROOM) / self.grid)
 
-    def answer(self, chunks: Sequence[tuple[npt.NDArray[np.int64], bytes]]) -> list[npt.NDArray[np.int64]]:
+    def answer(self, chunks: Iterable[tuple[npt.NDArray[np.int64], bytes]]) -> list[npt.NDArray[np.int64]]:
         """The exact sum over these chunks of records. Shapes: one matrix a weight matrix, `loss.shapes`."""
         total = [np.zeros(shape, dtype=np.int64) for shape in self.loss.shapes]
         for codes, key in chunks:
             if not 0 < len(codes) <= CHUNK_ROWS:
                 raise MechanismError(f"gradients are added up for at most {CHUNK_ROWS} rows at a time")
-            for sum_of, part in zip(total, clipped_sums(self.loss.factors(codes, key), float(self.clip)), strict=True):
-                sum_of += self._on_grid(self.loss.host(part), sum_of.shape)
+            parts = clipped_sums(self.loss.factors(codes, key), float(self.clip))
+            for index, part in enumerate(parts):
+                total[index] += self._on_grid(self.loss.host(part), total[index].shape)
+            if len(parts) != len(total):
+                raise MechanismError(f"factors were given for {len(parts)} of {len(total)} weight matrices")
         return total
 
     def _on_grid(self, part: npt.NDArray[np.floating], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from privsynth.errors import MechanismError
 from privsynth.measurement import Event
-from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource
+from privsynth.privacy.sampled_gaussian import SampledGaussian
+from privsynth.privacy.source import MAX_COUNT_SIGMA, MAX_SIGMA, AbstractNoiseSource
 
 _SIGMA_GRID = 1 << 20
 _EPSILON_GRID = 1 << 40
@@ -36,6 +37,17 @@ def gaussian_variance(sensitivity_squared: int, rho: Fraction, *, most: int = MA
     variance = Fraction(math.ceil(sensitivity_squared / (2 * rho) * _SIGMA_GRID), _SIGMA_GRID)
     if variance > most**2:
         raise MechanismError(f"this budget needs noise of more than {most} records a cell; raise it, or ask for less")
+    return variance
+
+
+def sampled_variance(sensitivity: int, plan: SampledGaussian) -> Fraction:
+    """The smallest sigma^2 (a multiple of 2^-20) with sigma at least `noise_multiplier` times the sensitivity.
+
+    Raises: MechanismError when sigma would be above 2^40.
+    """
+    variance = Fraction(math.ceil((plan.noise_multiplier * sensitivity) ** 2 * _SIGMA_GRID), _SIGMA_GRID)
+    if variance > MAX_SIGMA**2:
+        raise MechanismError("this budget needs more noise than can be drawn; raise it, or take fewer steps")
     return variance
 
 
