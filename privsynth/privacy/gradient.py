@@ -30,6 +30,14 @@ CHUNK_ROWS: Final = 256
 _ROOM: Final = Fraction(1, 64)
 """How much more than the clipping norm one row may move a sum, for all rounding together: see `GradientSum`."""
 
+MOST_WIDE: Final = 1 << 13
+"""Inputs or outputs of a weight matrix, at most: norms are sums of so many squares."""
+
+_SINGLE: Final = frozenset({"float32", "torch.float32"})
+_SMALLEST: Final = Fraction(1, 1024)
+_LARGEST_SQUARE: Final = 2.0**80
+"""Rows with factors beyond this squared norm add nothing: the squares of others cannot be lost beside them."""
+
 _GRID_BITS: Final = 9
 """Rounding to the grid moves a whole sum by at most 2^-9 of the clipping norm."""
 
@@ -66,15 +74,20 @@ class GradientSum:
     Privacy: one row moves an answer by at most `clip` * (1 + 1/64) in L2. Proof: rows are dealt into chunks of at most
         m = 256, and each chunk is computed by itself, so a row more or less changes one chunk. In exact arithmetic it moves
         that chunk's sum by its own gradient, at most `clip`. The rest is rounding, with u = 2^-24: a sum of m products is off
-        by at most m u times the sum of their sizes, so two sums of m rows by 2 m^2 u clip = 2^-7 clip; norms and scales are
-        off by less than 2^-10 of themselves (sums of up to 2^13 squares); a chunk's sum is rounded to the grid, which moves
-        two of them by sqrt(weights) grid <= 2^-9 clip; and other rows of the chunk, computed in one more row's company, move
-        by less than 2^-18 clip each, which `tests` hold networks to. Together that is less than 2^-6 clip.
+        by at most (m + 1) u times the sum of their sizes, so two sums of m rows by 2 m (m + 1) u clip < 2^-6.9 clip; norms
+        and scales are off by less than 2^-10 of themselves (sums of up to 2^13 squares, none of which is below 2^-69 of the
+        largest that counts); a chunk's sum, or both where it is split, is rounded to the grid, which moves the answer by at
+        most 1.5 sqrt(weights) grid <= 1.5 * 2^-9 clip; and other rows of the chunk, computed in one more row's company, move
+        by less than 2^-18 clip each, which is asked of every loss. Together that is less than 2^-6 clip.
     """
 
     def __init__(self, loss: AbstractLoss, clip: Fraction) -> None:
-        if type(clip) is not Fraction or clip <= 0:
-            raise MechanismError("gradients are clipped to a norm above zero, given as an exact fraction")
+        if type(clip) is not Fraction or not _SMALLEST <= clip <= 1 / _SMALLEST:
+            raise MechanismError("gradients are clipped to a norm between 1/1024 and 1024, given as an exact fraction")
+        if max((*map(max, loss.shapes), 1)) > MOST_WIDE:
+            raise MechanismError(
+                f"a weight matrix has more than {MOST_WIDE} rows or columns; merge levels of the widest columns, or drop some"
+            )
         weights = sum(rows * columns for rows, columns in loss.shapes)
         if weights < 1:
             raise MechanismError("a loss without weights has no gradient")
@@ -98,7 +111,11 @@ class GradientSum:
         for codes, key in chunks:
             if not 0 < len(codes) <= CHUNK_ROWS:
                 raise MechanismError(f"gradients are added up for at most {CHUNK_ROWS} rows at a time")
-            parts = clipped_sums(self.loss.factors(codes, key), float(self.clip))
+            factors = self.loss.factors(codes, key)
+            if any(str(each.dtype) not in _SINGLE for pair in factors for each in pair):
+                raise MechanismError("gradients are computed in single precision; the bound on rounding holds for no other")
+            with np.errstate(over="ignore", invalid="ignore"):  # what warns depends on the records
+                parts = clipped_sums(factors, float(self.clip))
             for index, part in enumerate(parts):
                 total[index] += self._on_grid(self.loss.host(part), total[index].shape)
             if len(parts) != len(total):
@@ -115,10 +132,14 @@ def clipped_sums(factors: Factors, clip: float) -> list[Array]:
     """The sum over rows of each matrix's gradients, every row scaled so that all its gradients together have norm <= clip.
 
     |outer(s, x)|^2 = |s|^2 |x|^2, so norms need no row's gradient, and the sum of scaled gradients is one product of matrices
-    (ghost norms: Goodfellow 2015; Li, Tramer, Liang, Hashimoto 2022). A row with a NaN or an infinite norm adds nothing.
+    (ghost norms: Goodfellow 2015; Li, Tramer, Liang, Hashimoto 2022). A row with a NaN, an infinite or an absurd factor adds
+    nothing.
     """
-    squared = sum((inputs * inputs).sum(1) * (slopes * slopes).sum(1) for inputs, slopes in factors)
-    sound = squared < math.inf  # false for NaN
+    squares = [((inputs * inputs).sum(1), (slopes * slopes).sum(1)) for inputs, slopes in factors]
+    squared = sum(one * two for one, two in squares)
+    sound = squared < _LARGEST_SQUARE  # false for NaN
+    for one, two in squares:
+        sound = sound & (one < _LARGEST_SQUARE) & (two < _LARGEST_SQUARE)
     if not bool(sound.all()):
         return clipped_sums([(inputs[sound], slopes[sound]) for inputs, slopes in factors], clip)
     scale = clip / (squared**0.5).clip(clip)
