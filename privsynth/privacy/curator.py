@@ -19,6 +19,15 @@ from privsynth.measurement import Entry, ErrorScores, Event, Measurement, Select
 from privsynth.privacy import mechanism, sampling
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.gradient import CHUNK_ROWS, AbstractLoss, GradientSum
+from privsynth.privacy.journal import (
+    CLAIMS,
+    AbstractJournal,
+    Kept,
+    MemoryJournal,
+    State,
+    question_of,
+    require_state,
+)
 from privsynth.privacy.query import MarginalErrors, Marginals
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
@@ -52,6 +61,7 @@ class Curator:
         noise: AbstractNoiseSource,
         composition: Composition = "zcdp",
         training: SampledGaussian | None = None,
+        journal: AbstractJournal | None = None,
     ) -> None:
         if type(rho) is not Fraction or rho < 0 or (rho == 0 and training is None):
             raise MechanismError("a curator needs a budget above zero, as an exact fraction")
@@ -69,7 +79,8 @@ class Curator:
         self._exact: dict[_Counted, npt.NDArray[np.int64]] = {}
         self._distances: dict[int, int] = {}
         self._training = training
-        self._steps = 0
+        self._journal = journal or MemoryJournal()
+        self._steps = self._journal.claimed
 
     @property
     def domain(self) -> Domain:
@@ -130,15 +141,24 @@ class Curator:
         sensitivity_squared, shares = query.table_sensitivity_squared(self._unit), query.shares(rho)
         mechanism.gaussian_variance(sensitivity_squared, min(shares))
         self._spent += rho
-        noisy, events = mechanism.gaussian(
-            self._tables(query), sensitivity_squared=sensitivity_squared, shares=shares, stage=stage, noise=self._noise
-        )
-        found = tuple(
-            Measurement(clique=clique, values=values, event=event, groups=query.groups_of(clique))
-            for clique, values, event in zip(query.cliques, noisy, events, strict=True)
-        )
+        asked = tuple((clique, tuple(query.groups_of(clique).items())) for clique in query.cliques)
+
+        def drawn() -> list[Measurement]:
+            noisy, events = mechanism.gaussian(
+                self._tables(query),
+                sensitivity_squared=sensitivity_squared,
+                shares=shares,
+                stage=stage,
+                noise=self._noise,
+            )
+            return [
+                Measurement(clique=clique, values=values, event=event, groups=query.groups_of(clique))
+                for clique, values, event in zip(query.cliques, noisy, events, strict=True)
+            ]
+
+        found = self._journal.ask(question_of("measure", stage, shares, sensitivity_squared, asked), drawn)
         self._entries.extend(found)
-        return found
+        return tuple(entry for entry in found if isinstance(entry, Measurement))
 
     def measure_errors(self, query: MarginalErrors, *, rho: Fraction, stage: str) -> ErrorScores:
         """Release the scores of all candidates together, each with the same noise.
@@ -150,15 +170,20 @@ class Curator:
         sensitivity_squared = query.sensitivity_squared(self._unit)
         mechanism.gaussian_variance(sensitivity_squared, rho, most=MAX_SIGMA)
         self._spent += rho
-        (values,), (event,) = mechanism.gaussian(
-            [self._scores(query)],
-            sensitivity_squared=sensitivity_squared,
-            shares=[rho],
-            stage=stage,
-            noise=self._noise,
-            most=MAX_SIGMA,
-        )
-        found = ErrorScores(cliques=query.cliques, values=values, event=event)
+
+        def drawn() -> list[ErrorScores]:
+            (values,), (event,) = mechanism.gaussian(
+                [self._scores(query)],
+                sensitivity_squared=sensitivity_squared,
+                shares=[rho],
+                stage=stage,
+                noise=self._noise,
+                most=MAX_SIGMA,
+            )
+            return [ErrorScores(cliques=query.cliques, values=values, event=event)]
+
+        (found,) = self._journal.ask(question_of("errors", stage, rho, query.cliques, query.weights), drawn)
+        assert isinstance(found, ErrorScores)
         self._entries.append(found)
         return found
 
@@ -173,15 +198,24 @@ class Curator:
         self._require_errors(query)
         self._require(rho, stage)
         self._spent += rho
-        chosen, event = mechanism.exponential(
-            self._scores(query),
-            sensitivity=query.sensitivity(self._unit),
-            rho=rho,
-            stage=stage,
-            noise=self._noise,
-        )
-        self._entries.append(Selection(chosen=query.cliques[chosen], candidates=len(query.cliques), event=event))
-        return chosen
+
+        indices: list[int] = []
+
+        def drawn() -> list[Selection]:
+            chosen, event = mechanism.exponential(
+                self._scores(query),
+                sensitivity=query.sensitivity(self._unit),
+                rho=rho,
+                stage=stage,
+                noise=self._noise,
+            )
+            indices.append(chosen)
+            return [Selection(chosen=query.cliques[chosen], candidates=len(query.cliques), event=event)]
+
+        (found,) = self._journal.ask(question_of("select", stage, rho, query.cliques, query.weights), drawn)
+        assert isinstance(found, Selection)
+        self._entries.append(found)
+        return indices[0] if indices else query.cliques.index(found.chosen)
 
     def gradient_sum(self, loss: AbstractLoss, *, clip: Fraction) -> list[npt.NDArray[np.float64]]:
         """Release the sum of clipped gradients over units sampled for this step: one of the plan's gradient steps.
@@ -196,6 +230,8 @@ class Curator:
         variance = mechanism.sampled_variance(sensitivity, plan)
         if self._steps >= plan.steps:
             raise BudgetExceeded(f"all {plan.steps} gradient steps of this fit have been taken; plan for more of them")
+        if self._steps >= self._journal.claimed:
+            self._journal.claim(min(plan.steps, self._steps + max(1, plan.steps // CLAIMS)))
         self._steps += 1
         data, key = self._data.open(), self._noise.key()
         taking_part = sampling.poisson(data.units, data.rows, plan.sampling_rate, key)
@@ -205,6 +241,30 @@ class Curator:
         ends = np.cumsum([part.size for part in exact])[:-1]
         noisy = np.split(flat * np.float64(query.grid), ends)
         return [part.reshape(shape) for part, shape in zip(noisy, loss.shapes, strict=True)]
+
+    def training_state(self) -> tuple[int, State | None]:
+        """(gradient steps that are spent so far, the last state that was kept): where to go on, after a kill or afresh.
+
+        Steps that were claimed and lost in a kill count as spent, so that the state may be of an earlier step than the number
+        says; take the plan's steps less this number, and go on from the state.
+        """
+        kept = self._journal.kept
+        return self._steps, None if kept is None else kept.state
+
+    @property
+    def claim_used(self) -> bool:
+        """Whether all steps claimed so far have been taken: the moment at which a state that is kept loses none of them."""
+        return self._steps == self._journal.claimed
+
+    def keep(self, state: State) -> None:
+        """Keep the training's state as it is after the last step, so that a fit that is killed goes on from here.
+
+        Privacy: the state must be a function of what the curator returned and of public settings.
+        Raises: FitError for a state that is not finite floating-point arrays by name.
+        """
+        self._plan()
+        require_state(state)
+        self._journal.keep(Kept(step=self._steps, state=dict(state)))
 
     def conclude(self, weights: Mapping[str, npt.NDArray[np.float32]], *, stage: str) -> Trained:
         """Record what the gradient steps led to: the network's weights, a function of noisy answers alone.
@@ -289,6 +349,9 @@ def make_curator(
     noise: AbstractNoiseSource,
     composition: Composition = "zcdp",
     training: SampledGaussian | None = None,
+    journal: AbstractJournal | None = None,
 ) -> Curator:
     """A curator over a dataset that is already in hand: for tests, audits on public tables, and benchmarks."""
-    return Curator(Private(dataset), unit=unit, rho=rho, noise=noise, composition=composition, training=training)
+    return Curator(
+        Private(dataset), unit=unit, rho=rho, noise=noise, composition=composition, training=training, journal=journal
+    )
