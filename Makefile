@@ -20,8 +20,14 @@ $(VENV)/core: pyproject.toml requirements/core.txt
 	@$(PIP) install --no-deps -e .
 	@touch $@
 
-$(VENV)/test: $(VENV)/core requirements/test.txt
-	@echo "installing what the tests check against (OpenDP, dp-accounting, mbi, ...) into $(VENV)"
+$(VENV)/deep: $(VENV)/core requirements/deep.txt
+	@echo "installing torch and what the deep generators need into $(VENV)"
+	@$(PIP) install $$(grep '^torch==' requirements/deep.txt)
+	@$(PIP) install -r requirements/deep.txt
+	@touch $@
+
+$(VENV)/test: $(VENV)/deep requirements/test.txt
+	@echo "installing what the tests check against (OpenDP, mbi, diffprivlib, ...) into $(VENV)"
 	@$(PIP) install -r requirements/test.txt
 	@touch $@
 
