@@ -3,7 +3,8 @@
 Must never look at data, and must never round in the spender's favour: costs are integers rounded up, caps rounded down.
 
 The currency inside a release is rho, in exact fractions: zCDP, or where all noise is Gaussian mu-GDP with mu^2 = 2 rho, which
-is more. The ledger's is Renyi DP at a fixed grid of orders; a mu-GDP release costs its rho there.
+is more; gradient steps, whose number and noise are fixed beforehand, come on top. The ledger's is Renyi DP at a fixed grid of
+orders; a mu-GDP release costs its rho there.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from functools import lru_cache
 from typing import Literal, TypeAlias, final
 
 from privsynth.errors import MechanismError
-from privsynth.privacy import gaussian_curve
+from privsynth.privacy import gaussian_curve, renyi
+from privsynth.privacy.sampled_gaussian import SampledGaussian, loss_epsilon
 
 Exact: TypeAlias = Fraction | int | str | float
 """A number given exactly: a fraction, an integer, a decimal string, or a float taken at its binary value."""
 
-Composition: TypeAlias = Literal["gdp", "zcdp"]
-"""How the answers of one fit add up: Gaussian noise alone ("gdp"), or any mechanism that is zCDP ("zcdp")."""
+Composition: TypeAlias = Literal["gdp", "zcdp", "pld", "rdp"]
+"""How the answers of one fit add up: Gaussian noise alone ("gdp"), or any mechanism that is zCDP ("zcdp"); and the same with
+gradient steps beside them, by privacy loss distributions ("pld"), or by Renyi divergences ("rdp")."""
 
 NANO = 10**9
 PICO = 10**12
@@ -35,6 +38,11 @@ CONVERSIONS: Mapping[Composition, str] = {
     "zcdp": "zCDP to (epsilon, delta) by Canonne, Kamath, Steinke 2020, proposition 12, minimised over the order",
     "gdp": "mu-GDP, mu = sqrt(2 rho), to (epsilon, delta) by the Gaussian mechanism's own curve (Balle, Wang 2018, theorem 8; "
     "Dong, Roth, Su 2022)",
+    "pld": "privacy loss distributions of the Gaussian answers (mu = sqrt(2 rho)) and of every Poisson-subsampled Gaussian "
+    "step, composed numerically with pessimistic rounding (Koskela et al. 2020; Doroshenko et al. 2022), the larger of the "
+    "directions add and remove",
+    "rdp": "Renyi DP of the answers (rho times the order) and of every Poisson-subsampled Gaussian step (Mironov, Talwar, "
+    "Zhang 2019), to (epsilon, delta) by Canonne, Kamath, Steinke 2020, proposition 12, minimised over the ledger's orders",
 }
 """What a certificate says about how its epsilon was computed."""
 
@@ -167,8 +175,50 @@ def gaussian_rho_for(epsilon: Exact, delta: Exact) -> Fraction:
 
 
 def budget_for(epsilon: Exact, delta: Exact, composition: Composition) -> Fraction:
-    """The rho that (epsilon, delta) leaves to answers that add up this way."""
-    return gaussian_rho_for(epsilon, delta) if composition == "gdp" else rho_for(epsilon, delta)
+    """The rho that (epsilon, delta) leaves to answers that add up this way, where there is nothing else."""
+    return gaussian_rho_for(epsilon, delta) if composition in {"gdp", "pld"} else rho_for(epsilon, delta)
+
+
+@lru_cache(maxsize=256)
+def training_rdp(training: SampledGaussian) -> tuple[float, ...]:
+    """Renyi divergence of all its steps at ORDERS, rounded up."""
+    rate, multiplier = float(training.sampling_rate), float(training.noise_multiplier)
+    return tuple(training.steps * renyi.divergence(rate, multiplier, float(order)) for order in ORDERS)
+
+
+def renyi_epsilon_of(rho: Exact, delta: Exact, training: SampledGaussian) -> float:
+    """The epsilon that rho-zCDP answers and gradient steps imply together at delta, at the best of ORDERS, rounded up.
+
+    Source: Mironov 2017, proposition 1 (adaptive composition); Canonne, Kamath, Steinke 2020, proposition 12.
+    """
+    cost, failure = float(Fraction(rho)), float(probability(delta))
+    each = zip(ORDERS, training_rdp(training), strict=True)
+    found = (_epsilon_at_order(cost * float(order) + rdp, float(order), failure) for order, rdp in each)
+    return max(0.0, min(found)) * (1 + 1e-12)
+
+
+def epsilon_for(
+    rho: Fraction,
+    delta: Fraction,
+    composition: Composition,
+    training: SampledGaussian | None = None,
+    *,
+    coarse: bool = False,
+) -> float:
+    """The epsilon at delta of answers that add up to rho this way, and of gradient steps, rounded up.
+
+    Args: `coarse` is for searching (`sampled_gaussian.loss_epsilon`).
+    Raises: MechanismError where there are gradient steps and the composition has no place for them, or the other way round.
+    """
+    if (training is not None) != (composition in {"pld", "rdp"}):
+        raise MechanismError(
+            f'"{composition}" does not say how {"gradient steps" if training else "answers alone"} add up'
+        )
+    if training is None:
+        return gaussian_epsilon_of(rho, delta) if composition == "gdp" else epsilon_of(rho, delta)
+    if composition == "pld":
+        return loss_epsilon(training, rho=rho, delta=delta, coarse=coarse)
+    return renyi_epsilon_of(rho, delta, training)
 
 
 @final
@@ -188,11 +238,16 @@ class Cost:
             raise MechanismError(f"a cost has {len(ORDERS)} orders and no negative part")
 
     @classmethod
-    def of(cls, rho: Exact, delta: Exact = 0) -> Cost:
-        """The cost of rho-zCDP (a straight line in the order) with additional failure probability delta."""
+    def of(cls, rho: Exact, delta: Exact = 0, training: SampledGaussian | None = None) -> Cost:
+        """The cost of rho-zCDP (a straight line in the order) with additional failure probability delta; and of `training`."""
         spent, failure = Fraction(rho), Fraction(delta)
+        steps = (0.0,) * len(ORDERS) if training is None else training_rdp(training)
         return cls(
-            nano_rdp=tuple(math.ceil(spent * order * NANO) for order in ORDERS), pico_delta=math.ceil(failure * PICO)
+            nano_rdp=tuple(
+                math.ceil(spent * order * NANO) + math.ceil(Fraction(rdp) * NANO)
+                for order, rdp in zip(ORDERS, steps, strict=True)
+            ),
+            pico_delta=math.ceil(failure * PICO),
         )
 
     @classmethod
