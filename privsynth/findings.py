@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, final
 
 from privsynth.errors import AuditError
 from privsynth.privacy.accounting import Composition
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Family: TypeAlias = Literal["conformance", "release"]
@@ -25,8 +26,8 @@ Curve: TypeAlias = tuple[tuple[float, float], ...]
 class Claim:
     """What a release promises, for the ceiling that it sets on any attack.
 
-    Units: `rho` is zCDP, for one `unit`, or with composition "gdp" half the square of mu; None where a vendor states
-        epsilon and delta alone.
+    Units: `rho` is zCDP, for one `unit`, or with composition "gdp" or "pld" half the square of mu; None where a vendor states
+        epsilon and delta alone. `training` holds gradient steps that come on top.
     """
 
     epsilon: float
@@ -34,6 +35,7 @@ class Claim:
     rho: float | None
     unit: str
     composition: Composition = "zcdp"
+    training: SampledGaussian | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.epsilon, self.delta, self.rho or 0.0)

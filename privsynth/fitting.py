@@ -21,8 +21,9 @@ from privsynth.measurement import Purchase, Transcript
 from privsynth.privacy import purchase
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.sampled_gaussian import NO_REPLACEMENT
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit, bound_contributions, hold_out
+from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit, bound_contributions, hold_out
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -41,7 +42,8 @@ MOST_PAIR_CELLS: Final = 200_000_000
 class FitPlan:
     """Everything public that decides how a fit spends.
 
-    Raises: MechanismError where the budget takes all answers for Gaussian ones and the generator's are not.
+    Raises: MechanismError where the budget takes all answers for Gaussian ones and the generator's are not, where it does not
+        pay for the gradient steps that the generator takes, and where units that are replaced would be sampled.
     """
 
     generator: AbstractGenerator
@@ -49,10 +51,17 @@ class FitPlan:
     budget: Budget
 
     def __post_init__(self) -> None:
-        if self.budget.composition == "gdp" and self.generator.composition != "gdp":
+        if self.budget.composition in {"gdp", "pld"} and self.generator.composition not in {"gdp", "pld"}:
             raise MechanismError(
-                f"the answers of {self.generator.name} do not add up as Gaussian ones; its budget is zCDP"
+                f"the answers of {self.generator.name} do not add up as Gaussian ones; its budget is zCDP or Renyi DP"
             )
+        schedule, training = self.generator.schedule, self.budget.training
+        if (schedule is None) != (training is None) or (schedule and training and not schedule.allows(training)):
+            raise MechanismError(
+                f"the budget does not pay for the gradient steps that {self.generator.name} takes; make it for its schedule"
+            )
+        if training is not None and self.unit.relation is not NeighboringRelation.ADD_REMOVE:
+            raise MechanismError(NO_REPLACEMENT)
 
 
 def require_size(generator: AbstractGenerator, domain: Domain) -> None:
@@ -121,7 +130,10 @@ def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource
     encoded = encode(completed(records, schema))
     progress.report("encode", 1, 1)
     rho = plan.budget.rho - sum((entry.event.rho for entry in bought), Fraction(0))
-    curator = Curator(encoded, unit=plan.unit, rho=rho, noise=noise, composition=plan.budget.composition)
+    budget = plan.budget
+    curator = Curator(
+        encoded, unit=plan.unit, rho=rho, noise=noise, composition=budget.composition, training=budget.training
+    )
     plan.generator.measure(curator)
     return schema, bought + curator.transcript
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, final
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from privsynth.domain import Clique, Domain
 from privsynth.measurement import Transcript
 from privsynth.privacy.accounting import Composition
+from privsynth.privacy.sampled_gaussian import Schedule
 
 if TYPE_CHECKING:
     from privsynth.dataset import Dataset
@@ -55,7 +57,7 @@ class AbstractDistribution(ABC):
 
     @abstractmethod
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What `AbstractGenerator.restore` needs to rebuild this distribution, as named arrays (for npz, no pickle)."""
+        """What `AbstractGenerator.restore` needs to rebuild this distribution, as named arrays (no pickle)."""
 
 
 class AbstractGenerator(ABC):
@@ -63,12 +65,23 @@ class AbstractGenerator(ABC):
 
     An instance holds public settings only. `name` is the file's name in `generators/`. `composition` is "gdp" where
     `measure` asks for Gaussian noise alone (it never selects): its budget then buys 4 to 9 % less noise. `holds_pairs` says
-    that it holds the tables of all pairs in memory, level by level: domains that are too large for it are refused.
+    that it holds the tables of all pairs in memory, level by level: domains that are too large for it are refused. `brief`, of
+    a generator that trains, holds settings that make a fit short (beside `steps` and `sampling_rate`): an audit fits made-up
+    tables a hundred times, to see what the code does with them and not how well it learns.
     """
 
     name: ClassVar[str]
     composition: ClassVar[Composition] = "zcdp"
     holds_pairs: ClassVar[bool] = False
+    brief: ClassVar[Mapping[str, int | Fraction]] = {}
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The gradient steps that `measure` takes, from settings alone; None of a generator that does not train.
+
+        With one, `composition` says how the answers before the steps add up.
+        """
+        return None
 
     @abstractmethod
     def measure(self, curator: Curator) -> None:
