@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.errors import MechanismError
+from privsynth.privacy.sampled_gaussian import NO_REPLACEMENT
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 
 Array: TypeAlias = Any
@@ -100,9 +101,7 @@ class GradientSum:
         Raises: MechanismError for the relation "replace-one": nothing is claimed for it under Poisson sampling.
         """
         if unit.relation is not NeighboringRelation.ADD_REMOVE:
-            raise MechanismError(
-                "sampled gradients are accounted for adding or removing a unit; take that relation, or a generator of tables"
-            )
+            raise MechanismError(NO_REPLACEMENT)
         return math.ceil(unit.max_rows * self.clip * (1 + _ROOM) / self.grid)
 
     def answer(self, chunks: Iterable[tuple[npt.NDArray[np.int64], bytes]]) -> list[npt.NDArray[np.int64]]:
