@@ -5,7 +5,7 @@ Must never hold an exact answer: everything in this file is public from the mome
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -239,15 +239,19 @@ class Trained:
             raise FitError("trained weights are finite and in single precision; train with a smaller learning rate")
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with the weights' bytes in base 64, little-endian in C order."""
-        return {
-            "type": "trained",
-            "weights": {
-                name: {"shape": list(each.shape), "bytes": base64.b64encode(each.astype("<f4").tobytes()).decode()}
-                for name, each in self.weights.items()
-            },
-            "event": self.event.to_json(),
+        """A JSON object with the weights' shapes and digests; the weights are stored beside it, as arrays."""
+        return {"type": "trained", "weights": _named(self.weights), "event": self.event.to_json()}
+
+
+def _named(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """What JSON says of arrays that are stored beside it: shapes, and SHA-256 of the bytes, little-endian in C order."""
+    return {
+        name: {
+            "shape": list(each.shape),
+            "sha256": hashlib.sha256(np.ascontiguousarray(each, each.dtype.newbyteorder("<")).tobytes()).hexdigest(),
         }
+        for name, each in arrays.items()
+    }
 
 
 Entry: TypeAlias = Measurement | ErrorScores | Selection | Purchase | Trained
@@ -255,9 +259,11 @@ Transcript: TypeAlias = tuple[Entry, ...]
 """All that crossed the wall for one fit, in order. Models, reports and error bars are functions of it alone."""
 
 
-def entry_from_json(value: Mapping[str, Any]) -> Entry:
-    """Read one entry that `to_json` wrote; FitError when its type is unknown."""
-    event = Event.from_json(value["event"])
+def entry_from_json(value: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> Entry:
+    """Read one entry that `to_json` wrote; FitError when its type is unknown, or `arrays` are not those that belong to it."""
+    event, weights = Event.from_json(value["event"]), dict(arrays or {})
+    if _named(weights) != (value["weights"] if value["type"] == "trained" else {}):
+        raise FitError("measurements: the stored arrays are not those that the entry names")
     match value["type"]:
         case "measurement":
             values = np.asarray(value["values"], dtype=np.int64).reshape(value["shape"])
@@ -271,13 +277,7 @@ def entry_from_json(value: Mapping[str, Any]) -> Entry:
         case "purchase":
             return Purchase(column=value["column"], fact=value["fact"], found=tuple(value["found"]), event=event)
         case "trained":
-            weights = {
-                name: np.frombuffer(base64.b64decode(each["bytes"]), dtype="<f4")
-                .reshape(each["shape"])
-                .astype(np.float32)
-                for name, each in value["weights"].items()
-            }
-            return Trained(weights=weights, event=event)
+            return Trained(weights={name: weights[name] for name in value["weights"]}, event=event)
         case other:
             raise FitError(f'measurements: unknown entry type "{other}"; was this file written by a newer version?')
 

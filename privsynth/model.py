@@ -22,17 +22,26 @@ from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, OutputError
 from privsynth.generator import AbstractDistribution
-from privsynth.measurement import Transcript, entry_from_json, measurements
+from privsynth.measurement import Transcript, measurements
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 from privsynth.records import Records, to_arrow
 from privsynth.schema import Schema
+from privsynth.transcript_files import (
+    arrays_from_bytes,
+    arrays_to_bytes,
+    checksum,
+    transcript_from_files,
+    transcript_to_files,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "privsynth-model/1"
+FORMAT = "privsynth-model/2"
+_DOCUMENT, _ARRAYS = "model.json", "model.safetensors"
+_FITTED, _LEARNED = "model/", "transcript/"
 _NORMAL_90 = 1.6448536269514722
 
 
@@ -159,24 +168,28 @@ class Model:
         return {pair: error for pair, error in found if error is not None}
 
     def save(self, folder: str | Path) -> None:
-        """Write the model as `model.json` and `model.npz` (no pickle) into a new folder.
+        """Write the model as `model.json` and `model.safetensors` (no pickle) into a new folder.
 
         Raises: OutputError when the folder exists or cannot be written.
         """
         target = Path(folder)
+        entries, learned = transcript_to_files(self.transcript)
+        fitted = {_FITTED + name: array for name, array in self.distribution.arrays().items()}
+        content = arrays_to_bytes(fitted | {_LEARNED + name: array for name, array in learned.items()})
         document = {
             "format": FORMAT,
             "schema": self.schema.to_json(),
             "generator": self.generator,
             "settings": self.settings,
             "kind": self._kind,
-            "transcript": [entry.to_json() for entry in self.transcript],
+            "transcript": entries,
             "guarantee": _guarantee_to_json(self.guarantee),
+            "arrays": checksum(content),
         }
         try:
             target.mkdir(parents=True)
-            (target / "model.json").write_text(json.dumps(document), encoding="utf-8")
-            np.savez_compressed(target / "model.npz", allow_pickle=False, **self.distribution.arrays())
+            (target / _ARRAYS).write_bytes(content)
+            (target / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
         except FileExistsError:
             raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
         except OSError as failure:
@@ -184,23 +197,27 @@ class Model:
 
     @classmethod
     def load(cls, folder: str | Path) -> Model:
-        """Read what `save` wrote.
+        """Read what `save` wrote, on any machine: a model that was trained on a GPU needs none.
 
-        Raises: InputError when a file is missing, damaged or from a newer version.
+        Raises: InputError when a file is missing, damaged or from another version.
         """
         source = Path(folder)
         try:
-            document = json.loads((source / "model.json").read_text(encoding="utf-8"))
-            with np.load(source / "model.npz", allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            if document["format"] != FORMAT:
-                raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
+            document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
+            _require_format(source, document["format"])
+            content = (source / _ARRAYS).read_bytes()
+            arrays = arrays_from_bytes(content)
+            if checksum(content) != document["arrays"]:
+                raise FitError("the arrays are not those that the model was saved with")
+            fitted = _part(arrays, _FITTED)
+            if any(array.dtype != np.float64 for array in fitted.values()):
+                raise FitError("a distribution's arrays are in double precision")
             schema = Schema.from_json(document["schema"])
-            transcript = tuple(entry_from_json(entry) for entry in document["transcript"])
+            transcript = transcript_from_files(document["transcript"], _part(arrays, _LEARNED))
             generator = generators.get(document["generator"], document["settings"])
             return cls(
                 schema=schema,
-                distribution=generator.restore(schema.domain(), transcript, arrays),
+                distribution=generator.restore(schema.domain(), transcript, fitted),
                 transcript=transcript,
                 guarantee=_guarantee_from_json(document["guarantee"]),
                 generator=document["generator"],
@@ -208,9 +225,23 @@ class Model:
                 kind=document["kind"],
             )
         except FileNotFoundError:
-            raise InputError(f"{source} holds no model (model.json and model.npz); check the path") from None
-        except (FitError, ValueError, KeyError, TypeError, OSError, EOFError):
+            raise InputError(f"{source} holds no model ({_DOCUMENT} and {_ARRAYS}); check the path") from None
+        except (FitError, ValueError, KeyError, TypeError, OSError, AttributeError):
             raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
+
+
+def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _require_format(source: Path, found: object) -> None:
+    if found == "privsynth-model/1":
+        raise InputError(
+            f"{source} was saved by privsynth 0.1 (model.npz), which this version does not read; load and sample it with "
+            "0.1, or fit again"
+        )
+    if found != FORMAT:
+        raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
 
 
 def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:

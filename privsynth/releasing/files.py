@@ -21,6 +21,7 @@ from privsynth.findings import Findings
 from privsynth.model import Sample
 from privsynth.releasing.statement import ReleaseFacts, predicate
 from privsynth.releasing.workspace import Workspace, write_durably
+from privsynth.transcript_files import arrays_to_bytes, transcript_to_files
 
 CERTIFICATE: Final = "certificate.json"
 
@@ -56,10 +57,11 @@ def write_candidate(
     """Write every file of the release, then sign their digests; what an earlier attempt left unfinished is cleared first."""
     workspace.clear_candidate()
     says, sample = predicate(facts, findings, datetime.now(UTC)), made.sample
+    entries, arrays = transcript_to_files(facts.transcript)
     files = {
         "data.csv": frames.csv_bytes(sample.table),
         "data.parquet": frames.parquet_bytes(sample.table),
-        "measurements.json": json.dumps([entry.to_json() for entry in facts.transcript]).encode(),
+        "measurements.json": json.dumps(entries).encode(),
         "schema.json": json.dumps(facts.schema.to_json(), indent=2, ensure_ascii=False).encode(),
         "report.html": report.render(
             predicate=says,
@@ -70,6 +72,8 @@ def write_candidate(
         ).encode(),
         "verify.sh": verify_script.TEXT.encode(),
     }
+    if arrays:
+        files["measurements.safetensors"] = arrays_to_bytes(arrays)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files["dictionary.json"] = json.dumps(
         dictionary.describe(facts.schema, digests, says), indent=2, ensure_ascii=False

@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import final
 
 from privsynth.errors import FitError, OutputError
-from privsynth.measurement import Transcript, entry_from_json
+from privsynth.measurement import Transcript
 from privsynth.schema import Schema
+from privsynth.transcript_files import (
+    arrays_from_bytes,
+    arrays_to_bytes,
+    transcript_from_files,
+    transcript_to_files,
+)
 
 _STATE = "state.json"
 _LOCK = "lock"
@@ -122,8 +128,12 @@ class Workspace:
         self.write(_STATE, json.dumps({"releaseId": release_id, "terms": terms, "keys": seeds.hex()}).encode())
 
     def save_measurements(self, schema: Schema, transcript: Transcript, name: str = MEASUREMENTS) -> None:
-        """Make the noisy answers durable: from here on a crash costs nothing."""
-        document = {"schema": schema.to_json(), "transcript": [entry.to_json() for entry in transcript]}
+        """Make the noisy answers durable, arrays before the file that names them: from here on a crash costs nothing."""
+        entries, arrays = transcript_to_files(transcript)
+        document: dict[str, object] = {"schema": schema.to_json(), "transcript": entries}
+        if arrays:
+            self.write(_arrays_of(name), arrays_to_bytes(arrays))
+            document["arrays"] = _arrays_of(name)
         self.write(name, json.dumps(document).encode())
 
     def measurements(self, name: str = MEASUREMENTS) -> tuple[Schema, Transcript] | None:
@@ -133,8 +143,9 @@ class Workspace:
             return None
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            transcript = tuple(entry_from_json(entry) for entry in document["transcript"])
-            return Schema.from_json(document["schema"]), transcript
+            stored = (self.folder / _arrays_of(name)).read_bytes() if "arrays" in document else None
+            arrays = {} if stored is None else arrays_from_bytes(stored)
+            return Schema.from_json(document["schema"]), transcript_from_files(document["transcript"], arrays)
         except (OSError, ValueError, KeyError, TypeError, FitError):
             raise OutputError(f"{path} is damaged; its budget is spent: run again in a new --out") from None
 
@@ -160,6 +171,10 @@ class Workspace:
             path.chmod(0o755 if path.suffix == ".sh" else 0o644)
         self.candidate.rename(self.out)
         _sync_folder(self.out.resolve().parent)
+
+
+def _arrays_of(name: str) -> str:
+    return f"{Path(name).stem}.safetensors"
 
 
 def write_durably(path: Path, content: bytes) -> Path:

@@ -1,0 +1,76 @@
+"""Transcripts and arrays as files: JSON for what a person reads, safetensors for arrays; nothing that could run when read.
+
+Must never unpickle, and must never trust a file: types and shapes are checked, and damage is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.errors import FitError
+from privsynth.measurement import Trained, Transcript, entry_from_json
+
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+_KINDS: Final = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.int64))
+
+
+def arrays_to_bytes(arrays: Arrays) -> bytes:
+    """Named arrays as a safetensors file.
+
+    Raises: FitError for another type than float64, float32 and int64.
+    """
+    from safetensors.numpy import save
+
+    for name, array in arrays.items():
+        if array.dtype not in _KINDS:
+            raise FitError(f'array "{name}" is of type {array.dtype}; arrays are stored as float64, float32 or int64')
+    # `save` writes an array's memory as it lies there: what is not in C order would come back as another array.
+    return save({name: np.require(array, requirements="C") for name, array in arrays.items()})
+
+
+def arrays_from_bytes(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Read what `arrays_to_bytes` wrote. Raises: FitError for anything else."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(content)
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        raise FitError("a file of arrays is damaged") from None
+    if any(array.dtype not in _KINDS for array in arrays.values()):
+        raise FitError("a file of arrays holds types that privsynth does not write")
+    return arrays
+
+
+def checksum(content: bytes) -> str:
+    """What a JSON file says of the file of arrays that belongs to it: SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def transcript_to_files(transcript: Transcript) -> tuple[list[dict[str, Any]], dict[str, npt.NDArray[np.float32]]]:
+    """A transcript as a JSON list and the arrays that belong to it (trained weights): `NUMBER/NAME`, by the entry's number."""
+    arrays = {
+        f"{number}/{name}": array
+        for number, entry in enumerate(transcript)
+        if isinstance(entry, Trained)
+        for name, array in entry.weights.items()
+    }
+    return [entry.to_json() for entry in transcript], arrays
+
+
+def transcript_from_files(entries: Sequence[Mapping[str, Any]], arrays: Arrays) -> Transcript:
+    """Read what `transcript_to_files` made.
+
+    Raises: FitError, ValueError, KeyError or TypeError for what it did not make, arrays that are too many included.
+    """
+    of_entry: dict[int, dict[str, npt.NDArray[Any]]] = {number: {} for number in range(len(entries))}
+    for stored, array in arrays.items():
+        number, _, name = stored.partition("/")
+        of_entry[int(number)][name] = array
+    return tuple(entry_from_json(entry, of_entry[number]) for number, entry in enumerate(entries))
