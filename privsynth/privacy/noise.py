@@ -5,6 +5,8 @@ Must never round a probability: a draw that 64 random bits cannot decide is deci
 How the rounded Gaussian, round(N(0, sigma^2)), is drawn: the magnitude's distribution function is enclosed between integers
 (`exact_cdf.py`); 63 random bits u name the interval [u, u+1) / 2^63; where no threshold lies inside it the answer is certain,
 and where one does (one draw in 2^56 at sigma 10) further bits are drawn until it is. So the output has the exact distribution.
+Where sigma is too large for a table of the thresholds, floats propose (`half_normal.py`) and their proven bound says which
+proposals are certain; the others (one in a million at sigma 2^20) are inverted as above, one at a time.
 """
 
 from __future__ import annotations
@@ -23,12 +25,22 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from privsynth.errors import MechanismError
 from privsynth.privacy.exact_cdf import MagnitudeCdf, pick_exactly
-from privsynth.privacy.source import MAX_COUNT_SIGMA, MAX_SIGMA, AbstractNoiseSource
+from privsynth.privacy.half_normal import HalfNormal
+from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
 
 _BLOCK = 1 << 17
 _UNIFORM_BITS = 63
 _CELLS_PER_SIGMA = 4
 """A table of 9 sigma entries is built where it serves a quarter of sigma cells or more; one draw costs 30 entries."""
+
+_TABLE_SIGMA = 1 << 11
+"""Up to here a table is built in 50 ms or less; the nodes of `half_normal.py`, which serve every sigma, in 130, once."""
+
+_FEW = 64
+"""Fewer draws than this cost less one at a time than the nodes."""
+
+_CACHED_BLOCK = 1 << 14
+"""Words that are proposed at a time: small enough that the work space stays in the second-level cache."""
 
 
 class _AbstractBitSource(AbstractNoiseSource):
@@ -47,14 +59,17 @@ class _AbstractBitSource(AbstractNoiseSource):
             raise MechanismError(f"sigma must be above 0 and at most {MAX_SIGMA}; raise the budget")
         bits = _Bits(self._stream_key())
         noise = np.empty(exact.size, dtype=np.int64)
-        if sigma_squared > min(MAX_COUNT_SIGMA, _CELLS_PER_SIGMA * exact.size) ** 2:
-            noise[:] = _draw_singly(sigma_squared, bits, exact.size)
-        else:
+        if sigma_squared <= min(_TABLE_SIGMA, _CELLS_PER_SIGMA * exact.size) ** 2:
             table = _table(sigma_squared)
             for start in range(0, exact.size, _BLOCK):
                 stop = min(start + _BLOCK, exact.size)
                 noise[start:stop] = _draw_block(table, bits, stop - start)
-        return exact + noise.reshape(exact.shape)
+        elif exact.size < _FEW:
+            noise[:] = _draw_singly(sigma_squared, bits, exact.size)
+        else:
+            _draw_proposed(sigma_squared, bits, noise)
+        noise += exact.reshape(-1)
+        return noise.reshape(exact.shape)
 
     @final
     def exponential(self, scores: npt.NDArray[np.int64], rate: Fraction) -> int:
@@ -160,13 +175,33 @@ def _draw_block(table: tuple[MagnitudeCdf, npt.NDArray[np.int64]], bits: _Bits, 
     return np.where((words & np.uint64(1)).astype(bool), -magnitude, magnitude).astype(np.int64)
 
 
+def _draw_proposed(sigma_squared: Fraction, bits: _Bits, out: npt.NDArray[np.int64]) -> None:
+    """Draw as many values as `out` holds: floats propose, and what their error bound leaves open is inverted."""
+    inversion, proposer = _Inversion(sigma_squared, bits), HalfNormal(sigma_squared, min(_CACHED_BLOCK, len(out)))
+    for start in range(0, len(out), _CACHED_BLOCK):
+        block = out[start : start + _CACHED_BLOCK]
+        words = bits.words(len(block))
+        for index in proposer.propose(words, block).tolist():
+            block[index] = inversion.value(int(words[index]))
+
+
 def _draw_singly(sigma_squared: Fraction, bits: _Bits, count: int) -> npt.NDArray[np.int64]:
-    """Draw without a table: a float guesses where each draw lies, and enclosures of the distribution function decide."""
-    cdf, sigma = MagnitudeCdf(sigma_squared), float(sigma_squared) ** 0.5
-    out = np.empty(count, dtype=np.int64)
-    for index, word in enumerate(bits.words(count).tolist()):
+    """Draw without a table: enclosures of the distribution function decide each draw."""
+    inversion = _Inversion(sigma_squared, bits)
+    return np.array([inversion.value(word) for word in bits.words(count).tolist()], dtype=np.int64)
+
+
+@final
+class _Inversion:
+    """One word at a time: a float guesses where the draw lies, and enclosures of the distribution function decide."""
+
+    def __init__(self, sigma_squared: Fraction, bits: _Bits) -> None:
+        self._cdf, self._sigma, self._bits = MagnitudeCdf(sigma_squared), float(sigma_squared) ** 0.5, bits
+
+    def value(self, word: int) -> int:
+        """The word's draw; takes further bits from the stream where the word does not decide."""
         uniform = word >> 1
         outside = ((1 << _UNIFORM_BITS) - uniform) / (2 << _UNIFORM_BITS)
-        magnitude = cdf.invert(uniform, _UNIFORM_BITS, round(-NormalDist().inv_cdf(outside) * sigma), bits.integer)
-        out[index] = -magnitude if word & 1 else magnitude
-    return out
+        guess = round(-NormalDist().inv_cdf(outside) * self._sigma)
+        magnitude = self._cdf.invert(uniform, _UNIFORM_BITS, guess, self._bits.integer)
+        return -magnitude if word & 1 else magnitude

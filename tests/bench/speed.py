@@ -1,4 +1,4 @@
-"""Speed of the parts: counting all pairs, drawing records, drawing noise."""
+"""Speed of the parts: counting all pairs, drawing records, drawing noise of counts and of gradients."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def rows() -> Iterator[Row]:
     yield from counting()
     yield from drawing()
     yield from noise()
+    yield from gradient_noise()
 
 
 def counting() -> Iterator[Row]:
@@ -61,6 +62,16 @@ def noise() -> Iterator[Row]:
     theirs = _opendp(100_000)
     yield Row(name="OpenDP's exact noise values, sigma 10", value=theirs, unit="per CPU s")
     yield Row(name="noise over OpenDP's", value=ours / theirs, unit="ratio", target=">= 100")
+
+
+def gradient_noise() -> Iterator[Row]:
+    """The noise of one gradient step, wide and rounded exactly, and how it compares with as much of a count's noise."""
+    exact = np.zeros(160_000, dtype=np.int64)
+    source = SystemNoise()
+    wide = cpu_seconds(lambda: source.gaussian(exact, Fraction(1 << 36)), 50) / len(exact)
+    yield Row(name="noise, sigma 2^18, 160000 cells", value=wide * 1e9, unit="CPU ns a draw", target="<= 30")
+    counts = cpu_seconds(lambda: source.gaussian(exact, Fraction(100)), 50) / len(exact)
+    yield Row(name="noise at sigma 2^18 over sigma 10", value=wide / counts, unit="ratio", target="<= 1")
 
 
 def _opendp(values: int) -> float:
