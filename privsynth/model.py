@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ import numpy.typing as npt
 from privsynth import frames, generators, identifiers, rules
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
-from privsynth.errors import FitError, InputError, OutputError
+from privsynth.errors import FitError, InputError, MechanismError, OutputError
 from privsynth.generator import AbstractDistribution
 from privsynth.measurement import Transcript, measurements
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Guarantee, decimal_up
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 from privsynth.records import Records, to_arrow
 from privsynth.schema import Schema
@@ -226,7 +227,7 @@ class Model:
             )
         except FileNotFoundError:
             raise InputError(f"{source} holds no model ({_DOCUMENT} and {_ARRAYS}); check the path") from None
-        except (FitError, ValueError, KeyError, TypeError, OSError, AttributeError):
+        except (FitError, MechanismError, ValueError, KeyError, TypeError, OSError, AttributeError):
             raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
 
 
@@ -245,8 +246,10 @@ def _require_format(source: Path, found: object) -> None:
 
 
 def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
-    unit = guarantee.unit
+    unit, training = guarantee.unit, guarantee.training
+    steps = {} if training is None else {"training": training.to_json()}
     return {
+        **steps,
         "rho": str(guarantee.rho),
         "delta": str(guarantee.delta),
         "purchaseDelta": str(guarantee.purchase_delta),
@@ -262,10 +265,11 @@ def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
 
 def _guarantee_from_json(value: Mapping[str, Any]) -> Guarantee:
     unit = value["unit"]
-    composition: Composition = (
-        "gdp" if value.get("composition", "zcdp") == "gdp" else "zcdp"
-    )  # files of 0.1 say nothing
+    composition: Composition = value.get("composition", "zcdp")  # files of 0.1 say nothing
+    if composition not in get_args(Composition) or ("training" in value) != (composition in {"pld", "rdp"}):
+        raise FitError("the guarantee does not say how its parts add up")
     return Guarantee(
+        training=SampledGaussian.from_json(value["training"]) if "training" in value else None,
         rho=Fraction(value["rho"]),
         delta=Fraction(value["delta"]),
         purchase_delta=Fraction(value["purchaseDelta"]),

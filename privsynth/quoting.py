@@ -10,9 +10,9 @@ import math
 import resource
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +21,28 @@ from privsynth import progress, records
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import RefusedError
-from privsynth.measurement import Measurement, Transcript
+from privsynth.measurement import Measurement, Trained, Transcript
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.curator import make_curator
 from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.releasing.terms import Terms, terms
 from privsynth.schema import Schema
 from privsynth.structural import StructuralZeros
 
 _REHEARSED_ROWS = 200_000
+_REHEARSED_STEPS = 12
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotedStage:
     """One stage of the rehearsal. Units: `share` of the release's rho; `sigma` in records; `l1` of a normalised table.
+
+    `steps` is the number of gradient steps that the release would take, where the stage is a training.
 
     `l1` is what the noise alone makes of a table; what a model of all tables together says of it is nearer.
     """
@@ -48,6 +52,7 @@ class QuotedStage:
     tables: int
     sigma: float | None
     l1: float | None
+    steps: int | None = None
 
 
 @final
@@ -85,6 +90,7 @@ class Quote:
             "pairs": {"of": self.pairs, "measured": self.measured_pairs},
             "stages": [
                 {"stage": s.stage, "share": s.share, "tables": s.tables, "sigma": s.sigma, "expectedL1": s.l1}
+                | ({} if s.steps is None else {"gradientSteps": s.steps})
                 for s in self.stages
             ],
             "toBuy": list(self.to_buy),
@@ -108,6 +114,9 @@ class Quote:
                 "how the budget is split, in a rehearsal on made-up records of the declared size (no record was used):"
             )
             for s in self.stages:
+                if s.steps is not None:
+                    out.append(f"  {s.stage}: {s.share:.0%} of the budget, {s.steps:,} gradient steps")
+                    continue
                 noise = "" if s.sigma is None else f", noise {s.sigma:.1f} records a cell"
                 error = "" if s.l1 is None else f", L1 error of a table from noise alone {s.l1:.3f}"
                 out.append(f"  {s.stage}: {s.share:.0%} of the budget, {s.tables} table(s){noise}{error}")
@@ -126,6 +135,10 @@ class Quote:
             return [
                 f"{self.measured_pairs:,} of {self.pairs:,} pairs of columns are measured; which levels are merged, and so the "
                 "exact split, will depend on noisy counts of the real records"
+            ]
+        if any(stage.steps is not None for stage in self.stages):
+            return [
+                f"none of {self.pairs:,} pairs of columns is measured: what columns have in common is left to training"
             ]
         if self.generator == "independent":
             return [f'none of {self.pairs:,} pairs of columns is measured: "independent" counts single columns only']
@@ -153,11 +166,9 @@ def quote(
     cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
     held = _held(ledger, population.id)
     rehearsal: _Rehearsal | None = None
-    seconds, megabytes = None, None
+    megabytes = None
     if not schema.unresolved:
-        started = time.process_time()
         rehearsal = _rehearse(agreed, population.public_size)
-        seconds = time.process_time() - started
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # before the table is read: it is public
     if source is not None:
         progress.report("read", 0, 1)
@@ -175,7 +186,7 @@ def quote(
         pairs=math.comb(len(schema.modelled), 2),
         measured_pairs=None if rehearsal is None else rehearsal.measured_pairs,
         to_buy=tuple(column.name for column in schema.unresolved),
-        fit_seconds=seconds,
+        fit_seconds=None if rehearsal is None else rehearsal.seconds,
         peak_megabytes=megabytes,
     )
 
@@ -193,34 +204,71 @@ def _held(ledger: AbstractLedger | None, population: str) -> Cost:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rehearsal:
-    """What a rehearsal's transcript says."""
+    """What a rehearsal's transcript says, and how long the whole fit would take. Units: `seconds` of processor time."""
 
     stages: tuple[QuotedStage, ...]
     measured_pairs: int
+    seconds: float
+
+
+@final
+class _TimedNoise(AbstractNoiseSource):
+    """The system's noise, with the time at which each key is asked for: a gradient step asks for one when it begins."""
+
+    name: ClassVar[str] = SystemNoise.name
+    signable: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._source, self.asked = SystemNoise(), list[float]()
+
+    def gaussian(self, exact: npt.NDArray[np.int64], sigma_squared: Fraction) -> npt.NDArray[np.int64]:
+        return self._source.gaussian(exact, sigma_squared)
+
+    def exponential(self, scores: npt.NDArray[np.int64], rate: Fraction) -> int:
+        return self._source.exponential(scores, rate)
+
+    def choices(self, scores: npt.NDArray[np.int64], rate: Fraction, count: int) -> npt.NDArray[np.int64]:
+        return self._source.choices(scores, rate, count)
+
+    def key(self) -> bytes:
+        self.asked.append(time.process_time())
+        return self._source.key()
+
+    @property
+    def step_seconds(self) -> float:
+        """Of a gradient step, in the middle of those that were taken; the first ones are slower."""
+        return float(np.median(np.diff(self.asked))) if len(self.asked) > 1 else 0.0
 
 
 def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     """Fit on made-up records, as many as declared, and read the split off the transcript.
 
-    Of very many people fewer are made up, and their noise is made smaller by as much.
+    Of very many people fewer are made up, and their noise is made smaller by as much. Of many gradient steps the first ones
+    are taken, and the time of the others reckoned from theirs.
     """
+    started, noise = time.process_time(), _TimedNoise()
     domain = agreed.schema.domain()
     people = public_size * agreed.fit.unit.max_rows
     rows = min(people, _REHEARSED_ROWS)
     budget, smaller = agreed.fit.budget, Fraction(rows, people)
+    training = budget.training and replace(budget.training, steps=min(budget.training.steps, _REHEARSED_STEPS))
     curator = make_curator(
         _made_up(domain, rows),
         unit=agreed.fit.unit,
         rho=budget.rho / smaller**2,
-        noise=SystemNoise(),
+        noise=noise,
         composition=budget.composition,
+        training=training,
     )
     agreed.fit.generator.fit(curator)
     found = curator.transcript
     tables = [set(entry.clique) for entry in found if isinstance(entry, Measurement)]
     pairs = {pair for table in tables for pair in itertools.combinations(sorted(table), 2)}
+    seconds = time.process_time() - started
+    if budget.training and training:
+        seconds += noise.step_seconds * (budget.training.steps / float(smaller) - training.steps)
     return _Rehearsal(
-        stages=_stages(found, budget.rho / smaller**2, float(smaller), public_size), measured_pairs=len(pairs)
+        stages=_stages(found, agreed, float(smaller), public_size), measured_pairs=len(pairs), seconds=seconds
     )
 
 
@@ -241,15 +289,23 @@ def _levels(size: int, rows: int, rng: np.random.Generator) -> npt.NDArray[np.ui
     return np.searchsorted(np.cumsum(weights)[:-1] / weights.sum(), rng.random(rows), side="right").astype(np.uint32)
 
 
-def _stages(transcript: Transcript, rho: Fraction, smaller: float, public_size: int) -> tuple[QuotedStage, ...]:
+def _stages(transcript: Transcript, agreed: Terms, smaller: float, public_size: int) -> tuple[QuotedStage, ...]:
     """The stages of a rehearsal whose noise was `smaller` than the real one, in the real noise."""
+    budget, schedule = agreed.fit.budget, agreed.fit.generator.schedule
+    first = 1.0 if schedule is None else float(schedule.first_share)
+    whole = float(budget.rho) / smaller**2
     grouped: dict[str, list[Measurement | None]] = defaultdict(list)
     spent: dict[str, Fraction] = defaultdict(Fraction)
     for entry in transcript:
         grouped[entry.event.stage].append(entry if isinstance(entry, Measurement) else None)
         spent[entry.event.stage] += entry.event.rho
+    trained = {entry.event.stage for entry in transcript if isinstance(entry, Trained)}
     out = []
     for stage, found in grouped.items():
+        if stage in trained and budget.training:
+            steps = budget.training.steps
+            out.append(QuotedStage(stage=stage, share=1 - first, tables=0, sigma=None, l1=None, steps=steps))
+            continue
         tables = [entry for entry in found if entry is not None]
         sigmas = [table.sigma / smaller for table in tables]
         sizes = [table.values.size for table in tables]
@@ -257,7 +313,7 @@ def _stages(transcript: Transcript, rho: Fraction, smaller: float, public_size: 
         out.append(
             QuotedStage(
                 stage=stage,
-                share=float(spent[stage] / rho),
+                share=first * float(spent[stage]) / whole,
                 tables=len(tables),
                 sigma=float(np.mean(sigmas)) if tables else None,
                 l1=float(np.mean([min(2.0, each / public_size) for each in noise])) if tables else None,

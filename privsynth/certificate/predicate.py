@@ -121,19 +121,30 @@ class Stage(AbstractPart):
 
 
 @final
+class Training(AbstractPart):
+    """Gradient steps, of which `stages` has the sum; their cost is in epsilon, and not in rho (none were there before 0.2)."""
+
+    mechanism: Text
+    sampling_rate: PositiveAmount
+    steps: Annotated[int, Field(ge=1)]
+    noise_multiplier: PositiveAmount
+
+
+@final
 class GuaranteeClaim(AbstractPart):
     """What is promised, for which neighbours, and on which assumptions. Units: decimal strings."""
 
     definition: Text
     relation: Literal["add-remove", "replace-one"]
     unit: UnitClaim
-    rho: PositiveAmount
+    rho: Amount
     epsilon: PositiveAmount
     delta: PositiveAmount
     conversion: Text
     noise: Text
     randomness: Annotated[Text, AfterValidator(_not_seeded)]
     stages: list[Stage]
+    training: Training | None = None
     assumptions: list[Text]
     not_covered: list[Text]
 
@@ -250,6 +261,8 @@ class Predicate(AbstractPart):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if self.guarantee.training is None and Decimal(self.guarantee.rho) <= 0:
+            raise ValueError("guarantee.rho must be above zero where nothing is learned by gradient steps")
         if moment(self.issued_at) >= moment(self.expires_at):
             raise ValueError("issuedAt must be before expiresAt")
         if self.attempts.used > self.attempts.allowed:

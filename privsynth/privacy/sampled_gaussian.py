@@ -6,11 +6,11 @@ Must never take a sampling rate, a number of steps or a noise multiplier from da
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from privsynth.errors import InputError, MechanismError
 
@@ -53,6 +53,23 @@ class SampledGaussian:
         _require_schedule(self.sampling_rate, self.steps)
         if type(self.noise_multiplier) is not Fraction or self.noise_multiplier <= 0:
             raise MechanismError("a noise multiplier is an exact fraction above 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; exact numbers are strings "p/q"."""
+        return {
+            "samplingRate": str(self.sampling_rate),
+            "steps": self.steps,
+            "noiseMultiplier": str(self.noise_multiplier),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SampledGaussian:
+        """Read what `to_json` wrote."""
+        return cls(
+            sampling_rate=Fraction(value["samplingRate"]),
+            steps=value["steps"],
+            noise_multiplier=Fraction(value["noiseMultiplier"]),
+        )
 
 
 @final

@@ -52,7 +52,8 @@ class Terms:
     @property
     def cost(self) -> Cost:
         """What the ledger is charged: the whole budget, whether or not the generator uses it up."""
-        return Cost.of(self.fit.budget.rho, self.fit.budget.purchase_delta)
+        budget = self.fit.budget
+        return Cost.of(budget.rho, budget.purchase_delta, budget.training)
 
 
 def terms(
@@ -80,6 +81,7 @@ def terms(
         policy.budget.release_delta,
         buys=bool(schema.unresolved),
         composition=kind.composition,
+        schedule=kind.schedule,
     )
     _require_enough_people(policy, plan)
     agreed = Terms(

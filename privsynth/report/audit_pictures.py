@@ -88,6 +88,7 @@ def points_of(most: Callable[[float], float]) -> Curve:
 def allowed(claim: Claim) -> Callable[[float], float]:
     """The most members that any attack can find under a claim, by the share of others that it takes for members.
 
+    Where gradient steps are part of it, epsilon and delta alone are used, which allow more.
     Source: Dong, Roth, Su 2022: Phi(Phi^-1(x) + mu) for mu-GDP; Kairouz, Oh, Viswanath 2015 for (epsilon, delta).
     """
     if claim.composition == "gdp" and claim.rho is not None:

@@ -82,6 +82,7 @@ def guarantee(facts: Facts) -> Section:
         "not_covered": claims.texts("guarantee.notCovered"),
         "stages": [_stage(stage, rho) for stage in claims.rows("guarantee.stages")],
         "rho": claims.text("guarantee.rho"),
+        "training": _training(claims) if claims.has("guarantee.training") else "",
         "definition": claims.text("guarantee.definition"),
         "relation": {"add-remove": "adding or removing the rows"}.get(
             claims.text("guarantee.relation"), "replacing the rows"
@@ -90,6 +91,17 @@ def guarantee(facts: Facts) -> Section:
         "noise": claims.text("guarantee.noise"),
         "randomness": claims.text("guarantee.randomness"),
     }
+
+
+def _training(claims: Claims) -> str:
+    """What the gradient steps were, in a sentence."""
+    steps = int(claims.number("guarantee.training.steps"))
+    return (
+        f"Training: {steps:,} gradient steps ({claims.text('guarantee.training.mechanism')}), in each of which every "
+        f"{claims.text('guarantee.unit.name')} takes part with probability {claims.text('guarantee.training.samplingRate')}, "
+        f"with noise of {claims.text('guarantee.training.noiseMultiplier')} times what one of them can add at the most. "
+        "The steps' cost is part of epsilon; rho and the shares above are those of the other answers."
+    )
 
 
 def _stage(stage: Claims, rho: float) -> Section:
