@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 _ROOM: Final = 1e-8
-"""Relative, for rounding: what is computed here is good to 1e-9 of itself, which `tests` hold against 50 digits."""
+"""Relative, for rounding: what is computed here is good to 1e-9 of itself, which `tests` hold against 30 digits."""
 
 _INTEGRATED_TO: Final = 64.0
 _EXPONENT_MOST: Final = 600.0
