@@ -42,13 +42,12 @@ from privsynth.errors import PolicyError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.distribution import LatentClassDistribution, restored
 from privsynth.latent.estimation import fit, sketch
+from privsynth.latent.measuring import affords, drawable, groups_of, measure_again, measure_pairs, measure_tables
 from privsynth.latent.observed import Observed, observe
-from privsynth.latent.planning import Budget, Plan, exact_shares, make_plan, of_few_sizes, one_way_weights
-from privsynth.latent.reconciling import reconcile
+from privsynth.latent.planning import one_way_weights
 from privsynth.measurement import ErrorScores, Transcript, measurements
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.query import MarginalErrors
-from privsynth.privacy.source import MAX_COUNT_SIGMA
 
 if TYPE_CHECKING:
     from privsynth.privacy.curator import Curator
@@ -107,35 +106,20 @@ class LatentClass(AbstractGenerator):
     def measure(self, curator: Curator) -> None:
         """One-way tables; the plan; one-way tables again and all pairs; and tables of three attributes that stand out."""
         domain = curator.domain
-        one_way: list[Clique] = [(name,) for name in domain.attributes]
-        if not one_way:
+        if not domain.attributes:
             return
-        weights = one_way_weights(domain.sizes)
-        planned = curator.budget * (1 - self.score_share - self.triple_share)
-        curator.measure(one_way, rho=planned * self.first_share, stage="one-way", weights=weights)
-        plan = self._plan(curator, planned)
-        if plan is None or plan.one_way_share == 1 or not _affords(curator, plan, planned * (1 - plan.one_way_share)):
-            curator.measure(one_way, rho=curator.remaining, stage="one-way-again", weights=weights)
+        tables = curator.budget * (1 - self.score_share - self.triple_share)
+        plan = measure_tables(curator, tables, self.first_share)
+        if plan is None:
             return
-        _measure_again(curator, one_way, weights, planned * (plan.one_way_share - self.first_share))
-        _measure_pairs(curator, plan, planned * (1 - plan.one_way_share), "pairs")
         found = self._stand_out(curator)
-        if found and _drawable(curator, curator.remaining / len(found)):
-            curator.measure(found, rho=curator.remaining, stage="triples", groups=_groups(domain, plan))
-        elif _affords(curator, plan, curator.remaining):
-            _measure_pairs(curator, plan, curator.remaining, "pairs-again")
+        if found and drawable(curator, curator.remaining / len(found)):
+            curator.measure(found, rho=curator.remaining, stage="triples", groups=groups_of(domain, plan))
+        elif affords(curator, plan, curator.remaining):
+            measure_pairs(curator, plan, curator.remaining, "pairs-again")
         else:
-            _measure_again(curator, one_way, weights, curator.remaining)
-
-    def _plan(self, curator: Curator, planned: Fraction) -> Plan | None:
-        """The plan of the rest, from the first one-way tables; None for a single attribute."""
-        domain = curator.domain
-        if len(domain) == 1:
-            return None
-        found = measurements(curator.transcript)
-        estimates = [counts + 1e-9 for counts in reconcile(observe(domain, found)).levels]
-        budget = Budget(rho=float(planned), sensitivity_squared=found[0].event.sensitivity_squared)
-        return make_plan(estimates, [domain.fact(name) for name in domain.attributes], budget, self.first_share)
+            one_way = [(name,) for name in domain.attributes]
+            measure_again(curator, one_way, one_way_weights(domain.sizes), curator.remaining)
 
     def _stand_out(self, curator: Curator) -> list[Clique]:
         """Score all small tables of three attributes against a sketch of the model, and pick those it does not explain.
@@ -178,41 +162,6 @@ class LatentClass(AbstractGenerator):
     ) -> AbstractDistribution:
         """The distribution whose `arrays()` these are."""
         return restored(observe(domain, measurements(transcript)), arrays)
-
-
-def _pairs(domain: Domain, plan: Plan) -> tuple[list[Clique], tuple[Fraction, ...]]:
-    """All pairs and their shares, those of equal shares together."""
-    pairs = list(itertools.combinations(domain.attributes, 2))
-    shares = exact_shares(of_few_sizes(plan.weights[np.triu_indices(len(domain), 1)]))
-    order = sorted(range(len(pairs)), key=shares.__getitem__)
-    return [pairs[place] for place in order], tuple(shares[place] for place in order)
-
-
-def _affords(curator: Curator, plan: Plan, rho: Fraction) -> bool:
-    """Whether noise for all pairs at this budget is within what can be drawn: decided from public numbers alone."""
-    return _drawable(curator, rho * min(_pairs(curator.domain, plan)[1]))
-
-
-def _drawable(curator: Curator, rho: Fraction) -> bool:
-    """Whether one table's noise at this budget is within what can be drawn."""
-    return curator.unit.l2_squared <= 2 * rho * MAX_COUNT_SIGMA**2
-
-
-def _measure_again(curator: Curator, one_way: Sequence[Clique], weights: tuple[Fraction, ...], rho: Fraction) -> None:
-    """One-way tables once more, unless noise at this budget could not be drawn: then it stays unspent."""
-    if _drawable(curator, rho * min(weights)):
-        curator.measure(one_way, rho=rho, stage="one-way-again", weights=weights)
-
-
-def _measure_pairs(curator: Curator, plan: Plan, rho: Fraction, stage: str) -> None:
-    pairs, shares = _pairs(curator.domain, plan)
-    curator.measure(pairs, rho=rho, stage=stage, groups=_groups(curator.domain, plan), weights=shares)
-
-
-def _groups(domain: Domain, plan: Plan) -> dict[str, tuple[int, ...]]:
-    """The attributes whose levels are merged."""
-    named = zip(domain.attributes, plan.groups, strict=True)
-    return {name: tuple(of.tolist()) for name, of in named if int(of.max()) + 1 < len(of)}
 
 
 def _candidates(domain: Domain) -> Sequence[Clique]:

@@ -19,6 +19,7 @@ from privsynth.errors import PolicyError
 from privsynth.generator import AbstractDistribution
 from privsynth.generators import latent_class
 from privsynth.generators.latent_class import LatentClass
+from privsynth.latent import measuring
 from privsynth.latent.planning import Budget, Plan, exact_shares, make_plan, of_few_sizes, one_way_weights
 from privsynth.measurement import ErrorScores, Event, Measurement, measurements
 from privsynth.privacy.accounting import gaussian_rho_for
@@ -142,7 +143,7 @@ def test_it_is_planned_for_the_noise_that_the_unit_needs(monkeypatch: pytest.Mon
         asked.append(budget)
         return make_plan(estimates, facts, budget, spent)
 
-    monkeypatch.setattr(latent_class, "make_plan", record)
+    monkeypatch.setattr(measuring, "make_plan", record)
     unit = PrivacyUnit(name="person", column="id", max_rows=3)
     box = make_curator(driven(), unit=unit, rho=Fraction(1), noise=UnsafeSeededNoise(0))
     LatentClass(components=5).measure(box)
