@@ -25,8 +25,11 @@ Array: TypeAlias = Any
 Factors: TypeAlias = Sequence[tuple[Array, Array]]
 """For each weight matrix its inputs (rows, in) and slopes (rows, out): a row's gradient is outer(slopes, inputs)."""
 
-CHUNK_ROWS: Final = 256
-"""Rows whose gradients are added up in single precision, at most."""
+CHUNK_ROWS: Final = 832
+"""Rows whose gradients are computed together and added up in single precision, at most."""
+
+_BLOCK_ROWS: Final = 64
+"""Rows of a chunk that are summed in one product of matrices: short sums round less."""
 
 _ROOM: Final = Fraction(1, 64)
 """How much more than the clipping norm one row may move a sum, for all rounding together: see `GradientSum`."""
@@ -73,13 +76,14 @@ class GradientSum:
 
     Units: answers are integers, multiples of `grid`.
     Privacy: one row moves an answer by at most `clip` * (1 + 1/64) in L2. Proof: rows are dealt into chunks of at most
-        m = 256, and each chunk is computed by itself, so a row more or less changes one chunk. In exact arithmetic it moves
-        that chunk's sum by its own gradient, at most `clip`. The rest is rounding, with u = 2^-24: a sum of m products is off
-        by at most (m + 1) u times the sum of their sizes, so two sums of m rows by 2 m (m + 1) u clip < 2^-6.9 clip; norms
-        and scales are off by less than 2^-10 of themselves (sums of up to 2^13 squares, none of which is below 2^-69 of the
-        largest that counts); a chunk's sum, or both where it is split, is rounded to the grid, which moves the answer by at
-        most 1.5 sqrt(weights) grid <= 1.5 * 2^-9 clip; and other rows of the chunk, computed in one more row's company, move
-        by less than 2^-18 clip each, which is asked of every loss. Together that is less than 2^-6 clip.
+        R = 832, and each chunk is computed by itself, so a row more or less changes one chunk. In exact arithmetic it moves
+        that chunk's sum by its own gradient, at most `clip`. The rest is rounding, with u = 2^-24. A sum of m = 64 products is
+        off by at most (m + 1) u times the sum of their sizes, and adding up R / m = 13 such sums by 12 u times all sizes, which
+        come to at most R clip; so two sums of R rows are off by 2 R 77 u clip < .0077 clip. Norms and scales are off by
+        less than 2^-10 of themselves (sums of up to 2^13 squares, none of which is below 2^-69 of the largest that counts). A
+        chunk's sum, or both where it is split, is rounded to the grid, which moves the answer by at most 1.5 sqrt(weights) grid
+        <= 1.5 * 2^-9 clip. Other rows of the chunk, computed in one more row's company, move by less than 2^-18 clip each,
+        which is asked of every loss. Together that is less than .0148 clip, and 1/64 is .0156.
     """
 
     def __init__(self, loss: AbstractLoss, clip: Fraction) -> None:
@@ -106,25 +110,27 @@ class GradientSum:
 
     def answer(self, chunks: Iterable[tuple[npt.NDArray[np.int64], bytes]]) -> list[npt.NDArray[np.int64]]:
         """The exact sum over these chunks of records. Shapes: one matrix a weight matrix, `loss.shapes`."""
-        total = [np.zeros(shape, dtype=np.int64) for shape in self.loss.shapes]
+        total = [np.zeros(shape) for shape in self.loss.shapes]  # whole numbers below 2^53: exact
         for codes, key in chunks:
             if not 0 < len(codes) <= CHUNK_ROWS:
                 raise MechanismError(f"gradients are added up for at most {CHUNK_ROWS} rows at a time")
             factors = self.loss.factors(codes, key)
             if any(str(each.dtype) not in _SINGLE for pair in factors for each in pair):
-                raise MechanismError("gradients are computed in single precision; the bound on rounding holds for no other")
+                raise MechanismError(
+                    "gradients are computed in single precision; the bound on rounding holds for no other"
+                )
             with np.errstate(over="ignore", invalid="ignore"):  # what warns depends on the records
                 parts = clipped_sums(factors, float(self.clip))
             for index, part in enumerate(parts):
                 total[index] += self._on_grid(self.loss.host(part), total[index].shape)
             if len(parts) != len(total):
                 raise MechanismError(f"factors were given for {len(parts)} of {len(total)} weight matrices")
-        return total
+        return [each.astype(np.int64) for each in total]
 
-    def _on_grid(self, part: npt.NDArray[np.floating], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    def _on_grid(self, part: npt.NDArray[np.floating], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
         if part.shape != shape:
             raise MechanismError(f"a gradient of shape {part.shape} was given for a weight matrix of shape {shape}")
-        return np.rint(part * np.float64(1 / self.grid)).astype(np.int64)
+        return np.rint(part * np.float64(1 / self.grid))
 
 
 def clipped_sums(factors: Factors, clip: float) -> list[Array]:
@@ -142,4 +148,13 @@ def clipped_sums(factors: Factors, clip: float) -> list[Array]:
     if not bool(sound.all()):
         return clipped_sums([(inputs[sound], slopes[sound]) for inputs, slopes in factors], clip)
     scale = clip / (squared**0.5).clip(clip)
-    return [(slopes * scale[:, None]).T @ inputs for inputs, slopes in factors]
+    return [_summed(inputs, slopes * scale[:, None]) for inputs, slopes in factors]
+
+
+def _summed(inputs: Array, slopes: Array) -> Array:
+    """slopes^T inputs, a block of rows at a time."""
+    total = slopes[:_BLOCK_ROWS].T @ inputs[:_BLOCK_ROWS]
+    for start in range(_BLOCK_ROWS, len(inputs), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        total += slopes[block].T @ inputs[block]
+    return total
