@@ -5,6 +5,7 @@ Must never decide anything about privacy: budgets, units and checks are the call
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from privsynth.privacy.unit import PrivacyUnit
 from privsynth.quoting import Quote
 from privsynth.quoting import quote as quote_release
 from privsynth.releasing import Release
+from privsynth.releasing.resuming import fit_in
 from privsynth.schema import Schema
 
 LEDGER_VARIABLE = "PRIVSYNTH_LEDGER"
@@ -48,6 +50,7 @@ def fit(
     settings: Mapping[str, object] | None = None,
     max_rows: int = 1,
     out_of_domain: records.OutOfDomain = "refuse",
+    resume: str | Path | None = None,
 ) -> Model:
     """Fit a generator to a private table, for exploring and for benchmarks; the model is uncertified.
 
@@ -55,6 +58,8 @@ def fit(
         `max_rows` rows are used, chosen at random. No ledger is charged, which is why nothing made with it can be signed.
     Args: `source` is a CSV or Parquet file, or a pandas, polars or Arrow table. `generator` is a generator's name, or "auto":
         one is chosen by the number of columns (`choosing.choose`), and `Model.generator` says which.
+        `resume` is a folder in which the fit keeps its place: killed and called again with the same arguments, it goes on from
+        there, and what was spent stays spent; when it is done, the same model is read from there at no further cost.
     Returns: a model whose `error` and `pair_errors` say, from public numbers, how far its tables are off.
     Raises: PolicyError for a generator or setting that does not exist;
         RecordsError, SchemaError or MechanismError before anything is spent.
@@ -64,12 +69,19 @@ def fit(
     unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
     name = choosing.resolve(generator, len(schema.modelled), settings=chosen).name
     kind = generators.get(name, chosen)
-    budget = Budget.of(epsilon, delta, buys=bool(schema.unresolved), composition=kind.composition)
+    budget = Budget.of(
+        epsilon, delta, buys=bool(schema.unresolved), composition=kind.composition, schedule=kind.schedule
+    )
     plan = FitPlan(generator=kind, unit=unit, budget=budget)
     noise = SystemNoise()
     table = records.read(source, schema, out_of_domain=out_of_domain)
-    bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
-    completed, transcript = measure(bounded, plan, noise)
+    if resume is None:
+        bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
+        completed, transcript = measure(bounded, plan, noise)
+    else:
+        told = (schema.digest(), name, generators.settings_of(kind), str(budget.epsilon), str(budget.delta), unit)
+        agreed = hashlib.sha256(repr(told).encode()).hexdigest()
+        completed, transcript = fit_in(Path(resume), table, plan, noise, terms=agreed)
     return Model(
         schema=completed,
         distribution=plan.generator.estimate(completed.domain(), transcript),
@@ -193,7 +205,7 @@ def audit_generator(
     name = choosing.resolve(generator, len(described.modelled), settings=options).name
     kind = generators.get(name, options)
     unit = PrivacyUnit(name=described.unit or "row", column=described.unit, max_rows=max_rows)
-    budget = Budget.of(epsilon, delta, buys=False, composition=kind.composition)
+    budget = Budget.of(epsilon, delta, buys=False, composition=kind.composition, schedule=kind.schedule)
     return auditing.conformance(
         chosen,
         kind,
@@ -208,6 +220,7 @@ def audit_generator(
             rho=float(budget.rho),
             unit=unit.name,
             composition=budget.composition,
+            training=budget.training,
         ),
     )
 

@@ -5,6 +5,7 @@ Must never return anything but a completed schema and the transcript of what was
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,7 @@ from privsynth.measurement import Purchase, Transcript
 from privsynth.privacy import purchase
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.journal import AbstractJournal, MemoryJournal, question_of
 from privsynth.privacy.sampled_gaussian import NO_REPLACEMENT
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit, bound_contributions, hold_out
@@ -116,15 +118,19 @@ def fingerprint(records: Private[Records], key: bytes) -> str:
     return digest.hexdigest()
 
 
-def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource) -> tuple[Schema, Transcript]:
+def measure(
+    records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource, journal: AbstractJournal | None = None
+) -> tuple[Schema, Transcript]:
     """Buy what the schema leaves open, encode, and let the generator measure.
 
     Privacy: what is returned is the outcome of mechanisms that together spend at most `plan.budget`, for neighbours that
         differ in one unit of a table that `split` has bounded.
+    Args: `journal` is what an earlier attempt at the same fit left behind: it goes on from there, and nothing is drawn twice.
     Returns: the completed schema and the transcript, purchases first.
     Raises: SchemaError for a domain that is too large for the generator.
     """
-    schema, bought = _buy(records, plan, noise)
+    journal = journal or MemoryJournal()
+    schema, bought = _buy(records, plan, noise, journal)
     require_size(plan.generator, schema.domain())
     progress.report("encode", 0, 1)
     encoded = encode(completed(records, schema))
@@ -132,13 +138,21 @@ def measure(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource
     rho = plan.budget.rho - sum((entry.event.rho for entry in bought), Fraction(0))
     budget = plan.budget
     curator = Curator(
-        encoded, unit=plan.unit, rho=rho, noise=noise, composition=budget.composition, training=budget.training
+        encoded,
+        unit=plan.unit,
+        rho=rho,
+        noise=noise,
+        composition=budget.composition,
+        training=budget.training,
+        journal=journal,
     )
     plan.generator.measure(curator)
     return schema, bought + curator.transcript
 
 
-def _buy(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource) -> tuple[Schema, tuple[Purchase, ...]]:
+def _buy(
+    records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource, journal: AbstractJournal
+) -> tuple[Schema, tuple[Purchase, ...]]:
     schema = records.open().schema
     wanted = schema.unresolved
     bought: list[Purchase] = []
@@ -148,7 +162,9 @@ def _buy(records: Private[Records], plan: FitPlan, noise: AbstractNoiseSource) -
         price = purchase.Price(
             rho=plan.budget.purchase_rho / len(wanted), delta=plan.budget.purchase_delta / max(1, labelled)
         )
-        found = _buy_one(records, column.name, schema, plan.unit, price, noise)
+        draw = functools.partial(_buy_one, records, column.name, schema, plan.unit, price, noise)
+        (found,) = journal.ask(question_of("buy", column.name, price.rho, price.delta), draw)
+        assert isinstance(found, Purchase)
         schema = schema.resolve(found.column, found.fact, found.found)
         bought.append(found)
     return schema, tuple(bought)
@@ -161,14 +177,14 @@ def _buy_one(
     unit: PrivacyUnit,
     price: purchase.Price,
     noise: AbstractNoiseSource,
-) -> Purchase:
+) -> list[Purchase]:
     column = schema.column(name)
     match column:
         case CategoryColumn():
-            return purchase.categories(records, column, unit=unit, price=price, noise=noise)
+            return [purchase.categories(records, column, unit=unit, price=price, noise=noise)]
         case IntegerColumn() | NumberColumn() if column.buy == "bounds":
-            return purchase.bounds(records, column, unit=unit, price=price, noise=noise)
+            return [purchase.bounds(records, column, unit=unit, price=price, noise=noise)]
         case IntegerColumn() | NumberColumn():
-            return purchase.edges(records, column, unit=unit, price=price, noise=noise)
+            return [purchase.edges(records, column, unit=unit, price=price, noise=noise)]
         case _:
             raise SchemaError(f'[columns.{name}]: a column of kind "{column.kind}" has nothing to buy; declare it')

@@ -13,7 +13,7 @@ from pathlib import Path
 from privsynth.audit_plan import AuditPlan
 from privsynth.errors import OutputError
 from privsynth.findings import Claim, Findings
-from privsynth.releasing.workspace import write_durably
+from privsynth.releasing.durably import write_durably
 from privsynth.report import audit_page
 
 PAGE = "audit.html"

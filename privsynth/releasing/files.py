@@ -19,8 +19,9 @@ from privsynth.certificate.keys import Signer
 from privsynth.domain import Clique
 from privsynth.findings import Findings
 from privsynth.model import Sample
+from privsynth.releasing.durably import write_durably
 from privsynth.releasing.statement import ReleaseFacts, predicate
-from privsynth.releasing.workspace import Workspace, write_durably
+from privsynth.releasing.workspace import Workspace
 from privsynth.transcript_files import arrays_to_bytes, transcript_to_files
 
 CERTIFICATE: Final = "certificate.json"

@@ -35,6 +35,7 @@ from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.releasing.files import CERTIFICATE, Content, reasons, signed_predicate, write_candidate, write_refusal
+from privsynth.releasing.measuring import measured
 from privsynth.releasing.statement import ReleaseFacts, rehearse
 from privsynth.releasing.terms import Terms, terms
 from privsynth.releasing.workspace import HALF_COPY, Seeds, Workspace
@@ -132,7 +133,7 @@ def _attempt(
     """Measure (or go on from what was measured), fit, sample, check and attack."""
     unit, share = agreed.fit.unit, float(agreed.policy.audit.holdout)
     fitted_on, held_out = split(table, unit, share, bound_key=seeds.bound, holdout_key=seeds.holdout)
-    bought, transcript = _measured(fitted_on, agreed, workspace, ledger, reservation, noise)
+    bought, transcript = _step("measure", lambda: measured(fitted_on, agreed, workspace, ledger, reservation, noise))
     model = _step("fit", lambda: _model(agreed, bought, transcript))
     sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
     checks = agreed.policy.check_schema(bought) + agreed.policy.check_release(bought, sample.table)
@@ -246,34 +247,6 @@ def _reserve(
     return seeds, reservation
 
 
-def _measured(
-    fitted_on: Private[Records],
-    agreed: Terms,
-    workspace: Workspace,
-    ledger: AbstractLedger,
-    reservation: Reservation,
-    noise: AbstractNoiseSource,
-) -> tuple[Schema, Transcript]:
-    """Charge, then draw, then make the answers durable; after a crash, go on from them or forfeit.
-
-    Privacy: `begin` is durable before the first draw. Answers that were lost in a crash are never drawn again under the
-        same charge: the attempt is forfeited.
-    """
-    if reservation.state == "begun":
-        kept = workspace.measurements()
-        if kept is None:
-            ledger.forfeit(reservation, reason="cut off before its measurements were safe")
-            raise RefusedError(
-                "an earlier attempt was cut off while it measured: its budget is spent, its answers are lost, and it counts "
-                "as an attempt. Where the policy allows another one, choose a new --out"
-            )
-        return kept
-    ledger.begin(reservation)
-    found = _step("measure", lambda: measure(fitted_on, agreed.fit, noise))
-    workspace.save_measurements(*found)
-    return found
-
-
 def _model(agreed: Terms, schema: Schema, transcript: Transcript) -> Model:
     return Model(
         schema=schema,
@@ -316,6 +289,7 @@ def _audited(
         rho=float(model.guarantee.rho),
         unit=unit.name,
         composition=model.guarantee.composition,
+        training=model.guarantee.training,
     )
     domain = model.schema.domain()
     conformance = auditing.conformance(

@@ -5,7 +5,6 @@ Must never leave a half-written file under a final name, and must never overwrit
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -17,6 +16,7 @@ from typing import final
 
 from privsynth.errors import FitError, OutputError
 from privsynth.measurement import Transcript
+from privsynth.releasing.durably import sync_folder, write_durably
 from privsynth.schema import Schema
 from privsynth.transcript_files import (
     arrays_from_bytes,
@@ -29,6 +29,7 @@ _STATE = "state.json"
 _LOCK = "lock"
 MEASUREMENTS = "measurements.json"
 HALF_COPY = "half-copy.json"
+_JOURNAL = "journal"
 
 
 @final
@@ -58,9 +59,9 @@ class Workspace:
     published, and the audit's internal findings. It is not part of the release and may not leave.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, folder: Path | None = None) -> None:
         self.out = out
-        self.folder = out.with_name(out.name + ".internal")
+        self.folder = folder or out.with_name(out.name + ".internal")
         self.candidate = self.folder / "candidate"
         self.refused = out.with_name(out.name + ".refused")
 
@@ -149,6 +150,11 @@ class Workspace:
         except (OSError, ValueError, KeyError, TypeError, FitError):
             raise OutputError(f"{path} is damaged; its budget is spent: run again in a new --out") from None
 
+    @property
+    def journal(self) -> Path:
+        """The folder of the journal of a training; see `journal.FolderJournal`."""
+        return self.folder / _JOURNAL
+
     def write(self, name: str, content: bytes) -> Path:
         """Write a file of the workspace so that it is whole under its name, or absent. Mode 0600."""
         return write_durably(self.folder / name, content)
@@ -170,43 +176,8 @@ class Workspace:
         for path in self.candidate.iterdir():
             path.chmod(0o755 if path.suffix == ".sh" else 0o644)
         self.candidate.rename(self.out)
-        _sync_folder(self.out.resolve().parent)
+        sync_folder(self.out.resolve().parent)
 
 
 def _arrays_of(name: str) -> str:
     return f"{Path(name).stem}.safetensors"
-
-
-def write_durably(path: Path, content: bytes) -> Path:
-    """Write, flush to disk, then rename into place.
-
-    Raises: OutputError when the disk is full or the folder cannot be written; nothing is left under `path`.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as failure:
-        reason = "the disk is full" if failure.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else failure.strerror
-        raise OutputError(
-            f"{path.name} could not be written to {path.parent}: {reason}; free space or permissions and run the same "
-            "command again: what was measured is kept, and nothing is spent twice"
-        ) from None
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

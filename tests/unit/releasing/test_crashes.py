@@ -14,7 +14,7 @@ from privsynth import api
 from privsynth.certificate import keys
 from privsynth.errors import OutputError, RefusedError
 from privsynth.privacy.ledgers.sqlite import SqliteLedger
-from privsynth.releasing import path, workspace
+from privsynth.releasing import durably, path, workspace
 from tests import clinic
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -128,10 +128,10 @@ def test_a_full_disk_loses_nothing_and_spends_nothing_twice(place, monkeypatch):
                     raise OSError(errno.ENOSPC, "No space left on device")
             original(descriptor)
 
-        monkeypatch.setattr(workspace.os, "fsync", full)
+        monkeypatch.setattr(durably.os, "fsync", full)
         with pytest.raises(OutputError, match="disk is full"):
             again(place)
-        monkeypatch.setattr(workspace.os, "fsync", original)
+        monkeypatch.setattr(durably.os, "fsync", original)
         assert not (place / "release").exists()
         assert not list(place.rglob("*.partial"))
         if fails_at == 2:  # the measurements themselves were lost: their budget is gone, and the user is told
