@@ -43,7 +43,10 @@ def test_terms_pay_for_the_steps_and_the_ledger_is_charged_for_them():
     agreed = terms(SCHEMA, POLICY, generator="independent")
     budget = agreed.fit.budget
     assert budget.composition == "pld"
-    assert budget.training is not None and (budget.training.steps, budget.training.sampling_rate) == (50, Fraction(1, 20))
+    assert budget.training is not None and (budget.training.steps, budget.training.sampling_rate) == (
+        50,
+        Fraction(1, 20),
+    )
     assert agreed.cost == Cost.of(budget.rho, 0, budget.training)
     assert agreed.cost.nano_rdp > Cost.of(budget.rho).nano_rdp
     bought = Schema.loads(clinic.SCHEMA + '[columns.region]\nkind = "category"\nbuy = true\n')
@@ -71,7 +74,9 @@ def test_the_certificate_says_what_the_steps_were(monkeypatch):
         require(nothing)
 
 
-@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("noiseMultiplier", "0"), ("samplingRate", 0.05), ("more", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("steps", 0), ("noiseMultiplier", "0"), ("samplingRate", 0.05), ("more", 1)]
+)
 def test_a_training_that_is_not_as_it_must_be_is_not_certified(monkeypatch, name, value):
     predicate = said(monkeypatch, terms(SCHEMA, POLICY, generator="independent"))
     predicate["generator"]["settings"] = {}
@@ -100,8 +105,8 @@ def test_a_quote_rehearses_a_few_steps_and_reckons_the_rest():
 
 
 def test_a_fit_s_guarantee_is_saved_and_loaded_and_cannot_be_made_up(tmp_path):
-    files = clinic.write(tmp_path, clinic.rows(patients=300))
-    model = ps.fit(files["table"], SCHEMA, epsilon=4, delta="1e-6", generator="independent")
+    table, *_ = clinic.write(tmp_path, clinic.rows(patients=300))
+    model = ps.fit(table, SCHEMA, epsilon=4, delta="1e-6", generator="independent")
     assert model.guarantee.composition == "pld"
     assert model.guarantee.epsilon <= 4
     assert model.guarantee.training is not None
