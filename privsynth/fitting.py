@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, final
 
@@ -20,6 +20,7 @@ from privsynth.errors import MechanismError, SchemaError
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Purchase, Transcript
 from privsynth.privacy import purchase
+from privsynth.privacy.accounting import epsilon_for
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.journal import AbstractJournal, MemoryJournal, question_of
@@ -145,9 +146,17 @@ def measure(
         composition=budget.composition,
         training=budget.training,
         journal=journal,
+        epsilon_after=functools.partial(_epsilon_after, budget),
     )
     plan.generator.measure(curator)
     return schema, bought + curator.transcript
+
+
+def _epsilon_after(budget: Budget, left: Fraction, steps: int) -> float:
+    """Epsilon of what a fit has spent so far: a few hundredths of a CPU second, remembered."""
+    training = None if budget.training is None else replace(budget.training, steps=max(1, steps))
+    delta = budget.delta - budget.purchase_delta
+    return epsilon_for(budget.rho - left, delta, budget.composition, training, coarse=True)
 
 
 def _buy(

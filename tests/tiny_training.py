@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
+from privsynth import progress
 from privsynth.domain import Domain
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
@@ -142,6 +143,7 @@ class TinyTraining(AbstractGenerator):
             noisy = curator.gradient_sum(ChainLoss(training.weights), clip=self.clip)
             keep = 0.0 if 2 * step <= plan.steps else 0.9
             training.step([each / rows for each in noisy], float(self.learning_rate), keep)
+            progress.report(GRADIENTS, step + 1, plan.steps, lambda: progress.on_training(None, curator.epsilon_so_far))
             if curator.claim_used:
                 curator.keep(training.arrays())
         weights = {f"head {name}": matrix for name, matrix in zip(names, training.mean, strict=True)}

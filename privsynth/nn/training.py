@@ -40,9 +40,14 @@ def gradient_steps(
         for part, each in memory.items():
             own = {name.removeprefix(f"{part}:"): array for name, array in kept.items() if name.startswith(f"{part}:")}
             each.load(own)
+
+    def note() -> str:
+        words = (told().strip(", "), progress.on_training(None, curator.epsilon_so_far))
+        return ", ".join(each for each in words if each)
+
     for step in range(spent, plan.steps):
         yield step, plan.steps
-        progress.report(f"gradient steps{told()}", step + 1, plan.steps)
+        progress.report("gradients", step + 1, plan.steps, note)
         if curator.claim_used:
             curator.keep(
                 {f"{part}:{name}": array for part, each in memory.items() for name, array in each.state().items()}

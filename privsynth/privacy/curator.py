@@ -5,7 +5,7 @@ Must never return an exact answer, and must never answer what the budget does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import NoReturn, TypeAlias, final
 
@@ -36,6 +36,9 @@ from privsynth.private import Private
 
 _CACHED_CELLS = 1 << 26
 
+EpsilonAfter: TypeAlias = Callable[[Fraction, int], float]
+"""Epsilon of a fit by what is left of its rho and how many of its gradient steps are claimed."""
+
 _Counted: TypeAlias = tuple[Clique, tuple[tuple[str, tuple[int, ...]], ...]]
 """What an exact table counts: its clique, and the groups of those attributes that have any."""
 
@@ -62,6 +65,7 @@ class Curator:
         composition: Composition = "zcdp",
         training: SampledGaussian | None = None,
         journal: AbstractJournal | None = None,
+        epsilon_after: EpsilonAfter | None = None,
     ) -> None:
         if type(rho) is not Fraction or rho < 0 or (rho == 0 and training is None):
             raise MechanismError("a curator needs a budget above zero, as an exact fraction")
@@ -81,6 +85,7 @@ class Curator:
         self._training = training
         self._journal = journal or MemoryJournal()
         self._steps = self._journal.claimed
+        self._epsilon_after = epsilon_after
 
     @property
     def domain(self) -> Domain:
@@ -111,6 +116,11 @@ class Curator:
     def remaining(self) -> Fraction:
         """What is left of it."""
         return self._budget - self._spent
+
+    @property
+    def epsilon_so_far(self) -> float | None:
+        """Epsilon of what was answered and of the steps that are claimed, for showing progress; None where nobody can say."""
+        return None if self._epsilon_after is None else self._epsilon_after(self.remaining, self._journal.claimed)
 
     @property
     def transcript(self) -> Transcript:

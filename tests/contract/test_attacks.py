@@ -166,7 +166,7 @@ def test_one_column_and_one_row_are_handled(name: str) -> None:
 def test_progress_says_nothing_of_how_many_people_there_are(name: str) -> None:
     def steps(rows: int) -> set[tuple[str, int]]:
         told: set[tuple[str, int]] = set()
-        with progress.listening(lambda stage, done, total: told.add((stage, total))):
+        with progress.listening(lambda stage, done, total, note: told.add((stage, total))):
             attacked(name, world(make_schema(), 7, rows=rows))
         return told
 

@@ -8,12 +8,13 @@ import pytest
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import FitError, MechanismError, OutputError, RefusedError
-from privsynth.privacy.curator import make_curator
+from privsynth.privacy.curator import Curator, make_curator
 from privsynth.privacy.journal import CLAIMS, MemoryJournal, question_of
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.privacy.query import MarginalErrors
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.unit import PrivacyUnit
+from privsynth.private import Private
 from tests.tiny_training import TinyTraining
 
 DOMAIN = Domain(("a", "b"), (2, 3))
@@ -131,3 +132,30 @@ def test_states_are_finite_floating_point_arrays():
     assert held.training_state() == (0, None)
     with pytest.raises(MechanismError, match="no part for gradient"):
         curator(training=False).keep({"a": np.zeros(1)})
+
+
+def test_epsilon_so_far_counts_what_is_claimed():
+    data = Dataset.from_columns({"a": np.array([0, 1, 1]), "b": np.array([2, 1, 1])}, DOMAIN)
+    plan, asked = SampledGaussian(sampling_rate=HALF, steps=640, noise_multiplier=Fraction(1)), []
+
+    def epsilon_after(left, steps):
+        asked.append((left, steps))
+        return 2.5
+
+    journal = MemoryJournal()
+    held = Curator(
+        Private(data),
+        unit=PrivacyUnit(name="row"),
+        rho=Fraction(1),
+        noise=UnsafeSeededNoise(1),
+        composition="pld",
+        training=plan,
+        journal=journal,
+        epsilon_after=epsilon_after,
+    )
+    assert held.epsilon_so_far == 2.5
+    held.measure([("a",)], rho=HALF, stage="one")
+    held.gradient_sum(TinyTraining().loss(DOMAIN), clip=Fraction(1))
+    assert held.epsilon_so_far == 2.5
+    assert asked == [(1, 0), (HALF, 10)]
+    assert curator().epsilon_so_far is None
