@@ -61,6 +61,15 @@ class LatentClassDistribution(AbstractDistribution):
         found = float(self._fitted.pair_error[axes[0], axes[-1]])
         return None if np.isnan(found) else found
 
+    def by_class(self) -> tuple[Floats, Floats]:
+        """Chances of the classes, and of levels in each class. Shapes: (classes,), (levels of all attributes, classes)."""
+        mixture = self._fitted.mixture
+        wide = [
+            mixture.given[mixture.layout.part(axis)][group_of] * within[:, None]
+            for axis, (group_of, within) in enumerate(zip(self._group_of, self._fitted.within, strict=True))
+        ]
+        return mixture.weights / mixture.weights.sum(), np.concatenate([*wide, np.zeros((0, len(mixture.weights)))])
+
     def draw(self, n: int, rng: np.random.Generator, given: Evidence | None = None) -> Dataset:
         """Draw n records with low error, rows in random order; with evidence, from the conditional mixture, exactly.
 
