@@ -50,6 +50,8 @@ class RecordingNoise(AbstractNoiseSource):
         self._turns: list[Literal["call", "key"]] = []
         self.calls: list[Call] = []
         self.keys: list[bytes] = []
+        self.expected: list[float | None] = []
+        """How many rows each gradient step was said to hold, of a fit that is watched."""
 
     def gaussian(self, exact: Int64s, sigma_squared: Fraction) -> Int64s:
         """Noise from the source, recorded."""
@@ -68,6 +70,13 @@ class RecordingNoise(AbstractNoiseSource):
         self.keys.append(self._source.key())
         self._turns.append("key")
         return self.keys[-1]
+
+    def keys_before(self, call: int) -> tuple[bytes, ...]:
+        """The keys that were drawn since the call before this one."""
+        ends = [place for place, turn in enumerate(self._turns) if turn == "call"]
+        start = ends[call - 1] + 1 if call else 0
+        first = start - call
+        return tuple(self.keys[first : first + ends[call] - start])
 
     def asked_again(self, source: AbstractNoiseSource) -> list[Call]:
         """Put all questions to a source again, keys included, in their order; its answers to the calls."""

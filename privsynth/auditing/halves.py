@@ -85,13 +85,17 @@ def conformance(
     """Check that a generator keeps its claim, on random public tables with columns of this domain; no private data.
 
     Args: `noise` is the source that the release draws from, so that it is examined too. `claim` is what the release promises;
-        by default, what `rho` implies.
+        by default, what `rho` implies. A generator that trains is run with few gradient steps (`AbstractGenerator.brief`); what
+        it claims of all of them is worked out again from their number.
     """
     terms = plan.conformance
-    laboratory = Laboratory(domain, unit, columns=terms.columns, levels=terms.levels)
-    fit = conformance_checks.fit_of(generator, unit, rho)
+    trained = conformance_checks.Trained.of(generator, unit, rho, None if claim is None else claim.training)
+    made = generator if trained is None else trained.generator
+    steps = None if trained is None else trained.plan
+    laboratory = Laboratory(domain, unit, columns=terms.columns, levels=terms.levels, trained=trained is not None)
+    fit = trained.fit() if trained else conformance_checks.fit_of(made, unit, rho)
     plenty = Fraction(unit.l2_squared)
-    ample = (conformance_checks.fit_of(generator, unit, plenty), plenty) if rho < plenty else None
+    more = trained.fit(plenty) if trained else conformance_checks.fit_of(made, unit, plenty)
     found = conformance_checks.check(
         terms,
         fit,
@@ -99,11 +103,12 @@ def conformance(
         rho=rho,
         noise=noise,
         rng=rng,
-        composition=generator.composition,
-        ample=ample,
-        draw=conformance_checks.draw_of(generator, unit, max(rho, plenty)),
-        bought=conformance_checks.Bought.of(generator, unit),
+        composition=conformance_checks.composition_of(made),
+        ample=(more, plenty) if rho < plenty else None,
+        draw=conformance_checks.draw_of(made, unit, max(rho, plenty), steps),
+        bought=conformance_checks.Bought.of(made, unit, steps),
         claim=claim,
+        trained=trained,
     )
     failed = any(row.verdict == "FAIL" for row in found)
     alone = failed or any(row.check == CANARIES for row in found)

@@ -6,7 +6,7 @@ Must never be run on private tables: it compares noisy answers with exact ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import final
 
@@ -18,6 +18,7 @@ from privsynth.conformance import (
     canary_fit,
     choices,
     discriminant,
+    gradients,
     noise_tests,
     probing,
     questions,
@@ -28,25 +29,30 @@ from privsynth.conformance import (
     thresholds,
 )
 from privsynth.conformance.events import payments
-from privsynth.conformance.fits import Fit, Run, fit_of, recorded
+from privsynth.conformance.fits import Fit, Run, composition_of, fit_of, recorded
 from privsynth.conformance.hypothesis import Hypothesis, deterministic, judged
 from privsynth.conformance.models import Draw, draw_of
 from privsynth.conformance.noise_tests import Sample
 from privsynth.conformance.purchases import Bought
 from privsynth.conformance.replays import Seen
-from privsynth.conformance.tables import Laboratory
+from privsynth.conformance.tables import Laboratory, Neighbours
 from privsynth.conformance.transcript import Stage, stages_of
+from privsynth.conformance.watching import Trained
 from privsynth.findings import Claim, Finding
 from privsynth.privacy.accounting import Composition
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call, DivergedError
 
-__all__ = ["Bought", "Draw", "Fit", "check", "draw_of", "fit_of"]
+__all__ = ["Bought", "Draw", "Fit", "Trained", "check", "composition_of", "draw_of", "fit_of"]
 
 _DELTA = 1e-5
 """Where nothing is claimed, the delta at which epsilons are told."""
 
 _ROUNDING = 1e-6
+_ESTIMATED = 1e-3
+"""The same where gradient steps are composed numerically."""
+
 _OWN, _AMPLE, _CAMPS, _BOUGHT = "", ", with an ample budget", ", on two camps", ", with purchases"
 
 
@@ -59,6 +65,18 @@ class _Crowd:
     stages: dict[int, list[Stage]]
     run: Run
     others: Sequence[Call]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kinds:
+    """The fits that are replayed: with a release's own budget, with an ample one, and with purchases."""
+
+    fit: Fit
+    rho: Fraction
+    composition: Composition
+    ample: tuple[Fit, Fraction] | None
+    bought: Bought | None
 
 
 def check(  # noqa: PLR0913
@@ -74,38 +92,32 @@ def check(  # noqa: PLR0913
     draw: Draw | None = None,
     bought: Bought | None = None,
     claim: Claim | None = None,
+    trained: Trained | None = None,
 ) -> tuple[Finding, ...]:
     """Run a fit on random public tables and their neighbours, and check invariance, sensitivity, accounts and noise.
 
     Args: `composition` is how its answers are said to add up: with "gdp", each of them must be Gaussian. `ample` is the same
         fit with a larger budget, and that budget: on a few hundred rows a generator asks with it what it asks of a large table
         with its own; neighbours are run with both. `draw` is the path on to records, `bought` a fit that buys what its schema
-        leaves open. `claim` is what a release promises; by default, what the budget implies.
+        leaves open. `claim` is what a release promises; by default, what the budget implies. `trained` is the generator where
+        it takes gradient steps, of which `fit` takes a few.
     Returns: rows "replay: invariance", "replay: sensitivity", "replay: recount", "ledger", "claim: accounting" and, with
-        `draw`, "replay: records", which a correct fit never fails; and where none of them fails, rows of noise and
-        transcripts, of which a correct fit fails any with probability at most `terms.alpha` in all.
+        `draw`, "replay: records", with `trained`, "gradients: sampling" and "gradients: single records", which a correct fit
+        never fails; and where none of them fails, rows of noise and transcripts, of which a correct fit fails any with
+        probability at most `terms.alpha` in all.
     """
-    seen = Seen(unit=laboratory.unit)
+    seen = Seen(unit=laboratory.unit, plan=None if trained is None else trained.plan)
     table = laboratory.table(terms.rows, rng)
     pairs = [*laboratory.neighbours(table), *laboratory.neighbours(laboratory.table(0, rng))]
-    if ample:
-        replays.on_pairs(ample[0], pairs, noise, _AMPLE, seen)
-        replays.settle(seen, _AMPLE, ample[1], composition)
-    if bought:
-        _buy(bought, noise, seen)
-    replays.on_pairs(fit, pairs, noise, _OWN, seen)
-    replays.settle(seen, _OWN, rho, composition)
-    plenty, most, kind = (*ample, _AMPLE) if ample else (fit, rho, _OWN)
-    first = next(iter(seen.runs.get(kind, ())), None)
-    questions.elsewhere(plenty, first, laboratory, terms.rows, noise, rng, seen)
-    if ample and seen.runs.get(_OWN):
-        questions.on_sizes(fit, seen.runs[_OWN][0], laboratory, rng, seen)
-    replays.settle(seen, questions.ELSEWHERE, most, composition)
-    promised = claim or _implied(rho, composition)
+    kinds = _Kinds(fit=fit, rho=rho, composition=composition, ample=ample, bought=bought)
+    _replay(kinds, laboratory, terms.rows, pairs, noise, rng, seen)
+    promised = claim or _implied(rho, composition, seen.plan)
     crowd = _crowded(terms, fit, laboratory, noise, promised, seen)
     replays.settle(seen, _CAMPS, rho, composition)
     if draw:
         questions.of_models(draw, pairs[0], laboratory, noise, rng, seen)
+    if trained:
+        replays.on_steps(trained, laboratory, table, noise, rng, seen)
     rows = (*_deterministic(seen, with_records=draw is not None), _accounting(seen, rho, promised, composition))
     if crowd is None or any(row.verdict == "FAIL" for row in rows):
         return rows
@@ -113,8 +125,9 @@ def check(  # noqa: PLR0913
         while len(seen.runs[_OWN]) < terms.runs:
             seen.runs[_OWN].append(recorded(fit, table, noise))
         tests = [
-            *_hypotheses(terms, seen, crowd, promised, noise, rng),
-            *canary_fit.test(terms, fit, laboratory.unit, promised, noise, rng=rng),
+            *_hypotheses(terms, seen, crowd, _of_answers(promised), noise, rng),
+            *canary_fit.test(terms, fit, laboratory.unit, _of_answers(promised), noise, rng=rng),
+            *(gradients.tests(terms, trained, promised.delta or _DELTA, noise, rng) if trained else ()),
         ]
     except DivergedError as difference:
         seen.diverged.append(str(difference))
@@ -122,10 +135,36 @@ def check(  # noqa: PLR0913
     return (*rows, *judged(tests, terms.alpha))
 
 
+def _replay(
+    kinds: _Kinds,
+    laboratory: Laboratory,
+    rows: int,
+    pairs: Sequence[Neighbours],
+    noise: AbstractNoiseSource,
+    rng: np.random.Generator,
+    seen: Seen,
+) -> None:
+    """Fits on neighbouring tables, of all kinds, and on tables that only look very different."""
+    fit, ample, bought, composition = kinds.fit, kinds.ample, kinds.bought, kinds.composition
+    if ample:
+        replays.on_pairs(ample[0], pairs, noise, _AMPLE, seen)
+        replays.settle(seen, _AMPLE, ample[1], composition)
+    if bought:
+        _buy(bought, noise, seen)
+    replays.on_pairs(fit, pairs, noise, _OWN, seen)
+    replays.settle(seen, _OWN, kinds.rho, composition)
+    plenty, most, kind = (*ample, _AMPLE) if ample else (fit, kinds.rho, _OWN)
+    first = next(iter(seen.runs.get(kind, ())), None)
+    questions.elsewhere(plenty, first, laboratory, rows, noise, rng, seen)
+    if ample and seen.runs.get(_OWN):
+        questions.on_sizes(fit, seen.runs[_OWN][0], laboratory, rng, seen)
+    replays.settle(seen, questions.ELSEWHERE, most, composition)
+
+
 def _buy(bought: Bought, noise: AbstractNoiseSource, seen: Seen) -> None:
     """Fits that buy what their schema leaves open, and what is wrong with their purchases."""
     replays.on_pairs(bought.fit, bought.pairs, noise, _BOUGHT, seen)
-    replays.settle(seen, _BOUGHT, bought.budget.rho, "zcdp")
+    replays.settle(seen, _BOUGHT, bought.budget.rho, bought.budget.composition)
     seen.unpaid.extend(bought.problems(seen.runs.get(_BOUGHT, ())))
     seen.unpaid.extend(thresholds.problems(bought, seen.unit))
 
@@ -145,24 +184,28 @@ def _hypotheses(
     yield from choices.tests(terms, samples, noise, rng=rng)
     yield from probing.tests(noise, rng=rng)
     yield from rare.tests(noise, rng=rng)
-    if not crowd.stages:
-        return
-    yield from discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)
-    yield from ratio.tests(terms, crowd.stages, crowd.planned, claim, noise)
+    if crowd.run.transcript:
+        yield from discriminant.test(terms, crowd.run, crowd.others, noise, rng=rng)
+    if crowd.stages:
+        yield from ratio.tests(terms, crowd.stages, crowd.planned, claim, noise)
 
 
 def _crowded(
     terms: ConformanceTerms, fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, claim: Claim, seen: Seen
 ) -> _Crowd | None:
-    """The fit on two camps, with each number of canaries that will be needed; None where anything is wrong by then."""
+    """The fit on two camps, with each number of canaries that will be needed; None where anything is wrong by then.
+
+    Gradient steps are no stages: they have canaries of their own.
+    """
     label, first = _CAMPS, laboratory.camps(terms.crowd, 1)
     told = replays.on_pair(fit, first, 1, noise, label, seen)
     if told is None or payments(told[0].noise.calls, told[0].transcript).problems:
         return None
     run, calls = told
-    if not run.transcript:
+    priced = [one for one in run.asked() if not one.is_step]
+    if not priced:
         return _Crowd(planned=ratio.Sizes(stages={}, whole=1), stages={}, run=run, others=calls)
-    planned = ratio.sizes(run.asked(), terms, claim.delta or _DELTA)
+    planned = ratio.sizes(priced, terms, claim.delta or _DELTA)
     stages = {1: stages_of(run.asked(), calls, 1)}
     for units in planned.every[1:]:
         pair = laboratory.camps(terms.crowd, units)
@@ -200,6 +243,19 @@ def _deterministic(seen: Seen, *, with_records: bool) -> Iterator[Finding]:
     yield deterministic(
         "ledger", "that something is learned and not paid for", seen.unpaid, "Every use of noise is paid for."
     )
+    if seen.plan is not None:
+        yield deterministic(
+            "gradients: sampling",
+            "that who takes part in a gradient step is not decided by secret coins, one for each unit and step",
+            seen.sampled,
+            "In every gradient step those took part whose coins said so, by the scheme as it is written down.",
+        )
+        yield deterministic(
+            "gradients: single records",
+            "that one record's gradient depends on the other records",
+            seen.alone,
+            "A record's gradient is the same beside any other records, and beside fewer.",
+        )
     if with_records:
         yield deterministic(
             "replay: records",
@@ -209,25 +265,37 @@ def _deterministic(seen: Seen, *, with_records: bool) -> Iterator[Finding]:
         )
 
 
-def _implied(rho: Fraction, composition: Composition) -> Claim:
-    epsilon = epsilon_bounds.implied_epsilon(float(rho), _DELTA, composition)
-    return Claim(epsilon=epsilon, delta=_DELTA, rho=float(rho), unit="unit", composition=composition)
+def _implied(rho: Fraction, composition: Composition, training: SampledGaussian | None) -> Claim:
+    epsilon = epsilon_bounds.implied_epsilon(float(rho), _DELTA, composition, training)
+    return Claim(epsilon=epsilon, delta=_DELTA, rho=float(rho), unit="unit", composition=composition, training=training)
+
+
+def _of_answers(claim: Claim) -> Claim:
+    """The part of a claim that is not about gradient steps."""
+    if claim.training is None or claim.rho is None:
+        return claim
+    composition: Composition = "gdp" if claim.composition == "pld" else "zcdp"
+    epsilon = epsilon_bounds.implied_epsilon(claim.rho, claim.delta or _DELTA, composition)
+    return replace(claim, epsilon=epsilon, composition=composition, training=None)
 
 
 def _accounting(seen: Seen, rho: Fraction, claim: Claim, composition: Composition) -> Finding:
     """Whether what the fits spent implies the claim, computed another way than the accountant's."""
     spent = float(max([rho, *(replays.spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))]))
     most, delta = max(claim.rho or 0.0, spent), claim.delta or _DELTA
-    adding_up = composition if claim.composition == "gdp" else "zcdp"
-    implied = epsilon_bounds.implied_epsilon(most, delta, adding_up)
+    gaussian = claim.composition in {"gdp", "pld"}
+    adding_up: Composition = composition if gaussian else "zcdp" if claim.training is None else "rdp"
+    implied = epsilon_bounds.implied_epsilon(most, delta, adding_up, claim.training)
+    rounding = _ROUNDING if claim.training is None else _ESTIMATED
     problems = []
-    if implied > claim.epsilon * (1 + _ROUNDING) + _ROUNDING:
+    if implied > claim.epsilon * (1 + rounding) + rounding:
+        more = "" if claim.training is None else f" and {claim.training.steps:,} gradient steps"
         problems.append(
-            f"rho = {most:.6g} implies epsilon = {implied:.6g} at delta = {delta:g}, not {claim.epsilon:.6g}"
+            f"rho = {most:.6g}{more} implies epsilon = {implied:.6g} at delta = {delta:g}, not {claim.epsilon:.6g}"
         )
     if claim.rho is not None and spent > claim.rho * (1 + _ROUNDING):
         problems.append("a fit spends more rho than is claimed")
-    if claim.composition == "gdp" and composition != "gdp":
+    if gaussian and composition not in {"gdp", "pld"}:
         problems.append("the claim adds up answers as Gaussian, and the generator's are not")
     return deterministic(
         "claim: accounting",

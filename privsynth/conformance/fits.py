@@ -16,7 +16,9 @@ from privsynth.errors import PrivsynthError
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Event, Transcript
+from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
@@ -40,16 +42,22 @@ class Run:
     def asked(self) -> list[Asked]:
         """Its uses of noise with the events that pay for them; of a fit whose ledger is in order."""
         found: dict[int, list[Payment]] = {}
-        for payment in payments(self.noise.calls, self.transcript).paid:
+        accounts = payments(self.noise.calls, self.transcript)
+        for payment in accounts.paid:
             found.setdefault(payment.call, []).append(payment)
-        return [
-            Asked(
-                call=self.noise.calls[turn],
+        calls = self.noise.calls
+        asked = {
+            turn: Asked(
+                call=calls[turn],
                 events=tuple(payment.event for payment in paid),
                 shapes=tuple(payment.shape for payment in paid),
             )
-            for turn, paid in sorted(found.items())
-        ]
+            for turn, paid in found.items()
+        }
+        for step in accounts.steps:
+            call = calls[step.call]
+            asked[step.call] = Asked(call=call, events=(step.event,), shapes=(call.shape,))
+        return [asked[turn] for turn in sorted(asked)]
 
 
 @final
@@ -69,12 +77,27 @@ class Asked:
         """The stage, as the ledger names it."""
         return self.events[0].stage
 
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a gradient step, and not a question that has its own price."""
+        return self.events[0].mechanism == "sampled-gaussian"
+
     def answered(self, call: Call) -> Asked:
         """The same question with another answer."""
         return Asked(call=call, events=self.events, shapes=self.shapes)
 
 
-def plan_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> FitPlan:
+def composition_of(generator: AbstractGenerator) -> Composition:
+    """How the answers of a fit that buys nothing add up, gradient steps included."""
+    gaussian = generator.composition in {"gdp", "pld"}
+    if generator.schedule is None:
+        return "gdp" if gaussian else "zcdp"
+    return "pld" if gaussian else "rdp"
+
+
+def plan_of(
+    generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction, training: SampledGaussian | None = None
+) -> FitPlan:
     """The plan of a fit that buys nothing."""
     budget = Budget(
         epsilon=_ANY,
@@ -82,7 +105,8 @@ def plan_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> F
         rho=rho,
         purchase_rho=Fraction(0),
         purchase_delta=Fraction(0),
-        composition=generator.composition,
+        composition=composition_of(generator),
+        training=training,
     )
     return FitPlan(generator=generator, unit=unit, budget=budget)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from privsynth.conformance.fits import Fit, recorded, replayed
 from privsynth.conformance.replays import Seen, moved
-from privsynth.conformance.tables import Laboratory
+from privsynth.conformance.tables import Laboratory, Neighbours
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import DivergedError
 
@@ -34,12 +34,13 @@ def climb(fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, rng: np.
     last, table = next(tables)
     try:
         run = recorded(fit, table, noise)
-        greedy = replayed(fit, laboratory.greedy(table), run)
-        seen.moved.extend(moved("a unit of far too many rows", 1, run, run.noise.calls, greedy))
+        greedy = Neighbours(what="a unit of far too many rows", table=table, other=laboratory.greedy(table))
+        seen.moved.extend(moved(greedy, 1, run, run.noise.calls, replayed(fit, greedy.other, run), seen.unit))
         calls = run.noise.calls
         for count, more in tables:
+            pair = Neighbours(what=f"{count} units that are alike, not {last}", table=table, other=more)
             before, calls = calls, replayed(fit, more, run)
-            seen.moved.extend(moved(f"{count} units that are alike, not {last}", count - last, run, before, calls))
-            last = count
+            seen.moved.extend(moved(pair, count - last, run, before, calls, seen.unit))
+            last, table = count, more
     except DivergedError as difference:
         seen.diverged.append(f"units that are alike: {difference}")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from privsynth.conformance.fits import fitted, plan_of
 from privsynth.errors import PrivsynthError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
@@ -33,11 +34,13 @@ _DRAWN = 2000
 """Records drawn from a fitted model, to compare: one in a hundred that comes from the data is among them."""
 
 
-def draw_of(generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction) -> Draw:
+def draw_of(
+    generator: AbstractGenerator, unit: PrivacyUnit, rho: Fraction, training: SampledGaussian | None = None
+) -> Draw:
     """The path of every fit, on to the estimated model, and to the one that is read from its stored arrays."""
 
     def draw(records: Private[Records], noise: AbstractNoiseSource, seed: int) -> Given:
-        plan = plan_of(copy.deepcopy(generator), unit, rho)
+        plan = plan_of(copy.deepcopy(generator), unit, rho, training)
         transcript = fitted(plan, records, noise)
         domain = records.open().schema.domain()
         model = plan.generator.estimate(domain, transcript)

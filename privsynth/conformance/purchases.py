@@ -20,6 +20,7 @@ from privsynth.fitting import FitPlan
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Purchase, Transcript
 from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 from privsynth.private import Private
@@ -72,11 +73,11 @@ class Bought:
     pairs: tuple[Neighbours, ...]
 
     @classmethod
-    def of(cls, generator: AbstractGenerator, unit: PrivacyUnit) -> Bought:
+    def of(cls, generator: AbstractGenerator, unit: PrivacyUnit, training: SampledGaussian | None = None) -> Bought:
         """With a budget that is ample for a small table, whatever a release's own is."""
-        budget = _budget(Fraction(_PLENTY * unit.l2_squared))
+        budget = _budget(Fraction(_PLENTY * unit.l2_squared), training)
         fit = _fit_of(generator, unit, budget)
-        scarce = _fit_of(generator, unit, _budget(_SCARCE * unit.l1))
+        scarce = _fit_of(generator, unit, _budget(_SCARCE * unit.l1, training))
         return cls(fit=fit, scarce=scarce, budget=budget, pairs=tuple(_pairs(unit)))
 
     def problems(self, runs: Sequence[Run]) -> Iterator[str]:
@@ -98,14 +99,15 @@ class Bought:
                         yield "a label was given out at a noisy count that one unit alone reaches too often"
 
 
-def _budget(rho: Fraction) -> Budget:
+def _budget(rho: Fraction, training: SampledGaussian | None) -> Budget:
     return Budget(
         epsilon=Fraction(1),
         delta=2 * _DELTA,
         rho=rho,
         purchase_rho=rho / 2,
         purchase_delta=_DELTA,
-        composition="zcdp",
+        composition="zcdp" if training is None else "rdp",
+        training=training,
     )
 
 

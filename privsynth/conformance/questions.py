@@ -70,7 +70,7 @@ def _on_crowds(fit: Fit, run: Run, laboratory: Laboratory, seen: Seen) -> None:
     crowds = laboratory.crowds()
     answered = _on_others(fit, run, [crowds.table, crowds.other], seen)
     if answered is not None:
-        seen.moved.extend(moved(crowds.what, 1, run, *answered))
+        seen.moved.extend(moved(crowds, 1, run, answered[0], answered[1], seen.unit))
         seen.miscounted.extend(recount.unmoved(run, answered))
 
 

@@ -15,7 +15,7 @@ from privsynth.conformance.residuals import Int64s
 from privsynth.dataset import Dataset
 from privsynth.encoding import encode_public
 from privsynth.fitting import completed, split
-from privsynth.measurement import ErrorScores, Measurement, Purchase, Selection, Transcript
+from privsynth.measurement import Entry, ErrorScores, Measurement, Purchase, Selection, Trained, Transcript
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import Records
@@ -31,8 +31,8 @@ def problems(run: Run, calls: Sequence[Call], table: Records, unit: PrivacyUnit)
     """
     if len(run.noise.keys) < 2:
         return
-    data = _encoded(run, table, unit)
-    for entry, payment in zip(run.transcript, payments(run.noise.calls, run.transcript).paid, strict=False):
+    data = encoded(run, table, unit)
+    for entry, payment in zip(_paid_one_by_one(run), payments(run.noise.calls, run.transcript).paid, strict=False):
         if not isinstance(entry, Measurement):
             continue
         counted = _counted(data, entry)
@@ -42,14 +42,20 @@ def problems(run: Run, calls: Sequence[Call], table: Records, unit: PrivacyUnit)
 
 def unmoved(run: Run, others: Sequence[Sequence[Call]]) -> Iterator[str]:
     """Scores that are the same on all of some very different tables: they are of none of them, or of another fit's."""
-    for entry, payment in zip(run.transcript, payments(run.noise.calls, run.transcript).paid, strict=False):
+    for entry, payment in zip(_paid_one_by_one(run), payments(run.noise.calls, run.transcript).paid, strict=False):
         exact = run.noise.calls[payment.call].exact
         stuck = all(np.array_equal(calls[payment.call].exact, exact) for calls in others)
         if isinstance(entry, ErrorScores | Selection) and stuck:
             yield f'the scores of stage "{entry.event.stage}" are the same for very different records'
 
 
-def _encoded(run: Run, table: Records, unit: PrivacyUnit) -> Dataset:
+def _paid_one_by_one(run: Run) -> list[Entry]:
+    """The entries that a payment each stands for."""
+    return [entry for entry in run.transcript if not isinstance(entry, Trained)]
+
+
+def encoded(run: Run, table: Records, unit: PrivacyUnit) -> Dataset:
+    """A table as a fit's curator holds it, if it follows the documented path: bounded with the fit's first key, encoded."""
     bound, hold_out = run.noise.keys[:2]
     bounded, _ = split(Private(table), unit, 0.0, bound_key=bound, holdout_key=hold_out)
     return encode_public(completed(bounded, _schema_with(table, run.transcript)).open())

@@ -47,14 +47,16 @@ class Laboratory:
     """A small schema with some of a domain's columns, random tables of it, and their neighbours.
 
     Every column has a missing level and a last value that no random table contains, for a neighbour to bring in.
+    Args: `trained` is for generators that train: a unit more comes after all others, whose coins, which go by their numbers,
+        then stay as they are, and crowds are smaller.
     """
 
-    def __init__(self, domain: Domain, unit: PrivacyUnit, *, columns: int, levels: int) -> None:
+    def __init__(self, domain: Domain, unit: PrivacyUnit, *, columns: int, levels: int, trained: bool = False) -> None:
         by_size = sorted(domain.attributes, key=domain.size)
         places = np.unique(np.linspace(0, len(by_size) - 1, min(columns, len(by_size))).round().astype(int))
         chosen = {by_size[place] for place in places.tolist()}
         self._sizes = {name: min(levels, max(3, domain.size(name))) - 1 for name in domain.attributes if name in chosen}
-        self._domain, self._unit = domain, unit
+        self._domain, self._unit, self._trained = domain, unit, trained
         self.schema = _schema(self._sizes, unit)
 
     def table(self, rows: int, rng: np.random.Generator) -> Records:
@@ -76,7 +78,8 @@ class Laboratory:
     def crowds(self) -> Neighbours:
         """A table with few types of records and very many of each, past what 7, 8, 15 and 16 bits hold, and a unit more."""
         sizes = np.array(list(self._sizes.values()))
-        values = np.repeat(np.arange(len(_CROWDS))[:, None] % sizes, _CROWDS, axis=0)
+        crowds = _CROWDS[: len(_CROWDS) - 2 * self._trained]
+        values = np.repeat(np.arange(len(crowds))[:, None] % sizes, crowds, axis=0)
         table = self._records(values, np.arange(len(values)) // self._unit.max_rows)
         unit = np.repeat(self._constant(0), self._unit.max_rows, axis=0)
         before = self._without(table)
@@ -84,11 +87,11 @@ class Laboratory:
 
     def wide(self) -> Laboratory:
         """Another one, of the domain's widest column (up to 500 levels) and its narrowest."""
-        return Laboratory(self._domain, self._unit, columns=2, levels=_WIDE)
+        return Laboratory(self._domain, self._unit, columns=2, levels=_WIDE, trained=self._trained)
 
     def broad(self) -> Laboratory:
         """Another one, of up to 24 of the domain's columns, with few levels each."""
-        return Laboratory(self._domain, self._unit, columns=_BROAD, levels=_FEW)
+        return Laboratory(self._domain, self._unit, columns=_BROAD, levels=_FEW, trained=self._trained)
 
     def alike(self, table: Records, units: int, *, of: int) -> Records:
         """The table, one record of values that nobody else has, and so many whole units of such records.
@@ -102,6 +105,13 @@ class Laboratory:
         owner = np.arange(table.rows) if table.units is None else table.units
         fresh = table.rows + np.r_[0, 1 + np.arange(units * allowed + len(places)) // allowed]
         values = np.concatenate([self._values(table), same, places])
+        return self._records(values, np.concatenate([owner, fresh]))
+
+    def joined(self, table: Records, units: int) -> Records:
+        """The table, and so many whole units after it whose values nobody in it has."""
+        owner = np.arange(table.rows) if table.units is None else table.units
+        fresh = owner.max(initial=-1) + 1 + np.arange(units * self._unit.max_rows) // self._unit.max_rows
+        values = np.concatenate([self._values(table), np.repeat(self._last(), len(fresh), axis=0)])
         return self._records(values, np.concatenate([owner, fresh]))
 
     def greedy(self, table: Records) -> Records:
@@ -189,8 +199,11 @@ class Laboratory:
         return np.stack([table.ticks[name] for name in self._sizes], axis=1)
 
     def _with(self, table: Records, unit: Rows) -> Records:
-        """The table with one unit more, put first, so that every other unit's number changes."""
+        """The table with one unit more: first, so that every other unit's number changes, or last."""
         owner = np.arange(table.rows) if table.units is None else table.units
+        if self._trained:
+            values = np.concatenate([self._values(table), unit])
+            return self._records(values, np.concatenate([owner, np.full(len(unit), owner.max(initial=0) + 1)]))
         values = np.concatenate([unit, self._values(table)])
         return self._records(values, np.concatenate([np.full(len(unit), -1), owner]))
 

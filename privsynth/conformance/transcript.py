@@ -98,9 +98,11 @@ class Stage:
 
 
 def stages_of(asked: Sequence[Asked], others: Sequence[Call], units: int) -> list[Stage]:
-    """The stages of a fit that was recorded on the one table and replayed on the other."""
+    """The stages of a fit that was recorded on the one table and replayed on the other; gradient steps are none."""
     found: dict[str, list[Question]] = {}
     for one, other in zip(asked, others, strict=True):
+        if one.is_step:
+            continue
         found.setdefault(one.stage, []).append(Question(asked=one, other=other))
     return [Stage(name=name, units=units, questions=tuple(questions)) for name, questions in found.items()]
 
