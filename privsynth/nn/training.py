@@ -61,7 +61,7 @@ def noisy_gradients(
 
     Args: `rows` is the public number of rows that a step is expected to hold. Privacy: spends one step of the plan.
     """
-    found = curator.gradient_sum(loss, clip=clip)
+    found = curator.gradient_sum(loss, clip=clip, rows=rows)
     mean = told_loss(float(found[-1][0, 0]), clip=float(clip), largest=largest, rows=rows)
     return on_device([each / rows for each in found[:-1]], device), mean
 

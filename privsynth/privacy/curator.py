@@ -16,9 +16,9 @@ from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import BudgetExceeded, MechanismError
 from privsynth.measurement import Entry, ErrorScores, Event, Measurement, Selection, Trained, Transcript
-from privsynth.privacy import mechanism, sampling
+from privsynth.privacy import gradient_step, mechanism
 from privsynth.privacy.accounting import Composition
-from privsynth.privacy.gradient import CHUNK_ROWS, AbstractLoss, GradientSum
+from privsynth.privacy.gradient import AbstractLoss, GradientSum
 from privsynth.privacy.journal import (
     CLAIMS,
     AbstractJournal,
@@ -52,7 +52,12 @@ class Curator:
         is touched, and adaptively chosen zCDP answers add up (Bun, Steinke 2016; as a filter, Whitehouse et al. 2023);
         with composition "gdp", mu-GDP with mu^2 = 2 * budget: each answer is Gaussian (`mechanism.gaussian`), the rhos are
         added the same way, and adaptively chosen Gaussian answers with adaptively chosen scales add up to one of that mu
-        (Smith, Thakurta 2022: a filter with the parameters of non-adaptive composition). No other mechanism is used then.
+        (Smith, Thakurta 2022: a filter with the parameters of non-adaptive composition). No other mechanism is used then;
+        with composition "pld", as private as mu-GDP, mu^2 = 2 * budget, for Gaussian answers, together with
+        `training.steps` Poisson-subsampled Gaussians for gradient sums: rate, noise and number are fixed beforehand, so that
+        the pairs of distributions that dominate them compose, in any order and whatever weights a step is asked at (Zhu,
+        Dong, Wang 2022, theorem 10);
+        with composition "rdp", as private as budget-zCDP for answers together with those steps, by Renyi divergences.
     """
 
     def __init__(
@@ -86,6 +91,9 @@ class Curator:
         self._journal = journal or MemoryJournal()
         self._steps = self._journal.claimed
         self._epsilon_after = epsilon_after
+        self._ended: str | None = None
+        if training is not None and (unit.column is None) != (data.open().units is None):
+            raise MechanismError("the privacy unit and the table disagree on whether a column names each row's unit")
 
     @property
     def domain(self) -> Domain:
@@ -227,12 +235,16 @@ class Curator:
         self._entries.append(found)
         return indices[0] if indices else query.cliques.index(found.chosen)
 
-    def gradient_sum(self, loss: AbstractLoss, *, clip: Fraction) -> list[npt.NDArray[np.float64]]:
+    def gradient_sum(
+        self, loss: AbstractLoss, *, clip: Fraction, rows: float | None = None
+    ) -> list[npt.NDArray[np.float64]]:
         """Release the sum of clipped gradients over units sampled for this step: one of the plan's gradient steps.
 
+        Args: `rows` is how many rows a step is expected to hold, from noisy answers: for speed alone.
         Shapes: a matrix for each of `loss.shapes`. Units: the gradient's; divide by a public number, never by a count of rows.
         Privacy: takes one step of `training`, also where it fails once the data was touched.
-        Raises: MechanismError without a plan for training or for a clip out of range; BudgetExceeded when no step is left.
+        Raises: MechanismError without a plan for training or for a clip out of range; BudgetExceeded when no step is left;
+            MechanismError, with a fixed message, where the loss fails: then nothing more is answered.
         """
         query = GradientSum(loss, clip)
         plan = self._plan()
@@ -243,14 +255,13 @@ class Curator:
         if self._steps >= self._journal.claimed:
             self._journal.claim(min(plan.steps, self._steps + max(1, plan.steps // CLAIMS)))
         self._steps += 1
-        data, key = self._data.open(), self._noise.key()
-        taking_part = sampling.poisson(data.units, data.rows, plan.sampling_rate, key)
-        chunks = sampling.dealt(taking_part, data.rows, CHUNK_ROWS, key)
-        exact = query.answer((data.codes(chunk.rows), chunk.key) for chunk in chunks)
+        self._ended = "a gradient step failed"
+        exact = gradient_step.exact_sum(query, self._data.open(), plan, self._noise.key(), rows)
+        self._ended = None
         flat = self._noise.gaussian(np.concatenate([part.reshape(-1) for part in exact]), variance)
         ends = np.cumsum([part.size for part in exact])[:-1]
         noisy = np.split(flat * np.float64(query.grid), ends)
-        return [part.reshape(shape) for part, shape in zip(noisy, loss.shapes, strict=True)]
+        return [part.reshape(shape) for part, shape in zip(noisy, query.shapes, strict=True)]
 
     def training_state(self) -> tuple[int, State | None]:
         """(gradient steps that are spent so far, the last state that was kept): where to go on, after a kill or afresh.
@@ -295,12 +306,18 @@ class Curator:
         )
         found = Trained(weights=weights, event=event)
         self._entries.append(found)
+        self._ended = "its training was concluded"
         return found
 
     def _plan(self) -> SampledGaussian:
         if self._training is None:
             raise MechanismError("this fit's budget has no part for gradient steps")
+        self._require_open()
         return self._training
+
+    def _require_open(self) -> None:
+        if self._ended is not None:
+            raise MechanismError(f"this fit has ended: {self._ended}; nothing more is answered")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise MechanismError("a curator cannot be copied or pickled: its budget is spent once")
@@ -311,6 +328,7 @@ class Curator:
         query.require_within(self.domain)
 
     def _require(self, rho: Fraction, stage: str) -> None:
+        self._require_open()
         if not isinstance(stage, str):
             raise MechanismError("a stage is named by a text")
         if type(rho) is not Fraction:  # a number of another kind would itself say whether it is within the budget

@@ -6,6 +6,7 @@ Must never let one unit's presence decide anything about another: every row's co
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from privsynth.errors import MechanismError
+
 _COINS, _PLACES, _CHUNKS = b"coins", b"places", b"chunk"
 _BITS = 64
+_SPLITS = 32
 
 
 @final
@@ -35,6 +39,8 @@ def poisson(units: npt.NDArray[np.int64] | None, rows: int, rate: Fraction, key:
     Privacy: a unit's coin is a word of the key's stream that no other unit reads, so the coins are independent, and taking a
         unit away leaves the others' distribution as it was. The rate is rounded down, which samples less.
     """
+    if units is not None and units.min(initial=0) < 0:
+        raise MechanismError("privacy units are numbered from 0")
     count = rows if units is None else int(units.max(initial=-1)) + 1
     if rate >= 1:
         return np.arange(rows)
@@ -42,22 +48,33 @@ def poisson(units: npt.NDArray[np.int64] | None, rows: int, rate: Fraction, key:
     return np.flatnonzero(heads if units is None else heads[units])
 
 
-def dealt(sampled: npt.NDArray[np.intp], rows: int, most: int, key: bytes) -> Iterator[Chunk]:
+def dealing(expected: float, most: int) -> tuple[int, int]:
+    """(parts to begin with, rows of a chunk), both public, for so many rows expected in a step: few splits, little room left.
+
+    A part holds expected / parts rows on average, and 2.5 standard deviations more before it is split.
+    """
+    parts = max(1, math.ceil(expected / (0.9 * most)))
+    each = max(1.0, expected / parts)
+    return parts, min(most, 32 * math.ceil((each + 2.5 * math.sqrt(each) + 4) / 32))
+
+
+def dealt(sampled: npt.NDArray[np.intp], rows: int, most: int, key: bytes, *, parts: int = 1) -> Iterator[Chunk]:
     """Deal the sampled rows into chunks of at most `most`, by secret bits of each row.
 
-    A set of more than `most` rows is split by the next bit of each of its rows, and so on: which chunk a row is in depends
-    on other rows only through how often its chunk is split, so a row more or less changes the one chunk that it is in (or
-    splits it), and no other.
+    The high half of a row's word says in which of the public number of parts it begins. A part of more than `most` rows is
+    split by the lowest bit of each of its rows, and so on: which chunk a row is in depends on other rows only through how
+    often its chunk is split, so a row more or less changes the one chunk that it is in (or splits it), and no other.
     """
     places = _words(key, _PLACES, rows)[sampled]
-    waiting: list[tuple[npt.NDArray[np.intp], int, int]] = [(np.arange(len(sampled)), 0, 0)]
+    begin = (places >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
+    waiting = [(np.flatnonzero(begin == part), part, 0, 0) for part in range(parts)]
     while waiting:
-        among, depth, path = waiting.pop()
-        if len(among) > most and depth < _BITS:
+        among, part, depth, path = waiting.pop()
+        if len(among) > most and depth < _SPLITS:
             bit = (places[among] >> np.uint64(depth)) & np.uint64(1) > 0
-            waiting += [(among[~bit], depth + 1, path), (among[bit], depth + 1, path | 1 << depth)]
+            waiting += [(among[~bit], part, depth + 1, path), (among[bit], part, depth + 1, path | 1 << depth)]
         elif len(among):
-            named = depth.to_bytes(1, "big") + path.to_bytes(8, "big")
+            named = b"".join(number.to_bytes(8, "big") for number in (part, depth, path))
             own = hashlib.blake2b(_CHUNKS + named, key=key, digest_size=32).digest()
             yield Chunk(rows=sampled[among], key=own)
 

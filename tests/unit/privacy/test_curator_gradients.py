@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
-from privsynth.errors import BudgetExceeded, MechanismError
+from privsynth.errors import BudgetExceeded, FitError, MechanismError
 from privsynth.privacy.curator import Curator, make_curator
 from privsynth.privacy.gradient import AbstractLoss
 from privsynth.privacy.noise import SystemNoise, UnsafeSeededNoise
@@ -126,7 +127,7 @@ def test_every_chunk_has_a_key_of_its_own() -> None:
     holder = curator(table(4000), rate=Fraction(1))
     holder.gradient_sum(loss, clip=CLIP)
     holder.gradient_sum(loss, clip=CLIP)
-    assert len(loss.keys) == len(set(loss.keys)) > 2 * 4000 / 832
+    assert len(loss.keys) == len(set(loss.keys)) > 2 * 4000 / 1152
 
 
 def test_steps_run_out() -> None:
@@ -148,10 +149,45 @@ def test_a_step_that_fails_is_spent() -> None:
             return array
 
     holder = curator(table(100), steps=1, rate=Fraction(1))
-    with pytest.raises(MemoryError):
+    with pytest.raises(FitError, match="not enough memory"):
         holder.gradient_sum(Broken(), clip=CLIP)
-    with pytest.raises(BudgetExceeded):
+    with pytest.raises(MechanismError, match="this fit has ended: a gradient step failed"):
         holder.gradient_sum(Columns(), clip=CLIP)
+    with pytest.raises(MechanismError, match="has ended"):
+        holder.measure([("a",)], rho=Fraction(1), stage="after")
+
+
+@pytest.mark.filterwarnings("error")
+def test_how_a_loss_fails_is_not_told() -> None:
+    class Telling(Columns):
+        def factors(self, codes: npt.NDArray[np.int64], key: bytes) -> list[tuple[npt.NDArray[np.float32], ...]]:  # type: ignore[override]
+            warnings.warn(f"odd records: {codes}", stacklevel=1)
+            np.exp(np.float32(codes[0, 0] + 1000))
+            raise ValueError(f"bad records: {codes}")
+
+    with pytest.raises(
+        MechanismError, match="^a loss failed on the records; try it on made-up records to see how$"
+    ) as found:
+        curator(table(100), rate=Fraction(1)).gradient_sum(Telling(), clip=CLIP)
+    assert found.value.__suppress_context__
+
+
+def test_a_training_is_concluded_once() -> None:
+    holder = curator(table(10), steps=5)
+    holder.gradient_sum(Columns(), clip=CLIP)
+    holder.conclude({}, stage="gradients")
+    with pytest.raises(MechanismError, match="concluded"):
+        holder.conclude({}, stage="gradients")
+    with pytest.raises(MechanismError, match="concluded"):
+        holder.gradient_sum(Columns(), clip=CLIP)
+
+
+@pytest.mark.parametrize(("column", "units"), [("p", None), (None, np.arange(10))])
+def test_a_table_whose_units_are_not_the_plans_is_refused(
+    column: str | None, units: npt.NDArray[np.int64] | None
+) -> None:
+    with pytest.raises(MechanismError, match="disagree"):
+        curator(table(10, units=units), unit=PrivacyUnit(name="patient", column=column))
 
 
 def test_what_is_refused_beforehand_costs_no_step() -> None:

@@ -60,7 +60,8 @@ def chunks_of(rows: Sequence[int]) -> list[tuple[npt.NDArray[np.int64], bytes]]:
 
 
 def moved(query: GradientSum, rows: Sequence[int], more: Sequence[int]) -> float:
-    one, two = query.answer(chunks_of(rows)), query.answer(chunks_of([*rows, *more]))
+    with np.errstate(all="ignore"):
+        one, two = query.answer(chunks_of(rows)), query.answer(chunks_of([*rows, *more]))
     return float(np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(one, two, strict=True))))
 
 
@@ -126,7 +127,8 @@ def test_an_absurd_factor_that_the_others_hide_adds_nothing() -> None:
     """Its square is lost, or infinite times zero: the norm that is computed says nothing about the gradient."""
     inputs, slopes = np.full((2, 5), 2e-23, dtype=np.float32), np.full((2, 7), 1e19, dtype=np.float32)
     query = GradientSum(Given([(inputs, slopes)]), Fraction(1, 1024))
-    assert not any(part.any() for part in query.answer(chunks_of([0, 1])))
+    with np.errstate(all="ignore"):
+        assert not any(part.any() for part in query.answer(chunks_of([0, 1])))
 
 
 def test_no_rows_give_zeros_of_the_right_shapes() -> None:
@@ -149,7 +151,7 @@ def test_a_matrix_that_is_too_wide_is_refused() -> None:
 
 
 def test_a_loss_without_weights_is_refused() -> None:
-    with pytest.raises(MechanismError, match="without weights"):
+    with pytest.raises(MechanismError, match="has weights"):
         GradientSum(Given([]), Fraction(1))
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.privacy.sampling import Chunk, dealt, poisson
+from privsynth.errors import MechanismError
+from privsynth.privacy.sampling import Chunk, dealing, dealt, poisson
 
 
 def key(number: int) -> bytes:
@@ -55,11 +56,14 @@ def test_nobody_can_take_part_in_an_empty_table() -> None:
     assert not list(dealt(np.zeros(0, dtype=np.intp), 0, 256, key(0)))
 
 
+PARTS = st.integers(1, 5)
+
+
 @settings(deadline=None)
-@given(rows=st.integers(0, 400), most=st.integers(1, 50), number=st.integers(0, 10_000))
-def test_dealing_loses_nobody_and_keeps_to_the_limit(rows: int, most: int, number: int) -> None:
+@given(rows=st.integers(0, 400), most=st.integers(1, 50), number=st.integers(0, 10_000), parts=PARTS)
+def test_dealing_loses_nobody_and_keeps_to_the_limit(rows: int, most: int, number: int, parts: int) -> None:
     sampled = poisson(None, rows, Fraction(1, 2), key(number))
-    chunks = list(dealt(sampled, rows, most, key(number)))
+    chunks = list(dealt(sampled, rows, most, key(number), parts=parts))
     assert all(0 < len(chunk.rows) <= most for chunk in chunks)
     np.testing.assert_array_equal(np.sort(np.concatenate([[], *[chunk.rows for chunk in chunks]])), sampled)
     assert len({chunk.key for chunk in chunks}) == len(chunks)
@@ -70,11 +74,11 @@ def contents(chunks: list[Chunk]) -> dict[bytes, tuple[int, ...]]:
 
 
 @settings(deadline=None)
-@given(rows=st.integers(1, 400), most=st.integers(2, 50), number=st.integers(0, 10_000))
-def test_a_row_more_changes_the_chunk_that_it_is_in_and_no_other(rows: int, most: int, number: int) -> None:
+@given(rows=st.integers(1, 400), most=st.integers(2, 50), number=st.integers(0, 10_000), parts=PARTS)
+def test_a_row_more_changes_the_chunk_that_it_is_in_and_no_other(rows: int, most: int, number: int, parts: int) -> None:
     """The row comes last, so that the others keep their bits, as they do in distribution wherever it comes."""
-    fewer = contents(list(dealt(np.arange(rows), rows, most, key(number))))
-    more = contents(list(dealt(np.arange(rows + 1), rows + 1, most, key(number))))
+    fewer = contents(list(dealt(np.arange(rows), rows, most, key(number), parts=parts)))
+    more = contents(list(dealt(np.arange(rows + 1), rows + 1, most, key(number), parts=parts)))
     gone = [rows_of for name, rows_of in fewer.items() if more.get(name) != rows_of]
     new = [rows_of for name, rows_of in more.items() if fewer.get(name) != rows_of]
     assert len(gone) <= 1
@@ -91,3 +95,17 @@ def test_a_units_coin_is_its_own(others: int) -> None:
 def test_another_key_takes_others() -> None:
     one, two = (set(poisson(None, 1000, Fraction(1, 2), key(number)).tolist()) for number in (1, 2))
     assert 150 < len(one & two) < 350
+
+
+@pytest.mark.parametrize("expected", [0.2, 5, 100, 1000, 1024, 1100, 2048, 5000, 100_000])
+def test_chunks_are_nearly_full_and_seldom_split(expected: float) -> None:
+    parts, rows = dealing(expected, 1152)
+    assert rows <= 1152
+    assert parts == 1 or expected / parts > 0.45 * rows
+    assert expected / parts + 2.5 * (expected / parts) ** 0.5 <= rows
+    assert expected < 900 or expected / parts / rows > 0.75
+
+
+def test_negative_unit_numbers_are_refused() -> None:
+    with pytest.raises(MechanismError, match="numbered from 0"):
+        poisson(np.array([0, -1]), 2, Fraction(1, 2), key(0))
