@@ -166,7 +166,7 @@ def test_how_a_loss_fails_is_not_told() -> None:
             raise ValueError(f"bad records: {codes}")
 
     with pytest.raises(
-        MechanismError, match="^a loss failed on the records; try it on made-up records to see how$"
+        MechanismError, match=r"^a loss failed on the records; try it on made-up records to see how$"
     ) as found:
         curator(table(100), rate=Fraction(1)).gradient_sum(Telling(), clip=CLIP)
     assert found.value.__suppress_context__
