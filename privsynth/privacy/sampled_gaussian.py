@@ -30,6 +30,9 @@ NO_REPLACEMENT: Final = (
 )
 
 _ROOM: Final = 1e-6
+_REACH: Final = 10.0
+"""Beyond so many sigma lies less than dp-accounting follows."""
+
 _MASS_ROOM: Final = 2.0**-42
 _MASS_ROOM_EACH: Final = 2.0**-52
 _MISSING: Final = (
@@ -158,11 +161,23 @@ def _usable(delta: Fraction, training: SampledGaussian) -> float:
 
 
 def _interval(training: SampledGaussian, rho: Fraction) -> float:
-    """The losses' grid, a power of two: a 64th of what one step's losses spread, but not millions of points."""
-    multiplier = float(training.noise_multiplier)
-    single = min(1 / multiplier, float(training.sampling_rate) * math.sqrt(math.expm1(min(700.0, multiplier**-2))))
+    """The losses' grid, a power of two: a 64th of what one step's losses spread, but not millions of points.
+
+    A coarser grid is less tight and holds as well.
+    """
+    rate, multiplier = float(training.sampling_rate), float(training.noise_multiplier)
+    ends = ((1 / multiplier + _REACH) / multiplier - multiplier**-2 / 2, -_REACH / multiplier - multiplier**-2 / 2)
+    most, least = (_loss(rate, tilt) for tilt in ends)
+    single = min(1 / multiplier, rate * math.sqrt(math.expm1(min(700.0, multiplier**-2))))
     whole = math.sqrt(2 * rho + training.steps * single**2)
-    return 2.0 ** math.floor(math.log2(max(single / 64, whole / 2**15)))
+    return 2.0 ** math.floor(math.log2(max(single / 64, whole / 2**15, (most - least) / 2**18)))
+
+
+def _loss(rate: float, tilt: float) -> float:
+    """log(1 - rate + rate e^tilt)."""
+    if rate == 1 or tilt > 700:
+        return tilt + math.log(rate)
+    return math.log1p(rate * math.expm1(tilt))
 
 
 @lru_cache(maxsize=16)
