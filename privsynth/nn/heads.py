@@ -14,6 +14,8 @@ import torch
 
 Tensor: TypeAlias = Any
 
+_GOLDEN = (5**0.5 - 1) / 2
+
 _PRIOR_RECORDS = 0.5
 """Records that a level is given before it is looked at, so that no level starts with a chance of zero."""
 
@@ -53,3 +55,15 @@ def normals(rng: np.random.Generator, shape: tuple[int, int], device: Any) -> Te
 def uniforms(rng: np.random.Generator, rows: int, device: Any) -> Tensor:
     """Numbers in [0, 1), (rows,), double precision."""
     return torch.from_numpy(rng.random(rows)).to(device)
+
+
+def even_numbers(logits: Tensor, rng: np.random.Generator) -> Tensor:
+    """A number in [0, 1) for each row, (rows,): each evenly distributed, and near rows' numbers far from each other.
+
+    Rows are put in order of their expected level and take the points of a golden-ratio sequence with a random start.
+    """
+    shares = torch.softmax(logits.double(), dim=1)
+    order = torch.argsort(shares @ torch.arange(shares.shape[1], device=shares.device).double(), stable=True)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device)
+    return (place.double() * _GOLDEN + rng.random()) % 1.0

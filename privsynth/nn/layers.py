@@ -6,7 +6,7 @@ Must never mix rows: a layer is one product with a weight matrix, and whatever e
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -90,9 +90,7 @@ class Tape:
         if self._watching:
             if name in self._seen:
                 raise FitError(f'the matrix "{name}" was used twice in one pass: its gradient is no single product')
-            if outputs.requires_grad:
-                outputs.retain_grad()
-            else:
+            if not outputs.requires_grad:
                 outputs.requires_grad_()
             self._seen[name] = (inputs.detach(), outputs)
         return outputs
@@ -103,15 +101,31 @@ class Tape:
 
     def factors(self, losses: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Each matrix's inputs and slopes, for the rows' losses (rows,); a matrix that had no part has slopes of zero."""
-        outputs = [self._seen[name][1] for name in self._weights.names if name in self._seen]
-        slopes = iter(torch.autograd.grad(losses.sum(), outputs, allow_unused=True))
+        return joint_factors(losses, self)[0]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The outputs of all products of this pass, in the order of the weights."""
+        return [self._seen[name][1] for name in self._weights.names if name in self._seen]
+
+    def paired(self, rows: int, slopes: Iterator[Tensor | None]) -> list[tuple[Tensor, Tensor]]:
+        """Each matrix's inputs and its slopes, taken from what is given for `outputs`, in that order; None is zero."""
         found = []
-        for name, (of, inputs) in zip(self._weights.names, self._weights.shapes, strict=True):
+        for name, (of, wide) in zip(self._weights.names, self._weights.shapes, strict=True):
             taken = next(slopes) if name in self._seen else None
-            zero = torch.zeros((len(losses), of), device=self._weights.device) if taken is None else taken
-            seen = self._seen[name][0] if name in self._seen else zero.new_zeros((len(losses), inputs))
-            found.append((seen, zero))
+            inputs = self._seen[name][0] if name in self._seen else self._zeros(rows, wide)
+            found.append((inputs, self._zeros(rows, of) if taken is None else taken))
         return found
+
+    def _zeros(self, rows: int, columns: int) -> Tensor:
+        return torch.zeros((rows, columns), device=self._weights.device)
+
+
+def joint_factors(losses: Tensor, *tapes: Tape) -> list[list[tuple[Tensor, Tensor]]]:
+    """What `Tape.factors` says, for several tapes of one pass at once."""
+    outputs = [each for tape in tapes for each in tape.outputs]
+    slopes = iter(torch.autograd.grad(losses.sum(), outputs, allow_unused=True))
+    return [tape.paired(len(losses), slopes) for tape in tapes]
 
 
 def with_one(features: Tensor) -> Tensor:

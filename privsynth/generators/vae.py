@@ -1,0 +1,159 @@
+"""`vae`: a variational autoencoder that starts from noisy tables and goes on by noisy gradients.
+
+Must never see a record but through the curator; torch is imported where a network is built, not with this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.domain import Domain
+from privsynth.errors import FitError, MechanismError, PolicyError
+from privsynth.generator import AbstractDistribution, AbstractGenerator
+from privsynth.latent.distribution import LatentClassDistribution
+from privsynth.latent.estimation import fit
+from privsynth.latent.measuring import measure_tables
+from privsynth.latent.observed import observe
+from privsynth.measurement import Trained, Transcript, measurements
+from privsynth.nn.device import require_torch
+from privsynth.privacy.accounting import Composition
+from privsynth.privacy.sampled_gaussian import Schedule
+
+if TYPE_CHECKING:
+    from privsynth.nn.record_network import Shape
+    from privsynth.nn.vae import Learning
+    from privsynth.privacy.curator import Curator
+
+_GRADIENTS = "gradients"
+"""The stage of the gradient steps."""
+
+_CLASSES = 2000
+"""Most classes of the mixture that is fitted to the tables."""
+
+_START_RECORDS = 40_000
+"""Records that the tables' model draws for the network to start from."""
+
+_SEED = 20_250_103
+"""Of those draws."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VAE(AbstractGenerator):
+    """One-way tables and pairs, a mixture fitted to them, a network that learns from its records, then DP-SGD.
+
+    The network is a latent vector with a mixture prior, and a decoder that draws column after column (`nn/record_network.py`).
+    Where dependence shows in pairs, `latent_class` with all of the budget is as good or better and a hundred times faster;
+    the gradient steps are for what only three columns or more together show.
+
+    Args: `first_share` of the budget measures tables, `table_share` of that one-way tables first. `steps` gradient steps, each
+        on a part `sampling_rate` of the records; gradients are clipped to `clip`, `rate` is the first step's learning rate in
+        units of the clip. `hidden` units a column, `latent` numbers with a prior of `components` Gaussians, about `parameters`
+        weights. `pretraining_steps` on records of the tables' model, `own_draws` records that each gradient step is compared
+        with.
+    Privacy: the tables' answers are Gaussian; all else is Poisson-sampled Gaussian sums of clipped gradients.
+    Source: Kingma, Welling 2014; DP-SGD: Abadi et al. 2016. Measured choices: docs/decisions.
+    """
+
+    name: ClassVar[str] = "vae"
+    composition: ClassVar[Composition] = "gdp"
+    brief: ClassVar[Mapping[str, int | Fraction]] = {"pretraining_steps": 2, "own_draws": 64, "hidden": 4}
+
+    first_share: Fraction = Fraction(1, 2)
+    table_share: Fraction = Fraction(1, 10)
+    sampling_rate: Fraction = Fraction(1, 10)
+    steps: int = 100
+    clip: Fraction = Fraction(4)
+    rate: Fraction = Fraction(2, 5)
+    hidden: int = 16
+    latent: int = 4
+    components: int = 16
+    parameters: int = 200_000
+    pretraining_steps: int = 800
+    own_draws: int = 1024
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first_share < 1 or not 0 < self.table_share < 1:
+            raise PolicyError("vae: first_share and table_share must be above 0 and below 1")
+        if not 0 < self.sampling_rate <= 1 or self.steps < 1:
+            raise PolicyError("vae: sampling_rate must be above 0 and at most 1, and steps at least 1")
+        if not Fraction(1, 1000) <= self.clip <= 1000 or not 0 < self.rate <= 100:
+            raise PolicyError("vae: clip must be from 1/1000 to 1000, and rate above 0 and at most 100")
+        if not 1 <= self.hidden <= 1024 or not 0 <= self.latent <= 256 or not 1 <= self.components <= 1024:
+            raise PolicyError("vae: hidden and components must be from 1 to 1024, and latent from 0 to 256")
+        if min(self.parameters, self.own_draws) < 1 or self.pretraining_steps < 0:
+            raise PolicyError("vae: parameters and own_draws must be at least 1, and pretraining_steps at least 0")
+        require_torch("the generator vae")
+
+    @property
+    def schedule(self) -> Schedule:
+        """The gradient steps."""
+        return Schedule(sampling_rate=self.sampling_rate, steps=self.steps, first_share=self.first_share)
+
+    def measure(self, curator: Curator) -> None:
+        """Tables; a start from them, which is free; the gradient steps.
+
+        Raises: MechanismError, before anything is spent, when the curator's budget is not for these steps.
+        """
+        from privsynth.nn import vae
+
+        plan = curator.training
+        if plan is None or not self.schedule.allows(plan):
+            raise MechanismError(
+                "vae: the budget is not for the gradient steps of these settings; make it for its schedule"
+            )
+        domain = curator.domain
+        if not domain.attributes:
+            return
+        measure_tables(curator, curator.budget, self.table_share)
+        seen = observe(domain, measurements(curator.transcript))
+        model = LatentClassDistribution(seen, fit(seen, components=_CLASSES))
+        drawn = model.draw(_START_RECORDS, np.random.default_rng(_SEED))
+        codes = np.stack([column.astype(np.int64) for column in drawn.columns], axis=1)
+        counts = [model.project((name,)) for name in domain.attributes]
+        network = vae.new_network(domain, self._shape, counts, codes)
+        if curator.training_state()[1] is None:
+            vae.pretrain(network, codes, self._learning)
+        vae.train(network, curator, self._learning, max(float(plan.sampling_rate) * model.total, 1.0))
+        curator.conclude(vae.stored(network, model.total), stage=_GRADIENTS)
+
+    def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        """The network whose weights the transcript ends with. Raises: FitError when there are none, or they do not fit."""
+        from privsynth.nn import vae
+
+        trained = [entry for entry in transcript if isinstance(entry, Trained)]
+        if domain.attributes and len(trained) != 1:
+            raise FitError("this transcript does not hold one network's weights; it was not measured by vae")
+        return vae.distribution(domain, self._shape, trained[0].weights if trained else {})
+
+    def restore(
+        self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]
+    ) -> AbstractDistribution:
+        """The distribution whose `arrays()` these are. Raises: FitError when they do not belong to this transcript."""
+        found = self.estimate(domain, transcript)
+        if set(arrays) != {"total"} or arrays["total"].shape != (1,) or arrays["total"][0] != found.total:
+            raise FitError("a stored vae does not belong to its transcript; was a file replaced?")
+        return found
+
+    @property
+    def _shape(self) -> Shape:
+        from privsynth.nn.record_network import Shape
+
+        return Shape(hidden=self.hidden, latent=self.latent, components=self.components, parameters=self.parameters)
+
+    @property
+    def _learning(self) -> Learning:
+        from privsynth.nn.vae import Learning
+
+        return Learning(
+            clip=self.clip,
+            rate=float(self.rate),
+            pretraining_steps=self.pretraining_steps,
+            own_draws=self.own_draws,
+        )
