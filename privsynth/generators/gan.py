@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.domain import Domain
-from privsynth.errors import FitError, PolicyError
+from privsynth.errors import FitError, MechanismError, PolicyError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.distribution import LatentClassDistribution
 from privsynth.latent.estimation import fit
@@ -55,6 +55,7 @@ class GAN(AbstractGenerator):
         generator are taken after each noisy one, on `batch` records; rates are per mille; `classes` bounds the cheap model;
         `fresh` is how often a level is drawn afresh in its class at the start; `pool` bounds the latents kept for drawing.
     Privacy: Gaussian answers and a Poisson-subsampled Gaussian, together: see the head of this file.
+    Raises: PolicyError for settings out of range; InputError where PyTorch is not installed.
     Source: Goodfellow et al. 2014; conditions by column and level: Xu et al. 2019 (CTGAN), whose frequencies are not private
         there; DP-SGD: Abadi et al. 2016; the discriminator alone under it: Xie et al. 2018.
     """
@@ -89,6 +90,7 @@ class GAN(AbstractGenerator):
         counts = (self.steps, self.discriminator_units, self.generator_units, self.free_steps, self.batch)
         if min(*counts, self.discriminator_rate, self.generator_rate, self.classes, self.pool) < 1:
             raise PolicyError("gan: steps, units, batch, rates, classes and pool must be at least 1")
+        require_torch("the generator gan")
 
     @property
     def schedule(self) -> Schedule:
@@ -98,9 +100,12 @@ class GAN(AbstractGenerator):
     def measure(self, curator: Curator) -> None:
         """All pairs as planned, with the first part of the budget; then the discriminator's steps against the generator.
 
-        Raises: InputError where PyTorch is not installed, before anything is asked.
+        Raises: MechanismError, before anything is spent, when the curator's budget is not for these steps.
         """
-        require_torch("the generator gan")
+        if curator.training is None or not self.schedule.allows(curator.training):
+            raise MechanismError(
+                "gan: the budget is not for the gradient steps of these settings; make it for its schedule"
+            )
         domain = curator.domain
         if not domain.attributes:
             return
@@ -118,7 +123,6 @@ class GAN(AbstractGenerator):
 
     def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
         """The trained generator at a fixed pool of latents; where nothing was trained, the cheap model."""
-        require_torch("the generator gan")
         model = self._cheap(domain, transcript)
         trained = _trained(transcript)
         if trained is None:
@@ -135,7 +139,6 @@ class GAN(AbstractGenerator):
         trained = _trained(transcript)
         if trained is None:
             return self.estimate(domain, transcript)
-        require_torch("the generator gan")
         from privsynth.nn.gan_training import distribution_of, start_from
 
         total, start = start_from(domain, arrays)

@@ -65,6 +65,7 @@ def train(curator: Curator, model: AbstractDistribution, settings: Settings) -> 
     """Take the plan's steps and give the generator's averaged weights.
 
     Privacy: spends the curator's gradient steps; the generator's own steps are post-processing.
+    Raises: FitError when memory runs out: a smaller batch goes on from the state that was kept.
     """
     plan, device = curator.training, compute_device()
     if plan is None:
@@ -88,10 +89,13 @@ def train(curator: Curator, model: AbstractDistribution, settings: Settings) -> 
         rng = np.random.default_rng((_SEED, 1, step))
         loss = DiscriminatorLoss(discriminator, clip)
         real, told[0] = noisy_gradients(curator, loss, clip=settings.clip, rows=rows, largest=LARGEST, device=device)
-        fake = adversary.mean_gradients(_FAKE_BATCHES * settings.batch, clip, rng)
-        discriminator.move([mine - its for mine, its in zip(real, fake, strict=True)], rate)
-        for _ in range(settings.free_steps):
-            adversary.step(settings.batch, settings.generator_rate, rng)
+        try:
+            fake = adversary.mean_gradients(_FAKE_BATCHES * settings.batch, clip, rng)
+            discriminator.move([mine - its for mine, its in zip(real, fake, strict=True)], rate)
+            for _ in range(settings.free_steps):
+                adversary.step(settings.batch, settings.generator_rate, rng)
+        except torch.OutOfMemoryError:
+            raise _no_memory(settings.batch) from None
     return adversary.average.arrays()
 
 
@@ -154,6 +158,13 @@ def start_from(domain: Domain, arrays: Mapping[str, Floats]) -> tuple[float, Sta
         raise FitError("a stored GAN does not belong to its measurements; was a file replaced?")
     start = Start(codes=codes.astype(np.int64), classes=classes.astype(np.int64), given=given)
     return float(arrays["total"][0]), start
+
+
+def _no_memory(batch: int) -> FitError:
+    return FitError(
+        f"there is no memory to train the gan on batches of {batch:,} records; go on with batch = {max(1, batch // 4):,}, or "
+        "declare fewer levels for the widest columns"
+    )
 
 
 def _net(layout: RecordLayout, start: Start, settings: Settings, device: Any) -> GeneratorNet:

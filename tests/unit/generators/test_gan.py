@@ -1,6 +1,5 @@
 """The generator `gan` through a curator: what it spends, what it rebuilds, what it refuses; edges of tables and domains."""
 
-import importlib.util
 import subprocess
 import sys
 from fractions import Fraction
@@ -10,7 +9,7 @@ import pytest
 
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
-from privsynth.errors import FitError, InputError, PolicyError
+from privsynth.errors import FitError, InputError, MechanismError, PolicyError
 from privsynth.generators.gan import GAN
 from privsynth.measurement import Trained
 from privsynth.privacy.curator import make_curator
@@ -18,7 +17,10 @@ from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.unit import PrivacyUnit
 
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the extra deep is not installed")
+torch = pytest.importorskip("torch")
+
+from privsynth.nn.gan import Adversary  # noqa: E402
+
 SHORT = GAN(steps=3, batch=64, free_steps=2, pool=400, classes=8, discriminator_units=6, generator_units=6)
 
 
@@ -26,7 +28,9 @@ def table(rows=600, sizes=(2, 3, 4), seed=0):
     rng = np.random.default_rng(seed)
     hidden = rng.integers(2, size=rows)
     names = [f"column {i}" for i in range(len(sizes))]
-    codes = {n: np.minimum(rng.integers(s, size=rows), s - 1 - hidden * (s - 1)) for n, s in zip(names, sizes, strict=True)}
+    codes = {
+        n: np.minimum(rng.integers(s, size=rows), s - 1 - hidden * (s - 1)) for n, s in zip(names, sizes, strict=True)
+    }
     return Dataset.from_columns(codes, Domain(tuple(names), tuple(sizes)))
 
 
@@ -51,7 +55,6 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one.columns, other.columns, strict=True))
 
 
-@needs_torch
 def test_it_spends_its_budget_and_concludes_with_weights():
     model, curator = fitted(table())
     assert curator.remaining == 0
@@ -62,7 +65,6 @@ def test_it_spends_its_budget_and_concludes_with_weights():
     assert model.total >= 1
 
 
-@needs_torch
 def test_estimates_repeat_and_restore_from_arrays():
     data = table()
     model, curator = fitted(data)
@@ -75,7 +77,6 @@ def test_estimates_repeat_and_restore_from_arrays():
     np.testing.assert_array_equal(model.project(pair), restored.project(pair))
 
 
-@needs_torch
 def test_arrays_of_another_model_are_refused():
     data = table()
     model, curator = fitted(data)
@@ -96,7 +97,6 @@ def test_arrays_of_another_model_are_refused():
         GAN(generator_units=9).restore(data.domain, curator.transcript, good)
 
 
-@needs_torch
 def test_conditions_of_generated_rows_never_read_the_data():
     """The same transcript with other records behind it: the batches that the generator trains on are the same."""
     from privsynth.nn import gan_training
@@ -115,7 +115,6 @@ def test_conditions_of_generated_rows_never_read_the_data():
         assert (getattr(batches[0], name) == getattr(batches[1], name)).all()
 
 
-@needs_torch
 def test_conditional_draws_and_balanced_classes():
     data = table()
     model, _ = fitted(data)
@@ -125,7 +124,6 @@ def test_conditional_draws_and_balanced_classes():
         assert (drawn.column(name) == level).all()
 
 
-@needs_torch
 @pytest.mark.parametrize(
     ("rows", "sizes"), [(50, (4,)), (50, (1, 1)), (10, (2, 3, 2)), (1, (2, 2)), (300, (2_200, 2, 1))]
 )
@@ -138,7 +136,6 @@ def test_edges_of_tables_and_domains(rows, sizes):
     np.testing.assert_allclose(model.project(data.domain.attributes[:1]).sum(), model.total, rtol=1e-6)
 
 
-@needs_torch
 def test_a_class_with_one_member():
     data = table(500, (2, 3))
     codes = [column.copy() for column in data.columns]
@@ -148,24 +145,55 @@ def test_a_class_with_one_member():
     assert (model.draw(20, np.random.default_rng(0), {"column 0": np.array([1])}).columns[0] == 1).all()
 
 
-@needs_torch
 def test_a_domain_without_columns():
     model, _ = fitted(Dataset((), Domain((), ())))
     assert model.draw(3, np.random.default_rng(0)).domain.attributes == ()
 
 
-def test_without_torch_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr("privsynth.nn.device.importlib.util.find_spec", lambda name: None)
-    curator = curator_of(table())
-    with pytest.raises(InputError, match=r"privsynth\[deep\]"):
+def test_a_budget_for_other_steps_is_refused_before_anything_is_asked():
+    curator = curator_of(table(), GAN(steps=9))
+    with pytest.raises(MechanismError, match="schedule"):
         SHORT.measure(curator)
     assert not curator.transcript
+
+
+def test_out_of_memory_says_what_would_fit(monkeypatch):
+    def none_left(self, *arguments):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("privsynth.nn.gan.Adversary.step", none_left)
+    with pytest.raises(FitError, match="batch = 16"):
+        fitted(table())
+
+
+def test_a_training_goes_on_from_what_was_kept(monkeypatch):
+    """Killed between two steps: the steps taken stay spent, and the weights are those that were kept."""
+    data, step = table(), Adversary.step
+    curator, calls = curator_of(data), []
+
+    def killed(self, *arguments):
+        calls.append(1)
+        if len(calls) > 2 * SHORT.free_steps:
+            raise KeyboardInterrupt
+        step(self, *arguments)
+
+    monkeypatch.setattr(Adversary, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        SHORT.measure(curator)
+    spent, kept = curator.training_state()
+    assert spent == 3
+    assert kept is not None and any(name.startswith("generator:") for name in kept)
+    assert any(np.abs(each).sum() > 0 for name, each in kept.items() if name.startswith("optimiser:mean/heads"))
+
+
+def test_without_torch_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("privsynth.nn.device.importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"privsynth\[deep\]"):
-        SHORT.estimate(curator.domain, ())
+        GAN()
 
 
 def test_the_module_loads_without_torch():
-    code = "import sys; sys.modules['torch'] = None; import privsynth.generators.gan as g; g.GAN()"
+    code = "import sys; sys.modules['torch'] = None; import privsynth.generators.gan"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
