@@ -74,13 +74,12 @@ def plant(trained: Trained, canaries: int, noise: AbstractNoiseSource, rng: np.r
 
     Raises: DivergedError when the fit breaks off, or did not take the steps of its plan.
     """
-    side = next(size for size in range(2, 64) if size**_COLUMNS >= canaries + size ** (_COLUMNS - 1))
+    side = next(size for size in range(2, 64) if size**_COLUMNS > canaries + size ** (_COLUMNS - 1))
     names = tuple(f"column {place}" for place in range(_COLUMNS))
     domain = Domain(names, (size_with_last := side + 1,) * _COLUMNS)
     laboratory = Laboratory(domain, trained.unit, columns=_COLUMNS, levels=size_with_last, trained=True)
-    values = np.stack(
-        np.unravel_index(np.arange(canaries), (side,) * _COLUMNS), axis=1
-    )  # the first is never the last level
+    # None is in the first level of every column, as rows that stand in for nobody are, and none in the last of the first.
+    values = np.stack(np.unravel_index(1 + np.arange(canaries), (side,) * _COLUMNS), axis=1)
     others = rng.integers(0, side, (_OTHERS, _COLUMNS))
     others[:, 0] = side - 1
     included = rng.random(canaries) < 0.5

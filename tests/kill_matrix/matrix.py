@@ -13,6 +13,8 @@ from tests.kill_matrix import (
     purchases,
     selection,
     sensitivity,
+    training,
+    training_noise,
 )
 from tests.kill_matrix.defect import Defect
 
@@ -21,6 +23,8 @@ FAMILIES: Mapping[str, tuple[Defect, ...]] = {
     "Accounts": accounting.DEFECTS,
     "Noise": noise.DEFECTS,
     "Choices": selection.DEFECTS,
+    "Gradient steps": training.DEFECTS,
+    "Training": training_noise.DEFECTS,
     "Decided by the data": data_dependence.DEFECTS,
     "What is bought": purchases.DEFECTS,
     "Models that remember": models.DEFECTS,

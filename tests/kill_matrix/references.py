@@ -45,3 +45,6 @@ UNDERESTIMATED = paper("Casacuberta et al. 2022", "2207.10635")
 DISCRETE = paper("Ganev et al. 2025", "2504.06923")
 RECONSYN = paper("Ganev, De Cristofaro 2023", "2312.05114")
 GROUNDHOG = paper("Stadler, Oprisanu, Troncoso 2022", "2011.07018")
+SHUFFLED = paper("Annamalai, Balle, De Cristofaro, Hayes 2024", "2411.10614")
+USER_LEVEL = paper("Levy et al. 2021", "2102.11845")
+OPACUS_FAQ = f"[Opacus, module validation]({GITHUB}meta-pytorch/opacus/blob/main/opacus/validators/batch_norm.py)"

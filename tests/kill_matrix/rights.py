@@ -8,13 +8,14 @@ from itertools import product
 
 from privsynth import generators
 from privsynth.privacy.noise import SystemNoise
-from tests.kill_matrix import black_boxes, sources
+from tests.kill_matrix import black_boxes, sources, training_noise
 from tests.kill_matrix.accounting import promised
 from tests.kill_matrix.black_boxes import SIGMA, BlackBox
 from tests.kill_matrix.defect import PATIENT, REPLACED, RHO, ROW, Conformance, Target
 from tests.kill_matrix.generators import Scores
 from tests.kill_matrix.population import Released, independent
 from tests.kill_matrix.sources import Drawn
+from tests.tiny_training import TinyTraining
 
 UNITS = {"row": ROW, "patient": PATIENT, "patient, replaced": REPLACED}
 BUDGETS = {"hardly any budget": Fraction(1, 5000), "budget": RHO}
@@ -39,6 +40,8 @@ OTHERS: Mapping[str, Target] = {
     "the generator to break, unbroken": Conformance(),
     "the same with the claim of a release": Conformance(promise=promised),
     "the Gaussian generator to break, unbroken": Conformance(generator=Scores),
+    "a generator that trains, unbroken": Conformance(generator=TinyTraining),
+    "its loop to break, unbroken, for rows": Conformance(generator=training_noise.Loop, unit=ROW),
     "rounded normal noise from floats": Conformance(noise=lambda seed: Drawn(seed, sources.right)),
     "a black box of noisy columns": BlackBox(sample=black_boxes.independent(SIGMA)),
     "a black box of a noisy chain": BlackBox(sample=black_boxes.chain(SIGMA)),
