@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import statistics
-from privsynth.privacy.accounting import Composition
+from privsynth.privacy.accounting import ORDERS, Composition, training_rdp
+from privsynth.privacy.sampled_gaussian import SampledGaussian
+from privsynth.sampled_curve import SampledCurve
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,11 +51,24 @@ def zcdp_epsilon(rho: float, delta: float) -> float:
     return max(0.0, float(every.min()))
 
 
-def implied_epsilon(rho: float, delta: float, composition: Composition) -> float:
-    """Epsilon at delta of answers whose rhos add up to `rho` by this composition."""
+def implied_epsilon(
+    rho: float, delta: float, composition: Composition, training: SampledGaussian | None = None
+) -> float:
+    """Epsilon at delta of answers whose rhos add up to `rho` by this composition, and of gradient steps."""
+    if training is not None:
+        if composition == "pld":
+            return SampledCurve.of(training, rho).epsilon(delta)
+        return _renyi_epsilon(rho, delta, training)
     if rho <= 0:
         return 0.0
     return gaussian_epsilon(math.sqrt(2 * rho), delta) if composition == "gdp" else zcdp_epsilon(rho, delta)
+
+
+def _renyi_epsilon(rho: float, delta: float, training: SampledGaussian) -> float:
+    """The best of the ledger's orders."""
+    a = np.array([float(order) for order in ORDERS])
+    every = rho * a + np.array(training_rdp(training)) + np.log1p(-1 / a) - (math.log(delta) + np.log(a)) / (a - 1)
+    return max(0.0, float(every.min()))
 
 
 def _where_falls(curve: Callable[[float], float], delta: float) -> float:

@@ -16,6 +16,7 @@ from privsynth.audit_plan import AuditPlan, ReleaseTerms
 from privsynth.auditing.people import People
 from privsynth.epsilon_bounds import implied_epsilon
 from privsynth.findings import Claim, Figure, Finding, Verdict
+from privsynth.sampled_curve import SampledCurve
 
 Group: TypeAlias = Literal["everyone", "the most isolated people"]
 Results: TypeAlias = Mapping["Trial", Sequence[AttackResult]]
@@ -136,6 +137,10 @@ def ceiling(claim: Claim | None) -> float | None:
         return None
     if claim.rho is None:
         return statistics.advantage_ceiling(claim.epsilon, claim.delta)
+    if claim.training is not None and claim.composition == "pld":
+        return SampledCurve.of(claim.training, claim.rho).delta(0.0)
+    if claim.training is not None:
+        return statistics.advantage_ceiling(claim.epsilon, claim.delta)
     if claim.composition == "gdp":
         return statistics.gaussian_advantage_ceiling(math.sqrt(2 * claim.rho))
     return min(
@@ -155,7 +160,8 @@ def claimed(claim: Claim | None) -> tuple[Line, ...]:
         return ()
     pairs = [(claim.epsilon, claim.delta)]
     if claim.rho is not None:
-        pairs.append((implied_epsilon(claim.rho, _SHARP, claim.composition), _SHARP + claim.delta))
+        sharp = implied_epsilon(claim.rho, _SHARP, claim.composition, claim.training)
+        pairs.append((sharp, _SHARP + claim.delta))
     steep = [Line(slope=math.exp(epsilon), offset=delta) for epsilon, delta in pairs if epsilon < _STEEPEST]
     return tuple(line for line in (Line(slope=1.0, offset=limit), *steep) if line.offset < 1)
 

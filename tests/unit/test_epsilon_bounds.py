@@ -13,6 +13,7 @@ from scipy import optimize, stats
 from privsynth import epsilon_bounds
 from privsynth.epsilon_bounds import Curve, Errors
 from privsynth.privacy import accounting
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 
 
 @pytest.mark.parametrize(("mu", "epsilon"), [(0.25, 0.9), (1.0, 3.0), (1.0, -0.5), (4.0, 1.0)])
@@ -30,6 +31,16 @@ def test_what_rho_implies_is_what_the_accountant_proves(rho: float) -> None:
     assert gaussian == pytest.approx(accounting.gaussian_epsilon_of(exact, Fraction(1, 100_000)), rel=1e-9)
     assert gaussian < epsilon_bounds.implied_epsilon(rho, 1e-5, "zcdp")
     assert epsilon_bounds.implied_epsilon(0.0, 1e-5, "gdp") == 0
+
+
+@pytest.mark.parametrize("rho", [Fraction(0), Fraction(1, 20)])
+def test_what_gradient_steps_imply_is_what_the_accountant_proves(rho: Fraction) -> None:
+    training = SampledGaussian(sampling_rate=Fraction(1, 50), steps=500, noise_multiplier=Fraction(5, 2))
+    for delta in (Fraction(1, 10**6), Fraction(1, 1000)):
+        losses = epsilon_bounds.implied_epsilon(float(rho), float(delta), "pld", training)
+        assert losses == pytest.approx(accounting.epsilon_for(rho, delta, "pld", training), rel=1e-3)
+        orders = epsilon_bounds.implied_epsilon(float(rho), float(delta), "rdp", training)
+        assert orders == pytest.approx(accounting.epsilon_for(rho, delta, "rdp", training), rel=1e-9)
 
 
 def test_bounds_of_mu_are_clopper_and_pearson_s() -> None:

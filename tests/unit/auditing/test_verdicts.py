@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from privsynth.auditing import own_controls, verdicts
 from privsynth.auditing.people import People
 from privsynth.epsilon_bounds import gaussian_delta
 from privsynth.findings import Claim, Finding
+from privsynth.privacy.sampled_gaussian import SampledGaussian, loss_delta, loss_epsilon
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -47,6 +50,27 @@ def test_the_lines_of_a_claim_are_its_ceiling_epsilon_at_delta_and_at_a_larger_d
     assert gaussian_delta(0.2, math.log(sharp.slope)) == pytest.approx(1e-3, rel=1e-3)
     assert sharp.offset == pytest.approx(1e-3 + 1e-6)
     assert verdicts.claimed(Claim(epsilon=800.0, delta=0.0, rho=None, unit="row")) == ()
+
+
+def test_the_lines_of_a_claim_with_gradient_steps_are_those_of_its_losses() -> None:
+    training = SampledGaussian(sampling_rate=Fraction(1, 50), steps=500, noise_multiplier=Fraction(5, 2))
+    rho = Fraction(1, 50)
+    known = Claim(
+        epsilon=loss_epsilon(training, rho=rho, delta=Fraction(1, 10**6)),
+        delta=1e-6,
+        rho=float(rho),
+        unit="row",
+        composition="pld",
+        training=training,
+    )
+    told, tight = replace(known, rho=None, training=None, composition="zcdp"), verdicts.ceiling(known)
+    assert tight == pytest.approx(loss_delta(training, rho=rho, epsilon=0.0), rel=1e-3)
+    assert 0 < tight < 0.7 * (verdicts.ceiling(told) or 0)
+    sharp = verdicts.claimed(known)[2]
+    assert sharp.slope == pytest.approx(math.exp(loss_epsilon(training, rho=rho, delta=Fraction(1, 1000))), rel=1e-3)
+    bought = replace(known, composition="rdp")
+    assert verdicts.ceiling(bought) == verdicts.ceiling(told)
+    assert verdicts.claimed(bought)[2].slope > sharp.slope
 
 
 def row_of(
