@@ -6,6 +6,8 @@ Must never import torch at the head of this file: generators import it to say, p
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from privsynth.errors import InputError
@@ -27,3 +29,18 @@ def compute_device() -> Any:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise Python's MemoryError, without a text, where torch runs out of memory, on whatever device."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise MemoryError from None
+    except RuntimeError as error:  # what the CPU's allocator raises has no class of its own
+        if "allocate memory" in str(error):
+            raise MemoryError from None
+        raise

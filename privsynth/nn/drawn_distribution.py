@@ -17,6 +17,7 @@ from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution, Evidence
+from privsynth.nn.device import memory_errors
 from privsynth.nn.record_input import RecordLayout
 from privsynth.structural import StructuralZeros
 
@@ -116,8 +117,9 @@ class DrawnDistribution(AbstractDistribution):
                 )
             rows = min(block, n - kept) if allowed is None else block
             try:
-                ordered = self._network.draw(rows, rng, allowed)
-            except torch.OutOfMemoryError:
+                with memory_errors():
+                    ordered = self._network.draw(rows, rng, allowed)
+            except MemoryError:
                 if block == 1:
                     raise FitError(
                         "there is no memory to draw a single record; end other work on this device"

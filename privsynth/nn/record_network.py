@@ -73,27 +73,27 @@ class RecordNetwork(AbstractRecordSource):
         self.layout, self.shape, self.device = RecordLayout(sizes), shape, device
         self.start = [torch.from_numpy(start[column]).to(device) for column in self.layout.order]
         self.seen = tuple(seen)
-        starts = self.layout.starts
         self._places = [
-            None
-            if columns == tuple(range(at))
-            else torch.cat(
-                [torch.arange(0), *(torch.arange(starts[other], starts[other + 1]) for other in columns)]
-            ).to(device)
+            None if columns == tuple(range(at)) else torch.from_numpy(self._inputs(at)).to(device)
             for at, columns in enumerate(self.seen)
         ]
         self.decoder = Weights({}, device)
         self.encoder = Weights({}, device)
 
     def begin(self, rng: np.random.Generator) -> None:
-        """Random weights, with which every column is drawn from its start: heads begin at zero."""
+        """Random weights, with which every column is drawn from its start: heads begin at zero.
+
+        The parts of y begin with a mean of about zero, so that their products are of two columns, and not of one or none.
+        """
         shape, total = self.shape, self.layout.total
         decoder: dict[str, Tensor] = {}
+        shares = np.concatenate([np.zeros(0), *(torch.softmax(each, 0).cpu().numpy() for each in self.start)])
         for at, columns in enumerate(self.seen):
             wide = self._wide(at)
             features = rng.standard_normal((3 * shape.hidden, wide)) / math.sqrt(max(len(columns), 1))
             features[2 * shape.hidden :] *= _STRAIGHT
             features[:, : shape.latent] *= _FAINT
+            features[:, shape.latent] = -features[:, shape.latent + 1 :] @ shares[self._inputs(at)]
             decoder[_features(at)] = _tensor(features)
             decoder[_levels(at)] = torch.zeros((self.layout.sizes[at], shape.hidden + 1))
         encoder: dict[str, Tensor] = {}
@@ -148,6 +148,12 @@ class RecordNetwork(AbstractRecordSource):
             ordered[:, at] = levels
             row[torch.arange(len(row), device=self.device), self.shape.latent + 1 + self.layout.starts[at] + levels] = 1
         return ordered
+
+    def _inputs(self, at: int) -> npt.NDArray[np.int64]:
+        """Places among the inputs that a column sees."""
+        starts = self.layout.starts
+        parts = [np.arange(starts[other], starts[other + 1]) for other in self.seen[at]]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
     def _wide(self, at: int) -> int:
         return self.shape.latent + 1 + sum(self.layout.sizes[other] for other in self.seen[at])

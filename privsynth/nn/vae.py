@@ -16,7 +16,7 @@ import numpy.typing as npt
 from privsynth import progress
 from privsynth.domain import Domain
 from privsynth.errors import FitError
-from privsynth.nn.device import compute_device
+from privsynth.nn.device import compute_device, memory_errors
 from privsynth.nn.drawn_distribution import DrawnDistribution
 from privsynth.nn.heads import row_randomness, start_logits
 from privsynth.nn.layers import Tape, joint_factors, with_told_loss
@@ -56,12 +56,13 @@ class RecordLoss(AbstractLoss):
         return (*self._network.decoder.shapes, (1, 1))
 
     def factors(self, codes: npt.NDArray[np.int64], key: bytes) -> Factors:
-        """Each matrix's inputs and slopes, clipped, and the loss of each record."""
+        """Each matrix's inputs and slopes, clipped, and the loss of each record. Raises: MemoryError."""
         network = self._network
         tape, encoding = Tape(network.decoder, watching=True), Tape(network.encoder, watching=False)
-        ordered = network.layout.ordered(codes, network.device)
-        losses = network.losses(tape, encoding, ordered, row_randomness(key))
-        return with_told_loss(tape.factors(losses), losses, clip=self.clip, largest=self.largest)
+        with memory_errors():
+            ordered = network.layout.ordered(codes, network.device)
+            losses = network.losses(tape, encoding, ordered, row_randomness(key))
+            return with_told_loss(tape.factors(losses), losses, clip=self.clip, largest=self.largest)
 
     def host(self, array: Any) -> npt.NDArray[np.floating]:
         """The array in main memory, as numpy's."""

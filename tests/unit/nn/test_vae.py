@@ -207,3 +207,21 @@ def test_columns_see_the_ones_on_which_they_depend_where_not_all_fit() -> None:
     network = network_of(parameters=5000, domain=domain)
     assert DrawnDistribution(domain, network, 9.0).draw(20, np.random.default_rng(0)).rows == 20
     assert len(vae.RecordLoss(network, Fraction(1)).factors(codes_of(3, domain=domain), KEY)) == 2 * 30 + 2
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("x"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_no_memory_for_gradients_is_a_memory_error_without_a_text(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(RecordNetwork, "losses", fails)
+    with pytest.raises(MemoryError, match=r"^$"):
+        vae.RecordLoss(network_of(), Fraction(1)).factors(codes_of(), KEY)
+    error.args = ("something else",)
+    if not isinstance(error, torch.OutOfMemoryError):
+        with pytest.raises(RuntimeError, match="something else"):
+            vae.RecordLoss(network_of(), Fraction(1)).factors(codes_of(), KEY)
