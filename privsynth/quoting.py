@@ -29,6 +29,7 @@ from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.releasing.terms import Terms, terms
 from privsynth.schema import Schema
 from privsynth.structural import StructuralZeros
@@ -253,7 +254,7 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     budget, smaller = agreed.fit.budget, Fraction(rows, people)
     training = budget.training and replace(budget.training, steps=min(budget.training.steps, _REHEARSED_STEPS))
     curator = make_curator(
-        _made_up(domain, rows),
+        _made_up(domain, rows, agreed.fit.unit),
         unit=agreed.fit.unit,
         rho=budget.rho / smaller**2,
         noise=noise,
@@ -272,14 +273,15 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     )
 
 
-def _made_up(domain: Domain, rows: int) -> Dataset:
-    """Records of independent columns that obey the rules, as far as some of them do."""
+def _made_up(domain: Domain, rows: int, unit: PrivacyUnit) -> Dataset:
+    """Records of independent columns that obey the rules, as far as some of them do; each unit has as many as it may."""
     rng = np.random.default_rng(0)
     columns = [_levels(domain.size(name), rows, rng) for name in domain.attributes]
     allowed = np.flatnonzero(StructuralZeros(domain).allowed(columns))
     kept = rng.choice(allowed, rows) if allowed.size else np.arange(rows)
+    units = None if unit.column is None else np.arange(rows) // unit.max_rows
     return Dataset.from_columns(
-        {name: column[kept] for name, column in zip(domain.attributes, columns, strict=True)}, domain
+        {name: column[kept] for name, column in zip(domain.attributes, columns, strict=True)}, domain, units
     )
 
 
