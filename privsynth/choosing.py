@@ -1,4 +1,4 @@
-"""What `generator = "auto"` means: a generator named before anything is spent, by public rules, with its reasons.
+"""What `generator = "auto"` means, and what to expect of a generator that was named instead: by public rules, beforehand.
 
 Must never see a record or a noisy answer: the choice is a function of the schema and of what the policy allows.
 """
@@ -22,13 +22,18 @@ _BY_ERROR: Final = ("latent_class", "aim", "mst", "independent")
 _BY_SIZE: Final = ("independent", "latent_class", "aim", "mst")
 
 
+_DEEP: Final = ("vae", "gan")
+"""Generators that train under DP-SGD: asked for by name, never chosen."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A generator's name, and why it was chosen, as public sentences; no reasons where it was asked for by name."""
+    """A generator's name, and public sentences: why it was chosen, or what to expect of it where it was asked for by name."""
 
     name: str
     reasons: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
 
 def choose(attributes: int, *, allowed: Sequence[str] = generators.NAMES) -> Choice:
@@ -70,9 +75,23 @@ def resolve(
     Raises: PolicyError when settings come with "auto": they are a generator's own.
     """
     if asked != AUTO:
-        return Choice(name=asked)
+        return Choice(name=asked, cautions=cautions(asked, attributes))
     if settings:
         raise PolicyError(
             f'settings ({", ".join(sorted(settings))}) are a generator\'s own; name the generator instead of "{AUTO}"'
         )
     return choose(attributes, allowed=allowed)
+
+
+def cautions(name: str, attributes: int) -> tuple[str, ...]:
+    """What is known against a generator on a table of so many attributes, from measurements that docs/deep.md holds."""
+    if name not in _DEEP:
+        return ()
+    if attributes == 1:
+        return (f"{name}: a single column holds nothing for a network to learn; independent is expected to do better",)
+    if attributes > MOST_ATTRIBUTES:
+        return ()
+    return (
+        f"{name}: tables of pairs of columns are expected to come out better from latent_class, which needs seconds where this "
+        f"trains for minutes; {name} is for what only three columns or more show together",
+    )

@@ -61,8 +61,8 @@ class QuotedStage:
 class Quote:
     """What a release would cost. `stages` is empty where the domain is not known before something is bought.
 
-    `reasons` say why "auto" chose the generator, where it did; `measured_pairs` of `pairs` of columns were measured in the
-    rehearsal (None where there was none).
+    `reasons` say why "auto" chose the generator, where it did, and `cautions` what is expected to do better, where it was named;
+    `measured_pairs` of `pairs` of columns were measured in the rehearsal (None where there was none).
     """
 
     population: str
@@ -73,6 +73,7 @@ class Quote:
     admitted: bool
     generator: str
     reasons: tuple[str, ...]
+    cautions: tuple[str, ...]
     stages: tuple[QuotedStage, ...]
     pairs: int
     measured_pairs: int | None
@@ -88,6 +89,7 @@ class Quote:
             "lifetime": {"spentEpsilon": self.spent_epsilon, "capEpsilon": self.cap_epsilon},
             "generator": self.generator,
             "reasons": list(self.reasons),
+            "cautions": list(self.cautions),
             "pairs": {"of": self.pairs, "measured": self.measured_pairs},
             "stages": [
                 {"stage": s.stage, "share": s.share, "tables": s.tables, "sigma": s.sigma, "expectedL1": s.l1}
@@ -107,6 +109,7 @@ class Quote:
             + ("the release fits" if self.admitted else "the release does NOT fit"),
         ]
         out += [f"chosen because: {reason}" for reason in self.reasons]
+        out += [f"mind: {caution}" for caution in self.cautions]
         if self.to_buy:
             out.append(f"to be bought first, from this budget: {', '.join(self.to_buy)}")
             out.append("expected errors cannot be quoted before the domain is known; declare these columns to see them")
@@ -183,6 +186,7 @@ def quote(
         admitted=cap.admits(held + agreed.cost),
         generator=agreed.generator,
         reasons=agreed.reasons,
+        cautions=agreed.cautions,
         stages=() if rehearsal is None else rehearsal.stages,
         pairs=math.comb(len(schema.modelled), 2),
         measured_pairs=None if rehearsal is None else rehearsal.measured_pairs,

@@ -361,6 +361,7 @@ def _facts(
         generator=agreed.generator,
         settings=generators.settings_of(agreed.fit.generator),
         reasons=agreed.reasons,
+        cautions=agreed.cautions,
         rows=sample.records.rows,
         balance=ledger.balance(reservation.population),
         head=head,

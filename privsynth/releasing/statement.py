@@ -63,6 +63,7 @@ class ReleaseFacts:
     generator: str
     settings: Mapping[str, object]
     reasons: tuple[str, ...]
+    cautions: tuple[str, ...]
     rows: int
     balance: Balance
     head: LedgerHead
@@ -100,6 +101,7 @@ def rehearse(agreed: Terms, noise: str) -> None:
         generator=agreed.generator,
         settings=generators.settings_of(agreed.fit.generator),
         reasons=agreed.reasons,
+        cautions=agreed.cautions,
         rows=1,
         balance=Balance(cap=cap, spent=agreed.cost, reserved=Cost.of(0)),
         head=LedgerHead(sequence=1, digest="0" * 64),
@@ -169,5 +171,9 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
         "repairs": dict(facts.repaired),
         "attempts": {"allowed": policy.audit.attempts, "used": facts.attempts_used},
         "recipients": {"class": policy.recipients.klass, "contract": policy.recipients.contract},
-        "limitations": [*LIMITATIONS, *([HALF_COPY] if policy.audit.control == "half-copy" else [])],
+        "limitations": [
+            *LIMITATIONS,
+            *facts.cautions,
+            *([HALF_COPY] if policy.audit.control == "half-copy" else []),
+        ],
     }

@@ -31,7 +31,8 @@ _ROWS = frozenset({"row", "record"})
 class Terms:
     """Everything public that a release rests on; two attempts with the same digest are the same release.
 
-    `generator` is a generator's name, never "auto"; `reasons` say why "auto" chose it, where it did.
+    `generator` is a generator's name, never "auto"; `reasons` say why "auto" chose it, where it did, and `cautions` what
+    else is expected to do better, where it was named.
     """
 
     schema: Schema
@@ -41,6 +42,7 @@ class Terms:
     generator: str
     settings: Mapping[str, object]
     reasons: tuple[str, ...]
+    cautions: tuple[str, ...]
     checks: tuple[CheckResult, ...]
 
     @property
@@ -92,6 +94,7 @@ def terms(
         generator=choice.name,
         settings=chosen,
         reasons=choice.reasons,
+        cautions=choice.cautions,
         checks=checks,
     )
     cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)

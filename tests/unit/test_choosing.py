@@ -74,3 +74,15 @@ def test_all_settings_of_a_generator_can_be_written_down_and_read_again(name):
     written = generators.settings_of(generator)
     assert all(isinstance(value, int | str) for value in written.values())
     assert generators.get(name, written) == generator
+
+
+@pytest.mark.parametrize("name", ["vae", "gan"])
+def test_a_deep_generator_comes_with_what_does_better(name: str) -> None:
+    assert "latent_class" in resolve(name, 14, settings={}).cautions[0]
+    assert "independent" in resolve(name, 1, settings={}).cautions[0]
+    assert resolve(name, 1000, settings={}).cautions == ()
+
+
+@pytest.mark.parametrize("name", ["mst", "latent_class", "auto"])
+def test_the_others_come_without(name: str) -> None:
+    assert resolve(name, 14, settings={}).cautions == ()
