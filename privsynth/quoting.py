@@ -61,7 +61,7 @@ class QuotedStage:
 class Quote:
     """What a release would cost. `stages` is empty where the domain is not known before something is bought.
 
-    `reasons` say why "auto" chose the generator, where it did, and `cautions` what is expected to do better, where it was named;
+    `reasons` say why "auto" chose the generator, where it did, and `cautions` what is expected to do better where it was named;
     `measured_pairs` of `pairs` of columns were measured in the rehearsal (None where there was none).
     """
 
