@@ -67,16 +67,16 @@ class VAE(AbstractGenerator):
 
     first_share: Fraction = Fraction(1, 2)
     table_share: Fraction = Fraction(1, 10)
-    sampling_rate: Fraction = Fraction(1, 10)
-    steps: int = 100
+    sampling_rate: Fraction = Fraction(1, 20)
+    steps: int = 200
     clip: Fraction = Fraction(4)
-    rate: Fraction = Fraction(2, 5)
+    rate: Fraction = Fraction(3, 5)
     hidden: int = 16
     latent: int = 4
     components: int = 16
     parameters: int = 200_000
     pretraining_steps: int = 800
-    own_draws: int = 1024
+    own_draws: int = 512
 
     def __post_init__(self) -> None:
         if not 0 < self.first_share < 1 or not 0 < self.table_share < 1:
