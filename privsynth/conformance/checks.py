@@ -151,7 +151,8 @@ def _replay(
         replays.settle(seen, _AMPLE, ample[1], composition)
     if bought:
         _buy(bought, noise, seen)
-    replays.on_pairs(fit, pairs, noise, _OWN, seen)
+    again = pairs[: len(pairs) // 2] if ample and seen.plan else pairs
+    replays.on_pairs(fit, again, noise, _OWN, seen)
     replays.settle(seen, _OWN, kinds.rho, composition)
     plenty, most, kind = (*ample, _AMPLE) if ample else (fit, kinds.rho, _OWN)
     first = next(iter(seen.runs.get(kind, ())), None)

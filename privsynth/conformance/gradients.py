@@ -28,7 +28,8 @@ _SHARE = 0.1
 """The part of the canaries whose coins are guessed."""
 
 _POINTS = 21
-_MOST_MULTIPLIER = 100.0
+_REACH, _STEPS = 4.0, 10
+"""Noise multipliers from a quarter of the claimed one to four times it are tried, to a part in 400."""
 
 
 def count_of(terms: ConformanceTerms) -> int:
@@ -168,13 +169,14 @@ def _told(planted: Planted, delta: float, rng: np.random.Generator) -> Hypothesi
 
 def _epsilon_lower(errors: Errors, claimed: SampledCurve, delta: float) -> float:
     """Epsilon of the most private sampled Gaussian, of the plan's rate and steps, that these errors do not refute."""
-    low, high = 1 / _MOST_MULTIPLIER, 100.0
-    for _ in range(20):
+    least = claimed.shift / _REACH
+    low, high = least, claimed.shift * _REACH
+    for _ in range(_STEPS):
         middle = math.sqrt(low * high)
         tried = SampledCurve(rate=claimed.rate, steps=claimed.steps, shift=middle)
         low, high = (middle, high) if errors.p_value(tried.least_missed) <= _CONFIDENCE else (low, middle)
     shown = SampledCurve(rate=claimed.rate, steps=claimed.steps, shift=low)
-    return shown.epsilon(delta) if low > 1 / _MOST_MULTIPLIER else 0.0
+    return shown.epsilon(delta) if low > least else 0.0
 
 
 def _curve(out: Floats, into: Floats) -> Curve:

@@ -17,6 +17,9 @@ _FIRST = 8
 STEPS = (*range(_FIRST + 1), *(round(_FIRST * 1.25**step) for step in range(1, 23)))
 """How many like them are there: one more each time, then a quarter more: less than what comes at once where a threshold is."""
 
+_COARSE = 4
+"""Of a generator that trains, whose fits take longer, every fourth step is climbed."""
+
 _ROWS = 200
 _MOST = 2000
 """Rows of such units, beyond the first steps."""
@@ -29,7 +32,8 @@ def climb(fit: Fit, laboratory: Laboratory, noise: AbstractNoiseSource, rng: np.
     written as zero, all come at once.
     """
     base = laboratory.table(_ROWS, rng)
-    steps = [count for count in STEPS if count <= _FIRST or count * laboratory.unit.max_rows <= _MOST]
+    every = STEPS[:: _COARSE if seen.plan else 1]
+    steps = [count for count in every if count <= _FIRST or count * laboratory.unit.max_rows <= _MOST]
     tables = ((count, laboratory.alike(base, count, of=steps[-1])) for count in steps)
     last, table = next(tables)
     try:

@@ -17,14 +17,15 @@ import numpy.typing as npt
 
 from privsynth.conformance.fits import Fit, composition_of
 from privsynth.encoding import encode_public
+from privsynth.errors import MechanismError
 from privsynth.fitting import split
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Transcript
 from privsynth.privacy.curator import Curator, make_curator
 from privsynth.privacy.gradient import AbstractLoss, Array, Factors
-from privsynth.privacy.sampled_gaussian import SampledGaussian
+from privsynth.privacy.sampled_gaussian import NO_REPLACEMENT, SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit
+from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.replay import RecordingNoise
@@ -59,9 +60,12 @@ class Trained:
         """The generator with few steps, or None where it takes none; with the noise multiplier that is claimed.
 
         A generator that trains has settings `steps` and `sampling_rate`; `brief` holds others that make a fit short.
+        Raises: MechanismError for units that are replaced: nothing is claimed for them under sampling.
         """
         if generator.schedule is None:
             return None
+        if unit.relation is not NeighboringRelation.ADD_REMOVE:
+            raise MechanismError(NO_REPLACEMENT)
         named = {field.name for field in dataclasses.fields(cast(Any, generator))}
         settings = {"steps": _STEPS, "sampling_rate": _RATE, **generator.brief}
         short = cast(AbstractGenerator, dataclasses.replace(cast(Any, generator), **_only(settings, named)))
