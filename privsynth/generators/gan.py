@@ -64,7 +64,7 @@ class GAN(AbstractGenerator):
     composition: ClassVar[Composition] = "gdp"
     brief: ClassVar[Mapping[str, int | Fraction]] = {"free_steps": 1, "batch": 64, "pool": 256, "classes": 4}
 
-    steps: int = 100
+    steps: int = 150
     sampling_rate: Fraction = Fraction(1, 4)
     first_share: Fraction = Fraction(1, 2)
     clip: Fraction = Fraction(1)
@@ -72,8 +72,8 @@ class GAN(AbstractGenerator):
     generator_units: int = 64
     free_steps: int = 6
     batch: int = 1024
-    discriminator_rate: int = 10_000
-    generator_rate: int = 2
+    discriminator_rate: int = 25_000
+    generator_rate: int = 3
     classes: int = 400
     fresh: Fraction = Fraction(1, 10)
     pool: int = 32_768

@@ -25,8 +25,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 NOISE: Final = 16
 """Normal numbers that a generated record starts from, beside the cheap model's record."""
 
-_SHARPNESS: Final = 0.5
-"""Temperature of the relaxed draws that gradients pass through; the draws themselves are exact."""
+_ANCHOR: Final = 0.3
+"""Weight of the divergence from the cheap model."""
 
 _TINY: Final = 1e-9
 
@@ -125,23 +125,22 @@ class GeneratorNet:
     ) -> Tensor:
         """What the discriminator does not like of generated records, and how far their heads are from the cheap model's.
 
-        With the divergence at weight 1, the best generator against a discriminator that has learned the ratio of real to
-        cheap records is the real distribution: it cannot gain by giving the one record that is liked most.
-        Source: the exponential tilt as the maximiser: Donsker, Varadhan 1975; draws are straight-through Gumbel-softmax
-            (Jang, Gu, Poole 2017; Maddison, Mnih, Teh 2017).
+        Without the divergence the best generator gives the one record that is liked most; at weight 1 it gives the cheap model
+        tilted by the discriminator, if heads need not follow their latents. As they do, a divergence head by head is more
+        than that of the distributions, and is weighed less. Draws are exact; their gradient is that of the expected value,
+        column by column, which has no noise of the column's own draw.
+        Source: the tilt: Donsker, Varadhan 1975; straight-through gradients: Bengio, Leonard, Courville 2013.
         """
         logits = self.logits(latents, matrices)
         heads = zip(self.heads(logits), self.heads(self.anchors(latents)), strict=True)
         free = (latents.conditions[:, None] != torch.arange(len(self.layout.sizes), device=self.device)).float()
         apart = torch.stack([(mine.exp() * (mine - its)).sum(1) for mine, its in heads], dim=1)
-        soft, hard = [], []
-        for each in _shaken(logits, noise).split(list(self.layout.sizes), dim=1):
-            soft.append(torch.softmax(each / _SHARPNESS, dim=1))
-            hard.append(torch.nn.functional.one_hot(each.argmax(1), each.shape[1]).to(each.dtype))
-        relaxed = torch.cat(soft, dim=1)
-        places = torch.cat(hard, dim=1) + relaxed - relaxed.detach()
+        chances = torch.cat([each.exp() for each in self.heads(logits)], dim=1)
+        drawn = _shaken(logits.detach(), noise).split(list(self.layout.sizes), dim=1)
+        hard = [torch.nn.functional.one_hot(each.argmax(1), each.shape[1]).to(each.dtype) for each in drawn]
+        places = torch.cat(hard, dim=1) + chances - chances.detach()
         value = discriminator.value(discriminator.inputs(places, latents.conditions))
-        return ((apart * free).sum(1) - value).mean()
+        return (_ANCHOR * (apart * free).sum(1) - value).mean()
 
 
 @final
