@@ -58,7 +58,7 @@ class VAE(AbstractGenerator):
         weights. `pretraining_steps` on records of the tables' model, `own_draws` records that each gradient step is compared
         with.
     Privacy: the tables' answers are Gaussian; all else is Poisson-sampled Gaussian sums of clipped gradients.
-    Source: Kingma, Welling 2014; DP-SGD: Abadi et al. 2016. Measured choices: docs/decisions.
+    Source: Kingma, Welling 2014; DP-SGD: Abadi et al. 2016. Measured choices: docs/decisions/0018.
     """
 
     name: ClassVar[str] = "vae"
