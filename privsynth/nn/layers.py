@@ -144,8 +144,9 @@ def with_told_loss(factors: Factors, losses: Tensor, *, clip: float, largest: fl
     A row's gradient then has a norm of at most `clip`, so that nothing is scaled down once more and the sum of the last matrix
     is the sum of losses, cut off at 0 and `largest`, in units of 0.07 clip / largest: see `told_loss`.
     """
-    squared = sum((inputs * inputs).sum(1) * (slopes * slopes).sum(1) for inputs, slopes in factors)
-    scale = (clip * _ROOM**0.5) / (squared**0.5).clip(min=clip * _ROOM**0.5)
+    size = torch.linalg.vector_norm
+    sizes = torch.stack([size(inputs, dim=1) * size(slopes, dim=1) for inputs, slopes in factors])
+    scale = (clip * _ROOM**0.5) / size(sizes, dim=0).clip(min=clip * _ROOM**0.5)
     told = (losses.detach() / largest).clip(0, 1) * (clip * (1 - _ROOM) ** 0.5 * 0.999)
     ones = torch.ones_like(told)[:, None]
     return [*((inputs, slopes * scale[:, None]) for inputs, slopes in factors), (ones, told[:, None])]
