@@ -53,6 +53,7 @@ _ROUNDING = 1e-6
 _ESTIMATED = 1e-3
 """The same where gradient steps are composed numerically."""
 
+_TABLES = "This is about tables, and what is claimed of them; gradient steps have canaries of their own."
 _OWN, _AMPLE, _CAMPS, _BOUGHT = "", ", with an ample budget", ", on two camps", ", with purchases"
 
 
@@ -127,6 +128,9 @@ def check(  # noqa: PLR0913
         tests = [
             *_hypotheses(terms, seen, crowd, _of_answers(promised), noise, rng),
             *canary_fit.test(terms, fit, laboratory.unit, _of_answers(promised), noise, rng=rng),
+        ]
+        tests = [
+            *(map(_of_tables, tests) if trained else tests),
             *(gradients.tests(terms, trained, promised.delta or _DELTA, noise, rng) if trained else ()),
         ]
     except DivergedError as difference:
@@ -278,6 +282,13 @@ def _of_answers(claim: Claim) -> Claim:
     composition: Composition = "gdp" if claim.composition == "pld" else "zcdp"
     epsilon = epsilon_bounds.implied_epsilon(claim.rho, claim.delta or _DELTA, composition)
     return replace(claim, epsilon=epsilon, composition=composition, training=None)
+
+
+def _of_tables(test: Hypothesis) -> Hypothesis:
+    """The same test, saying that what it holds answers to is not the whole claim."""
+    if test.check not in {ratio.WHOLE, canary_fit.CANARIES}:
+        return test
+    return replace(test, rejected=f"{test.rejected} {_TABLES}", kept=f"{test.kept} {_TABLES}")
 
 
 def _accounting(seen: Seen, rho: Fraction, claim: Claim, composition: Composition) -> Finding:

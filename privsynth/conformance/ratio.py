@@ -43,6 +43,7 @@ _CROWDED = 16
 
 _CONFIDENCE = 0.01
 _PART = "transcript"
+WHOLE = f"{_PART}: whole fit"
 
 
 @final
@@ -228,7 +229,7 @@ def _whole(
         f"({100 * (1 - _CONFIDENCE):g} % confidence each); claimed is {claim.epsilon:.4g}"
     )
     return Hypothesis(
-        check=f"{_PART}: whole fit",
+        check=WHOLE,
         threat="that all answers together tell more about one unit than is claimed",
         p_value=of_the_least(
             [

@@ -36,9 +36,6 @@ _GRADIENTS = "gradients"
 _CLASSES = 2000
 """Most classes of the mixture that is fitted to the tables."""
 
-_START_RECORDS = 40_000
-"""Records that the tables' model draws for the network to start from."""
-
 _SEED = 20_250_103
 """Of those draws."""
 
@@ -55,15 +52,20 @@ class VAE(AbstractGenerator):
     Args: `first_share` of the budget measures tables, `table_share` of that one-way tables first. `steps` gradient steps, each
         on a part `sampling_rate` of the records; gradients are clipped to `clip`, `rate` is the first step's learning rate in
         units of the clip. `hidden` units a column, `latent` numbers with a prior of `components` Gaussians, about `parameters`
-        weights. `pretraining_steps` on records of the tables' model, `own_draws` records that each gradient step is compared
-        with.
+        weights. `pretraining_steps` on `start_records` records of the tables' model, `own_draws` records that each gradient
+        step is compared with.
     Privacy: the tables' answers are Gaussian; all else is Poisson-sampled Gaussian sums of clipped gradients.
     Source: Kingma, Welling 2014; DP-SGD: Abadi et al. 2016. Measured choices: docs/decisions/0018.
     """
 
     name: ClassVar[str] = "vae"
     composition: ClassVar[Composition] = "gdp"
-    brief: ClassVar[Mapping[str, int | Fraction]] = {"pretraining_steps": 2, "own_draws": 64, "hidden": 4}
+    brief: ClassVar[Mapping[str, int | Fraction]] = {
+        "pretraining_steps": 2,
+        "own_draws": 64,
+        "hidden": 4,
+        "start_records": 500,
+    }
 
     first_share: Fraction = Fraction(1, 2)
     table_share: Fraction = Fraction(1, 10)
@@ -77,6 +79,7 @@ class VAE(AbstractGenerator):
     parameters: int = 200_000
     pretraining_steps: int = 800
     own_draws: int = 512
+    start_records: int = 40_000
 
     def __post_init__(self) -> None:
         if not 0 < self.first_share < 1 or not 0 < self.table_share < 1:
@@ -87,8 +90,10 @@ class VAE(AbstractGenerator):
             raise PolicyError("vae: clip must be from 1/1000 to 1000, and rate above 0 and at most 100")
         if not 1 <= self.hidden <= 1024 or not 0 <= self.latent <= 256 or not 1 <= self.components <= 1024:
             raise PolicyError("vae: hidden and components must be from 1 to 1024, and latent from 0 to 256")
-        if min(self.parameters, self.own_draws) < 1 or self.pretraining_steps < 0:
-            raise PolicyError("vae: parameters and own_draws must be at least 1, and pretraining_steps at least 0")
+        if min(self.parameters, self.own_draws, self.start_records) < 1 or self.pretraining_steps < 0:
+            raise PolicyError(
+                "vae: parameters, own_draws and start_records must be at least 1, and pretraining_steps at least 0"
+            )
         require_torch("the generator vae")
 
     @property
@@ -114,7 +119,7 @@ class VAE(AbstractGenerator):
         measure_tables(curator, curator.budget, self.table_share)
         seen = observe(domain, measurements(curator.transcript))
         model = LatentClassDistribution(seen, fit(seen, components=_CLASSES))
-        drawn = model.draw(_START_RECORDS, np.random.default_rng(_SEED))
+        drawn = model.draw(self.start_records, np.random.default_rng(_SEED))
         codes = np.stack([column.astype(np.int64) for column in drawn.columns], axis=1)
         counts = [model.project((name,)) for name in domain.attributes]
         network = vae.new_network(domain, self._shape, counts, codes)

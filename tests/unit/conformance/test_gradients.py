@@ -1,6 +1,7 @@
 """Canaries of a training: what they show of its sampling, and of its noise.
 
-False alarms: each p-value of what is right is below 1e-4 once in 10,000 seeds; of what is wrong, the bounds here are far from typical.
+False alarms: each p-value of what is right is below 1e-4 once in 10,000 seeds. Power: of 25 simulated fits with a fifth too
+little noise, none had a p-value above 4e-6.
 """
 
 from __future__ import annotations
