@@ -27,8 +27,11 @@ _DRAWS = {1: 48, 7: 8, 300: 1}
 _LARGE, _LARGE_SIGMAS = (1 << 17) + 3, _SIGMAS[1:4]
 """One large table at some sigmas: past the block in which noise is drawn."""
 
+_WEIGHTS, _WEIGHTS_SIGMAS = 20_000, _SIGMAS[-3:-1]
+"""Sums of gradients have many cells at once, and large sigmas."""
+
 _SLOW = 9000
-"""From this sigma on noise is slow to draw: no table of 300 cells then."""
+"""From this sigma on noise of few cells is slow to draw: no table of 300 cells then."""
 
 _EXACT = np.array([0, 3, 180, -40, 1500, 70_123, 1 << 40], dtype=np.int64)
 """Counts that noise may not depend on."""
@@ -58,7 +61,8 @@ def _noise(source: AbstractNoiseSource, rng: np.random.Generator) -> Hypothesis:
     found: dict[str, list[Floats]] = {}
     for sigma in _SIGMAS:
         sizes = [size for size, times in _DRAWS.items() for _ in range(times) if size < 300 or sigma < _SLOW]
-        for size in [*sizes, *([_LARGE] if sigma in _LARGE_SIGMAS else [])]:
+        sizes += [_LARGE] * (sigma in _LARGE_SIGMAS) + [_WEIGHTS] * (sigma in _WEIGHTS_SIGMAS)
+        for size in sizes:
             normal = _drawn(source, size, sigma, rng)
             found.setdefault(f"sigma {float(sigma):.4g}", []).append(normal)
             found.setdefault(f"{size:,} cells", []).append(normal)
