@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final
+from typing import Final, TypeAlias
 
 from privsynth.errors import PolicyError
 from privsynth.generator import AbstractGenerator
 from privsynth.generators.aim import AIM
+from privsynth.generators.gan import GAN
 from privsynth.generators.independent import Independent
 from privsynth.generators.latent_class import LatentClass
 from privsynth.generators.mst import MST
+from privsynth.generators.vae import VAE
 
-_GENERATORS: Final[Mapping[str, type[AIM] | type[Independent] | type[LatentClass] | type[MST]]] = {
-    kind.name: kind for kind in (Independent, MST, AIM, LatentClass)
-}
+_Kind: TypeAlias = type[AIM] | type[GAN] | type[Independent] | type[LatentClass] | type[MST] | type[VAE]
+
+_GENERATORS: Final[Mapping[str, _Kind]] = {kind.name: kind for kind in (Independent, MST, AIM, LatentClass, VAE, GAN)}
 
 NAMES: Final[tuple[str, ...]] = tuple(_GENERATORS)
 """The generators there are, simplest first."""
