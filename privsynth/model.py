@@ -27,6 +27,7 @@ from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.rebalancing import Rebalance, draw_rebalanced, rebalanced_column
 from privsynth.records import Records, to_arrow
 from privsynth.schema import Schema
 from privsynth.transcript_files import (
@@ -107,25 +108,44 @@ class Model:
             f"unit={self.guarantee.unit.name}, uncertified)"
         )
 
-    def sample(self, n: int, *, rng: np.random.Generator, given: Mapping[str, object] | None = None) -> Any:
+    def sample(
+        self,
+        n: int,
+        *,
+        rng: np.random.Generator,
+        given: Mapping[str, object] | None = None,
+        rebalance: Rebalance | None = None,
+    ) -> Any:
         """Draw n records as the kind of frame that the model was fitted on (pandas, polars or Arrow; Arrow for a file).
 
         Args: `given` holds conditions: {"readmitted": "<30"} for one value, a list for several, a pair (lower, upper) for a
-            range. They hold in every row.
+            range. They hold in every row. `rebalance` names a column whose labels are to be equally frequent, or gives them
+            shares: {"readmitted": {"<30": 0.5, "NO": 0.5}}; all else follows from the model given the label.
         Raises: SchemaError for a condition the schema does not admit; FitError for one of probability zero.
         """
-        return frames.to_kind(self.draw(n, rng=rng, given=given).table, self._kind)
+        return frames.to_kind(self.draw(n, rng=rng, given=given, rebalance=rebalance).table, self._kind)
 
-    def draw(self, n: int, *, rng: np.random.Generator, given: Mapping[str, object] | None = None) -> Sample:
+    def draw(
+        self,
+        n: int,
+        *,
+        rng: np.random.Generator,
+        given: Mapping[str, object] | None = None,
+        rebalance: Rebalance | None = None,
+    ) -> Sample:
         """Draw n records that obey every business rule, with counts of the rows that needed repair."""
         if not isinstance(n, int) or n < 1:
             raise InputError(f"n is a whole number of rows, at least 1; found {n!r}")
         if not isinstance(rng, np.random.Generator):
             raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
-        conditions = evidence(self.schema, given) if given else None
-        codes = self.distribution.draw(n, rng, conditions)
+        keep = tuple(given or ())
+        if rebalance is None:
+            codes = self.distribution.draw(n, rng, evidence(self.schema, given) if given else None)
+        else:
+            codes = draw_rebalanced(self.schema, self.distribution, n, rng, rebalance, given or {})
+            keep = (*keep, rebalanced_column(rebalance))
         decoded = decode(codes, self.schema, rng=rng, given=given)
-        records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=tuple(given or ()))
+        records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=keep)
         if given and not rules.meets(self.schema, records, given).all():
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
         made = identifiers.regenerate_all(self.schema, n, rng=rng)

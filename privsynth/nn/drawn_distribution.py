@@ -141,27 +141,3 @@ class DrawnDistribution(AbstractDistribution):
             mask = torch.from_numpy(np.isin(np.arange(size), codes)).to(self._network.device)
             found[self._network.layout.order.index(column)] = mask
         return found
-
-
-def balanced(
-    model: AbstractDistribution,
-    n: int,
-    rng: np.random.Generator,
-    attribute: str,
-    shares: npt.NDArray[np.float64] | None,
-) -> Dataset:
-    """n records with declared shares of an attribute's levels, or equal ones: drawn given each level, in random order.
-
-    Shapes: `shares` is (levels,), not negative, not all zero. Raises: FitError where it is not; as `draw`.
-    """
-    size = model.domain.size(attribute)
-    wanted = np.ones(size) if shares is None else np.asarray(shares, dtype=np.float64)
-    if wanted.shape != (size,) or not np.isfinite(wanted).all() or (wanted < 0).any() or not wanted.sum() > 0:
-        raise FitError(f'the shares of "{attribute}" must be {size} numbers, not negative and not all zero')
-    ends = np.rint(np.cumsum(wanted) / wanted.sum() * n).astype(np.int64)
-    rows = np.diff(np.concatenate([[0], ends]))
-    parts = [model.draw(int(count), rng, {attribute: np.array([level])}) for level, count in enumerate(rows) if count]
-    order = rng.permutation(n)
-    names = model.domain.attributes
-    columns = {name: np.concatenate([part.column(name).astype(np.int64) for part in parts])[order] for name in names}
-    return Dataset.from_columns(columns, model.domain)

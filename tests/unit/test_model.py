@@ -79,6 +79,38 @@ def test_conditions_that_no_record_can_meet_are_refused(model):
         model.sample(50, rng=rng(), given={"ward": "Maternity", "sex": "M"})
 
 
+def test_labels_are_equally_frequent_where_a_column_is_rebalanced(model):
+    counts = model.sample(301, rng=rng(), rebalance="readmitted")["readmitted"].value_counts()
+    assert sorted(counts) in ([150, 151], [100, 100, 101])
+
+
+def test_labels_have_the_shares_that_were_asked_for_also_under_conditions(model):
+    sample = model.sample(200, rng=rng(), given={"age": (20, 59)}, rebalance={"ward": {"Maternity": 1, "A & E": 3}})
+    assert dict(sample["ward"].value_counts()) == {"Maternity": 50, "A & E": 150}
+    assert sample["age"].between(20, 59).all()
+    assert (sample.loc[sample["ward"] == "Maternity", "sex"] == "F").all()
+
+
+@pytest.mark.parametrize(
+    ("rebalance", "given", "said"),
+    [
+        ("age", None, "no labels to rebalance"),
+        ("nowhere", None, "nowhere"),
+        ("ward", {"ward": "Maternity"}, "rebalanced and conditioned"),
+        ({"ward": {"Nowhere": 1}}, None, "its labels are"),
+        ({"ward": {"Maternity": -1}}, None, "zero or more"),
+        ({"ward": {"Maternity": float("nan")}}, None, "zero or more"),
+        ({"ward": {"Maternity": 0}}, None, "above zero"),
+        ({"ward": {}}, None, "above zero"),
+        ({}, None, "one column with its shares"),
+        ({"ward": {"Maternity": 1}, "sex": {"F": 1}}, None, "one column with its shares"),
+    ],
+)
+def test_what_cannot_be_rebalanced_is_refused(model, rebalance, given, said):
+    with pytest.raises(SchemaError, match=said):
+        model.sample(5, rng=rng(), given=given, rebalance=rebalance)
+
+
 def test_a_sample_has_at_least_one_row(model):
     with pytest.raises(InputError, match="at least 1"):
         model.sample(0, rng=rng())

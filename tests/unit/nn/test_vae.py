@@ -14,7 +14,7 @@ import torch
 from privsynth.domain import Domain, Impossible
 from privsynth.errors import FitError
 from privsynth.nn import vae
-from privsynth.nn.drawn_distribution import DrawnDistribution, balanced
+from privsynth.nn.drawn_distribution import DrawnDistribution
 from privsynth.nn.heads import row_randomness
 from privsynth.nn.layers import Tape, told_loss
 from privsynth.nn.record_input import RecordLayout
@@ -158,17 +158,6 @@ def test_evidence_that_cannot_be_or_hardly_ever_is_is_an_error(monkeypatch: pyte
     with pytest.raises(FitError, match="too rare"):
         model.draw(5, np.random.default_rng(0), {"a": np.array([3])})
     assert model.draw(0, np.random.default_rng(0)).rows == 0
-
-
-def test_classes_are_balanced_or_as_declared() -> None:
-    model = DrawnDistribution(DOMAIN, network_of(), 100.0)
-    equal = balanced(model, 400, np.random.default_rng(0), "a", None)
-    assert equal.marginal(("a",)).tolist() == [100] * 4
-    declared = balanced(model, 100, np.random.default_rng(0), "b", np.array([1.0, 3]))
-    assert declared.marginal(("b",)).tolist() == [25, 75]
-    for shares in (np.array([1.0]), np.array([0.0, 0]), np.array([-1.0, 2]), np.array([np.nan, 1])):
-        with pytest.raises(FitError, match="the shares of"):
-            balanced(model, 10, np.random.default_rng(0), "b", shares)
 
 
 def test_impossible_cells_are_drawn_again() -> None:
