@@ -45,6 +45,24 @@ def test_it_agrees_with_the_accountant() -> None:
         assert ours == pytest.approx(loss_epsilon(plan, rho=rho, delta=Fraction(1, 10**6)), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("rate", "steps", "shift", "mu", "delta", "exact"),
+    [
+        (0.001, 100_000, 0.5, 0.0, 1e-6, 0.69667316),
+        (0.0001, 100_000, 0.005, 0.0, 1e-9, 0.00063683237),
+        (0.01, 2000, 0.5, 0.2, 1e-6, 1.3604044),
+        (0.01, 100, 3.0, 0.0, 1e-5, 20.216412),
+        (0.25, 8, 1.0, 0.5, 1e-5, 5.8761478),
+    ],
+)
+def test_long_trainings_are_overstated_a_little_and_never_understated(
+    rate: float, steps: int, shift: float, mu: float, delta: float, exact: float
+) -> None:
+    """Exact: the moment generating function of the loss, inverted along a line through its saddle point, to nine digits."""
+    found = SampledCurve(rate=rate, steps=steps, shift=shift, mu=mu).epsilon(delta)
+    assert exact * (1 - 1e-7) <= found <= exact * (1 + 1e-4)
+
+
 def test_answers_beside_the_steps_cost_more() -> None:
     plan = SampledGaussian(sampling_rate=Fraction(1, 4), steps=8, noise_multiplier=Fraction(1))
     assert SampledCurve.of(plan, Fraction(1, 8)).epsilon(1e-5) > SampledCurve.of(plan).epsilon(1e-5)
