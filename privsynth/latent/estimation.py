@@ -78,10 +78,11 @@ class Fitted:
     pair_error: Floats
 
 
-def fit(seen: Observed, *, components: int) -> Fitted:
+def fit(seen: Observed, *, components: int, predicting: bool = True) -> Fitted:
     """Fit a mixture to all tables, choose how far to follow their noise by estimated risk, and predict the errors.
 
-    Args: `components` bounds the number of classes; few groups need fewer, and many afford fewer.
+    Args: `components` bounds the number of classes; few groups need fewer, and many afford fewer. Without `predicting` no
+        errors are predicted, which takes most of the time where there are many attributes: those of all pairs are NaN.
     Raises: FitError when the fit does not converge.
     """
     if seen.pairs is None:
@@ -92,6 +93,8 @@ def fit(seen: Observed, *, components: int) -> Fitted:
     first, second = (_begin(each, components, arrays) for each in (seen, shaken))
     steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
     fitted = _completed(seen, first.one_way, mixture)
+    if not predicting:
+        return replace(fitted, pair_error=np.full_like(fitted.pair_error, np.nan))
     errors = _expected_errors(seen, fitted, risk, components, steps, arrays)
     if fitted.fine.sizes != seen.domain.sizes:
         errors = _of_levels(errors, fitted, seen)

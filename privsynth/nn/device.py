@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from privsynth.errors import InputError
+from privsynth.errors import FitError, InputError
 
 
 def require_torch(what: str) -> None:
@@ -32,6 +32,31 @@ def compute_device() -> Any:
 
 
 @contextmanager
+def single_precision() -> Iterator[None]:
+    """Compute as the bound on rounding supposes, whatever the caller has set: no autocast, no TF32 or bfloat16 products.
+
+    Inside `torch.autocast` a product of single precision matrices is one of half precision, and gradients are refused; with a
+    matmul precision other than "highest" it looks like single precision and is not. Gradients are recorded inside.
+    """
+    import torch
+
+    before, kind = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    torch.set_float32_matmul_precision("highest")
+    torch.set_default_dtype(torch.float32)
+    try:
+        with (
+            torch.autocast(compute_device().type, enabled=False),
+            torch.autocast("cpu", enabled=False),
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(kind)
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
 def memory_errors() -> Iterator[None]:
     """Raise Python's MemoryError, without a text, where torch runs out of memory, on whatever device."""
     import torch
@@ -41,6 +66,16 @@ def memory_errors() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise MemoryError from None
     except RuntimeError as error:  # what the CPU's allocator raises has no class of its own
-        if "allocate memory" in str(error):
+        if "allocate memory" in str(error) or "out of memory" in str(error):
             raise MemoryError from None
         raise
+
+
+@contextmanager
+def enough_memory(doing: str, fits: str) -> Iterator[None]:
+    """Raise FitError where memory runs out, on whatever device: what was being done, and what would fit."""
+    try:
+        with memory_errors():
+            yield
+    except MemoryError:
+        raise FitError(f"there is no memory {doing}: {fits}") from None

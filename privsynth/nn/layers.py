@@ -95,6 +95,10 @@ class Tape:
             self._seen[name] = (inputs.detach(), outputs)
         return outputs
 
+    def again(self, name: str, moved: Tensor) -> Tensor:
+        """What the first inputs' change of `moved` (rows, first inputs) changes in the outputs: no gradient of the matrix."""
+        return moved @ self._weights.matrices[name][:, : moved.shape[1]].T.detach()
+
     def free(self, name: str, rows: int) -> Tensor:
         """Free parameters, the same for every row: (rows, out), the matrix's one column of inputs being ones."""
         return self.apply(name, torch.ones((rows, 1), device=self._weights.device))

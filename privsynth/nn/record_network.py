@@ -5,6 +5,7 @@ Must never mix rows, nor use a matrix twice in a pass.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,9 +75,12 @@ class RecordNetwork(AbstractRecordSource):
         self.start = [torch.from_numpy(start[column]).to(device) for column in self.layout.order]
         self.seen = tuple(seen)
         self._places = [
-            None if columns == tuple(range(at)) else torch.from_numpy(self._inputs(at)).to(device)
+            None if columns == tuple(range(at)) else torch.from_numpy(self._columns(at)).to(device)
             for at, columns in enumerate(self.seen)
         ]
+        sizes = self.layout.sizes
+        ends = [at for at in range(1, len(sizes) + 1) if at == len(sizes) or sizes[at] != sizes[at - 1]]
+        self._alike = [range(start, end) for start, end in itertools.pairwise([0, *ends])]
         self.decoder = Weights({}, device)
         self.encoder = Weights({}, device)
 
@@ -110,17 +114,22 @@ class RecordNetwork(AbstractRecordSource):
         self.decoder, self.encoder = Weights(decoder, self.device), Weights(encoder, self.device)
 
     def losses(self, tape: Tape, encoding: Tape, ordered: Tensor, rng: np.random.Generator) -> Tensor:
-        """Minus the evidence lower bound of each record, one draw of z each. Shapes: (rows, attributes) codes -> (rows,)."""
+        """Minus the evidence lower bound of each record, one draw of z each. Shapes: (rows, attributes) codes -> (rows,).
+
+        Where the encoder is watched, the latent vector's gradient goes past the records' places, which need none.
+        """
         places = self.layout.places(ordered)
         one = places.new_ones((len(ordered), 1))
-        found, inputs = one.new_zeros(len(ordered)), [one, places]
+        found, inputs, latent = one.new_zeros(len(ordered)), [one, places], None
         if self.shape.latent:
             latent, found = self._encoded(tape, encoding, places, rng)
             inputs = [latent, *inputs]
-        row = torch.cat(inputs, dim=1)
-        for at in range(len(self.seen)):
-            logits = self._logits(tape, at, row)
-            found = found + torch.nn.functional.cross_entropy(logits, ordered[:, at], reduction="none")
+        row = torch.cat(inputs, dim=1).detach()
+        moved = latent - latent.detach() if latent is not None and latent.requires_grad else None
+        for columns in self._alike:
+            logits = torch.stack([self._logits(tape, at, row, moved) for at in columns], dim=2)
+            taken = ordered[:, columns.start : columns.stop]
+            found = found + torch.nn.functional.cross_entropy(logits, taken, reduction="none").sum(dim=1)
         return found
 
     def draw(self, rows: int, rng: np.random.Generator, allowed: Mapping[int, Tensor] | None = None) -> Tensor:
@@ -158,16 +167,23 @@ class RecordNetwork(AbstractRecordSource):
     def _wide(self, at: int) -> int:
         return self.shape.latent + 1 + sum(self.layout.sizes[other] for other in self.seen[at])
 
-    def _logits(self, tape: Tape, at: int, row: Tensor) -> Tensor:
-        """(rows, levels), from rows of z, a one, and places of which those of later columns are not looked at."""
+    def _columns(self, at: int) -> npt.NDArray[np.int64]:
+        """Which numbers of a row of z, a one, and places a column's matrix takes."""
         first = self.shape.latent + 1
+        return np.concatenate([np.arange(first), first + self._inputs(at)])
+
+    def _logits(self, tape: Tape, at: int, row: Tensor, moved: Tensor | None = None) -> Tensor:
+        """(rows, levels), from rows of z, a one, and places of which those of later columns are not looked at.
+
+        `moved` (rows, latent) is zero, and is there for its gradient, which is that of z.
+        """
         places = self._places[at]
-        inputs = row[:, : first + self.layout.starts[at]]
-        if places is not None:
-            inputs = torch.cat([row[:, :first], row[:, first + places]], dim=1)
-        hidden = self.shape.hidden
+        inputs = row[:, : self._wide(at)] if places is None else row.index_select(1, places)
         both = tape.apply(_features(at), inputs)
-        mixed = of_unit_size(both[:, :hidden] * both[:, hidden : 2 * hidden]) + both[:, 2 * hidden :]
+        if moved is not None:
+            both = both + tape.again(_features(at), moved)
+        left, right, straight = both.split(self.shape.hidden, dim=1)
+        mixed = of_unit_size(left * right) + straight
         return self.start[at] + tape.apply(_levels(at), with_one(mixed))
 
     def _encoded(self, tape: Tape, encoding: Tape, places: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -187,12 +203,9 @@ class RecordNetwork(AbstractRecordSource):
         """Centres and log variances (rows, components, latent), and weights before softmax (rows, components)."""
         latent, components = self.shape.latent, self.shape.components
         count = components * latent
-        centre, width = free[:, :count], free[:, count : 2 * count].clip(_LEAST_SPREAD, _MOST_SPREAD)
-        return (
-            centre.reshape(-1, components, latent),
-            width.reshape(-1, components, latent),
-            free[:, 2 * count :],
-        )
+        centre, width, weight = free.split([count, count, components], dim=1)
+        bounded = width.clip(_LEAST_SPREAD, _MOST_SPREAD)
+        return centre.reshape(-1, components, latent), bounded.reshape(-1, components, latent), weight
 
     def _latent(self, tape: Tape, rows: int, rng: np.random.Generator) -> Tensor:
         """Draws of z from the prior: (rows, latent)."""
