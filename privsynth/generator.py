@@ -67,13 +67,15 @@ class AbstractGenerator(ABC):
     `measure` asks for Gaussian noise alone (it never selects): its budget then buys 4 to 9 % less noise. `holds_pairs` says
     that it holds the tables of all pairs in memory, level by level: domains that are too large for it are refused. `brief`, of
     a generator that trains, holds settings that make a fit short (beside `steps` and `sampling_rate`): an audit fits made-up
-    tables a hundred times, to see what the code does with them and not how well it learns.
+    tables a hundred times, to see what the code does with them and not how well it learns. `pretrains` names the setting that
+    counts the steps before those that are paid for, where there are any (`progress.PRETRAINING`): a quote takes a few of them.
     """
 
     name: ClassVar[str]
     composition: ClassVar[Composition] = "zcdp"
     holds_pairs: ClassVar[bool] = False
     brief: ClassVar[Mapping[str, int | Fraction]] = {}
+    pretrains: ClassVar[str | None] = None
 
     @property
     def schedule(self) -> Schedule | None:

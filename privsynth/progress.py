@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+PRETRAINING: Final = "learning from records of a model"
+"""The stage of steps that a generator takes on records of a model, before its gradient steps: they cost time alone."""
 
 Note: TypeAlias = Callable[[], str]
 """A few public words on how it goes, made when they are shown."""
@@ -44,3 +47,17 @@ def listening(sink: Sink) -> Iterator[None]:
         yield
     finally:
         _sink.reset(token)
+
+
+@contextmanager
+def overhearing(sink: Sink) -> Iterator[None]:
+    """The same, and who listens already goes on listening."""
+    heard = _sink.get()
+
+    def both(stage: str, done: int, total: int, note: Note | None) -> None:
+        sink(stage, done, total, note)
+        if heard is not None:
+            heard(stage, done, total, note)
+
+    with listening(both):
+        yield

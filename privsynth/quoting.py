@@ -17,10 +17,11 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import progress, records
+from privsynth import generators, progress, records
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import RefusedError
+from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Measurement, Trained, Transcript
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Cap, Cost
@@ -28,6 +29,7 @@ from privsynth.privacy.curator import make_curator
 from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.releasing.terms import Terms, terms
@@ -36,6 +38,7 @@ from privsynth.structural import StructuralZeros
 
 _REHEARSED_ROWS = 200_000
 _REHEARSED_STEPS = 12
+_REHEARSED_PRETRAINING = 40
 
 
 @final
@@ -43,7 +46,7 @@ _REHEARSED_STEPS = 12
 class QuotedStage:
     """One stage of the rehearsal. Units: `share` of the release's rho; `sigma` in records; `l1` of a normalised table.
 
-    `steps` is the number of gradient steps that the release would take, where the stage is a training.
+    `training` is what the release's gradient steps would be, where the stage is a training.
 
     `l1` is what the noise alone makes of a table; what a model of all tables together says of it is nearer.
     """
@@ -53,7 +56,38 @@ class QuotedStage:
     tables: int
     sigma: float | None
     l1: float | None
-    steps: int | None = None
+    training: SampledGaussian | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object."""
+        told = {
+            "stage": self.stage,
+            "share": self.share,
+            "tables": self.tables,
+            "sigma": self.sigma,
+            "expectedL1": self.l1,
+        }
+        if self.training is None:
+            return told
+        return {
+            **told,
+            "gradientSteps": self.training.steps,
+            "samplingRate": float(self.training.sampling_rate),
+            "noiseMultiplier": float(self.training.noise_multiplier),
+        }
+
+    def line(self, unit: str) -> str:
+        """The stage as text; `unit` is what the policy calls whom it protects."""
+        share = f"  {self.stage}: {self.share:.0%} of the budget"
+        if self.training is not None:
+            return (
+                f"{share}, {self.training.steps:,} gradient steps, in each of which every {unit} takes part with probability "
+                f"{float(self.training.sampling_rate):g}, with noise of {float(self.training.noise_multiplier):.2f} times what "
+                "one of them can add"
+            )
+        noise = "" if self.sigma is None else f", noise {self.sigma:.1f} records a cell"
+        error = "" if self.l1 is None else f", L1 error of a table from noise alone {self.l1:.3f}"
+        return f"{share}, {self.tables} table(s){noise}{error}"
 
 
 @final
@@ -66,6 +100,7 @@ class Quote:
     """
 
     population: str
+    unit: str
     epsilon: str
     delta: str
     spent_epsilon: str
@@ -91,11 +126,7 @@ class Quote:
             "reasons": list(self.reasons),
             "cautions": list(self.cautions),
             "pairs": {"of": self.pairs, "measured": self.measured_pairs},
-            "stages": [
-                {"stage": s.stage, "share": s.share, "tables": s.tables, "sigma": s.sigma, "expectedL1": s.l1}
-                | ({} if s.steps is None else {"gradientSteps": s.steps})
-                for s in self.stages
-            ],
+            "stages": [stage.to_json() for stage in self.stages],
             "toBuy": list(self.to_buy),
             "fitSeconds": self.fit_seconds,
             "peakMegabytes": self.peak_megabytes,
@@ -117,13 +148,7 @@ class Quote:
             out.append(
                 "how the budget is split, in a rehearsal on made-up records of the declared size (no record was used):"
             )
-            for s in self.stages:
-                if s.steps is not None:
-                    out.append(f"  {s.stage}: {s.share:.0%} of the budget, {s.steps:,} gradient steps")
-                    continue
-                noise = "" if s.sigma is None else f", noise {s.sigma:.1f} records a cell"
-                error = "" if s.l1 is None else f", L1 error of a table from noise alone {s.l1:.3f}"
-                out.append(f"  {s.stage}: {s.share:.0%} of the budget, {s.tables} table(s){noise}{error}")
+            out += [stage.line(self.unit) for stage in self.stages]
             out += self._about_pairs()
             out.append(
                 f"fitting takes about {self.fit_seconds:.1f} s and {self.peak_megabytes} MB here; auditing comes on top"
@@ -140,7 +165,7 @@ class Quote:
                 f"{self.measured_pairs:,} of {self.pairs:,} pairs of columns are measured; which levels are merged, and so the "
                 "exact split, will depend on noisy counts of the real records"
             ]
-        if any(stage.steps is not None for stage in self.stages):
+        if any(stage.training is not None for stage in self.stages):
             return [
                 f"none of {self.pairs:,} pairs of columns is measured: what columns have in common is left to training"
             ]
@@ -179,6 +204,7 @@ def quote(
         records.read(source, schema, out_of_domain=policy.records.out_of_domain)
     return Quote(
         population=population.id,
+        unit=policy.unit.name,
         epsilon=decimal_up(policy.budget.release_epsilon),
         delta=decimal_up(policy.budget.release_delta, 15),
         spent_epsilon=decimal_up(Fraction(cap.epsilon_spent(held)), 4),
@@ -245,13 +271,41 @@ class _TimedNoise(AbstractNoiseSource):
         return float(np.median(np.diff(self.asked))) if len(self.asked) > 1 else 0.0
 
 
+@final
+class _TimedPretraining:
+    """Hears when each step before the gradient steps is done; `left` of them are not rehearsed."""
+
+    def __init__(self, left: int) -> None:
+        self._left, self._done = left, list[float]()
+
+    def __call__(self, stage: str, done: int, total: int, note: progress.Note | None) -> None:  # noqa: ARG002
+        if stage == progress.PRETRAINING:
+            self._done.append(time.process_time())
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the steps that were not taken."""
+        return self._left * float(np.median(np.diff(self._done))) if len(self._done) > 1 else 0.0
+
+
+def _pretraining_less(generator: AbstractGenerator) -> tuple[AbstractGenerator, _TimedPretraining]:
+    """The generator with few of the steps that cost no budget, and what hears how long they take."""
+    if generator.pretrains is None:
+        return generator, _TimedPretraining(0)
+    settings = generators.settings_of(generator)
+    steps = int(settings[generator.pretrains])
+    few = min(steps, _REHEARSED_PRETRAINING)
+    return generators.get(generator.name, {**settings, generator.pretrains: few}), _TimedPretraining(steps - few)
+
+
 def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     """Fit on made-up records, as many as declared, and read the split off the transcript.
 
     Of very many people fewer are made up, and their noise is made smaller by as much. Of many gradient steps the first ones
-    are taken, and the time of the others reckoned from theirs.
+    are taken, and the time of the others reckoned from theirs; so it is with the steps before them, which cost no budget.
     """
     started, noise = time.process_time(), _TimedNoise()
+    generator, pretraining = _pretraining_less(agreed.fit.generator)
     domain = agreed.schema.domain()
     people = public_size * agreed.fit.unit.max_rows
     rows = min(people, _REHEARSED_ROWS)
@@ -265,11 +319,12 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
         composition=budget.composition,
         training=training,
     )
-    agreed.fit.generator.fit(curator)
+    with progress.overhearing(pretraining):
+        generator.fit(curator)
     found = curator.transcript
     tables = [set(entry.clique) for entry in found if isinstance(entry, Measurement)]
     pairs = {pair for table in tables for pair in itertools.combinations(sorted(table), 2)}
-    seconds = time.process_time() - started
+    seconds = time.process_time() - started + pretraining.seconds_left
     if budget.training and training:
         seconds += noise.step_seconds * (budget.training.steps / float(smaller) - training.steps)
     return _Rehearsal(
@@ -309,8 +364,8 @@ def _stages(transcript: Transcript, agreed: Terms, smaller: float, public_size: 
     out = []
     for stage, found in grouped.items():
         if stage in trained and budget.training:
-            steps = budget.training.steps
-            out.append(QuotedStage(stage=stage, share=1 - first, tables=0, sigma=None, l1=None, steps=steps))
+            share = 1 - first
+            out.append(QuotedStage(stage=stage, share=share, tables=0, sigma=None, l1=None, training=budget.training))
             continue
         tables = [entry for entry in found if entry is not None]
         sigmas = [table.sigma / smaller for table in tables]

@@ -100,12 +100,11 @@ class GAN(AbstractGenerator):
     def measure(self, curator: Curator) -> None:
         """All pairs as planned, with the first part of the budget; then the discriminator's steps against the generator.
 
-        Raises: MechanismError, before anything is spent, when the curator's budget is not for these steps.
+        As many steps as the curator's plan holds: that they are those of the settings is for who plans (`fitting.FitPlan`).
+        Raises: MechanismError, before anything is spent, when the curator's budget has no part for gradient steps.
         """
-        if curator.training is None or not self.schedule.allows(curator.training):
-            raise MechanismError(
-                "gan: the budget is not for the gradient steps of these settings; make it for its schedule"
-            )
+        if curator.training is None:
+            raise MechanismError("gan: the budget has no part for gradient steps; make it for the generator's schedule")
         domain = curator.domain
         if not domain.attributes:
             return

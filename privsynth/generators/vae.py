@@ -66,6 +66,7 @@ class VAE(AbstractGenerator):
         "hidden": 4,
         "start_records": 500,
     }
+    pretrains: ClassVar[str | None] = "pretraining_steps"
 
     first_share: Fraction = Fraction(1, 2)
     table_share: Fraction = Fraction(1, 10)
@@ -104,15 +105,14 @@ class VAE(AbstractGenerator):
     def measure(self, curator: Curator) -> None:
         """Tables; a start from them, which is free; the gradient steps.
 
-        Raises: MechanismError, before anything is spent, when the curator's budget is not for these steps.
+        As many steps as the curator's plan holds: that they are those of the settings is for who plans (`fitting.FitPlan`).
+        Raises: MechanismError, before anything is spent, when the curator's budget has no part for gradient steps.
         """
         from privsynth.nn import vae
 
         plan = curator.training
-        if plan is None or not self.schedule.allows(plan):
-            raise MechanismError(
-                "vae: the budget is not for the gradient steps of these settings; make it for its schedule"
-            )
+        if plan is None:
+            raise MechanismError("vae: the budget has no part for gradient steps; make it for the generator's schedule")
         domain = curator.domain
         if not domain.attributes:
             return

@@ -114,7 +114,7 @@ def pretrain(network: RecordNetwork, codes: npt.NDArray[np.int64], learning: Lea
         rate = learning.pretraining_rate * min(1.0, 2 * (1 - step / steps))
         for optimiser, factors in zip((decoder, encoder), found, strict=True):
             optimiser.step([slopes.T @ inputs / len(batch) for inputs, slopes in factors], rate)
-        progress.report("learning from records of a model", step + 1, steps)
+        progress.report(progress.PRETRAINING, step + 1, steps)
 
 
 def train(network: RecordNetwork, curator: Curator, learning: Learning, rows: float) -> None:
