@@ -17,6 +17,9 @@ from tests.kill_matrix.population import Released, independent
 from tests.kill_matrix.sources import Drawn
 from tests.tiny_training import TinyTraining
 
+TRAINED = ("vae", "gan")
+"""Generators that take gradient steps: nothing is claimed for units that are replaced."""
+
 UNITS = {"row": ROW, "patient": PATIENT, "patient, replaced": REPLACED}
 BUDGETS = {"hardly any budget": Fraction(1, 5000), "budget": RHO}
 
@@ -34,6 +37,7 @@ def shipped(name: str, unit: str, budget: str) -> Conformance:
 SHIPPED: Mapping[str, Conformance] = {
     f"{name}, {unit}, {budget}": shipped(name, unit, budget)
     for name, unit, budget in product(generators.NAMES, UNITS, BUDGETS)
+    if name not in TRAINED or unit != "patient, replaced"
 }
 
 OTHERS: Mapping[str, Target] = {
