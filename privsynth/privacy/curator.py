@@ -258,10 +258,7 @@ class Curator:
         self._ended = "a gradient step failed"
         exact = gradient_step.exact_sum(query, self._data.open(), plan, self._noise.key(), rows)
         self._ended = None
-        flat = self._noise.gaussian(np.concatenate([part.reshape(-1) for part in exact]), variance)
-        ends = np.cumsum([part.size for part in exact])[:-1]
-        noisy = np.split(flat * np.float64(query.grid), ends)
-        return [part.reshape(shape) for part, shape in zip(noisy, query.shapes, strict=True)]
+        return query.split(self._noise.gaussian(exact, variance) * np.float64(query.grid))
 
     def training_state(self) -> tuple[int, State | None]:
         """(gradient steps that are spent so far, the last state that was kept): where to go on, after a kill or afresh.

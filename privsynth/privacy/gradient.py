@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ Array: TypeAlias = Any
 
 Factors: TypeAlias = Sequence[tuple[Array, Array]]
 """For each weight matrix its inputs (rows, in) and slopes (rows, out): a row's gradient is outer(slopes, inputs)."""
+
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 CHUNK_ROWS: Final = 1152
 """Rows whose gradients are computed together and added up in single precision, at most."""
@@ -99,7 +101,7 @@ class GradientSum:
             raise MechanismError(
                 f"a weight matrix has more than {MOST_WIDE} rows or columns; merge levels of the widest columns, or drop some"
             )
-        weights = sum(rows * columns for rows, columns in self.shapes)
+        weights = self._weights = sum(rows * columns for rows, columns in self.shapes)
         if weights < 1 or len(self.shapes) > _MOST_MATRICES:
             raise MechanismError(f"a loss has weights, in at most {_MOST_MATRICES} matrices")
         self.grid = clip / (1 << (_GRID_BITS + math.ceil(math.log2(weights) / 2)))
@@ -120,15 +122,28 @@ class GradientSum:
 
         Shapes: one matrix a weight matrix, `shapes`. Raises: MechanismError for a loss that breaks its contract.
         """
-        total = [np.zeros(shape) for shape in self.shapes]  # whole numbers below 2^53: exact
+        return self.split(self.flat_answer(chunks, rows=rows))
+
+    def flat_answer(
+        self, chunks: Iterable[tuple[npt.NDArray[np.int64], bytes]], *, rows: int = CHUNK_ROWS
+    ) -> npt.NDArray[np.int64]:
+        """What `answer` says, one matrix after the other in one array. Shapes: (weights,)."""
+        total = np.zeros(self._weights, dtype=np.int64)
+        matrices = self.split(total)
         for codes, key in chunks:
             if not 0 < len(codes) <= rows <= CHUNK_ROWS:
                 raise MechanismError(f"gradients are added up for at most {CHUNK_ROWS} rows at a time")
             filled = np.zeros((rows, codes.shape[1]), dtype=np.int64)
             filled[: len(codes)] = codes
-            for index, part in enumerate(self._parts(filled, key, len(codes))):
-                total[index] += np.rint(part * np.float64(1 / self.grid))
-        return [each.astype(np.int64) for each in total]
+            for part, matrix in zip(self._parts(filled, key, len(codes)), matrices, strict=True):
+                rounded = part * np.float64(1 / self.grid)
+                np.add(matrix, np.rint(rounded, out=rounded), out=matrix, casting="unsafe")  # whole, below 2^53: exact
+        return total
+
+    def split(self, flat: npt.NDArray[_Number]) -> list[npt.NDArray[_Number]]:
+        """Views of one array, matrix by matrix. Shapes: (weights,) -> `shapes`."""
+        ends = np.cumsum([rows * columns for rows, columns in self.shapes])[:-1]
+        return [part.reshape(shape) for part, shape in zip(np.split(flat, ends), self.shapes, strict=True)]
 
     def _parts(self, filled: npt.NDArray[np.int64], key: bytes, present: int) -> list[npt.NDArray[np.floating]]:
         """One chunk's sums, in main memory; what is said of them where they are refused is no secret."""
@@ -178,7 +193,7 @@ def clipped_sums(factors: Factors, clip: float, present: int | None = None) -> l
     kept = [(inputs[:present], slopes[:present]) for inputs, slopes in rows]
     if not bool(sound.all()):
         scale, kept = scale[sound], [(inputs[sound], slopes[sound]) for inputs, slopes in kept]
-    return [_summed(inputs, slopes * scale[:, None]) for inputs, slopes in kept]
+    return [_summed(inputs, slopes, scale[:, None]) for inputs, slopes in kept]
 
 
 def _by_rows(matrix: Array) -> Array:
@@ -186,10 +201,10 @@ def _by_rows(matrix: Array) -> Array:
     return matrix.reshape(-1).reshape(matrix.shape)
 
 
-def _summed(inputs: Array, slopes: Array) -> Array:
-    """slopes^T inputs, a block of rows at a time."""
-    total = slopes[:_BLOCK_ROWS].T @ inputs[:_BLOCK_ROWS]
+def _summed(inputs: Array, slopes: Array, scale: Array) -> Array:
+    """(slopes * scale)^T inputs, a block of rows at a time."""
+    total = (slopes[:_BLOCK_ROWS] * scale[:_BLOCK_ROWS]).T @ inputs[:_BLOCK_ROWS]
     for start in range(_BLOCK_ROWS, len(inputs), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
-        total += slopes[block].T @ inputs[block]
+        total += (slopes[block] * scale[block]).T @ inputs[block]
     return total

@@ -19,8 +19,8 @@ from privsynth.privacy.sampled_gaussian import SampledGaussian
 
 def exact_sum(
     query: GradientSum, data: Dataset, plan: SampledGaussian, key: bytes, rows: float | None
-) -> list[npt.NDArray[np.int64]]:
-    """The sum over the units that this key samples. Shapes: `query.shapes`.
+) -> npt.NDArray[np.int64]:
+    """The sum over the units that this key samples. Shapes: (weights,), to be split by `query.split`.
 
     Args: `rows` is how many rows are expected, a public number, or None; `key` is 32 fresh secret bytes.
     Raises: MechanismError or FitError, with texts that are the same for all records.
@@ -31,7 +31,7 @@ def exact_sum(
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return query.answer(((data.codes(chunk.rows), chunk.key) for chunk in chunks), rows=most)
+            return query.flat_answer(((data.codes(chunk.rows), chunk.key) for chunk in chunks), rows=most)
     except PrivsynthError:
         raise
     except MemoryError:

@@ -65,6 +65,10 @@ def dealt(sampled: npt.NDArray[np.intp], rows: int, most: int, key: bytes, *, pa
     split by the lowest bit of each of its rows, and so on: which chunk a row is in depends on other rows only through how
     often its chunk is split, so a row more or less changes the one chunk that it is in (or splits it), and no other.
     """
+    if parts == 1 and len(sampled) <= most:  # one chunk, or none: no bit is asked for
+        if len(sampled):
+            yield Chunk(rows=sampled, key=_own_key(key, 0, 0, 0))
+        return
     places = _words(key, _PLACES, rows)[sampled]
     begin = (places >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
     waiting = [(np.flatnonzero(begin == part), part, 0, 0) for part in range(parts)]
@@ -74,9 +78,13 @@ def dealt(sampled: npt.NDArray[np.intp], rows: int, most: int, key: bytes, *, pa
             bit = (places[among] >> np.uint64(depth)) & np.uint64(1) > 0
             waiting += [(among[~bit], part, depth + 1, path), (among[bit], part, depth + 1, path | 1 << depth)]
         elif len(among):
-            named = b"".join(number.to_bytes(8, "big") for number in (part, depth, path))
-            own = hashlib.blake2b(_CHUNKS + named, key=key, digest_size=32).digest()
-            yield Chunk(rows=sampled[among], key=own)
+            yield Chunk(rows=sampled[among], key=_own_key(key, part, depth, path))
+
+
+def _own_key(key: bytes, *place: int) -> bytes:
+    """A chunk's key, from the step's and from its place: (part, splits, the bits that its rows share)."""
+    named = b"".join(number.to_bytes(8, "big") for number in place)
+    return hashlib.blake2b(_CHUNKS + named, key=key, digest_size=32).digest()
 
 
 def _words(key: bytes, purpose: bytes, count: int) -> npt.NDArray[np.uint64]:
