@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.domain import Domain
-from privsynth.errors import FitError, MechanismError, PolicyError
+from privsynth.errors import FitError, MechanismError, PolicyError, SchemaError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.distribution import LatentClassDistribution
 from privsynth.latent.estimation import fit
@@ -31,6 +31,7 @@ from privsynth.latent.planning import one_way_weights
 from privsynth.measurement import Trained, Transcript, measurements
 from privsynth.nn.device import require_torch
 from privsynth.privacy.accounting import Composition
+from privsynth.privacy.gradient import MOST_WIDE
 from privsynth.privacy.sampled_gaussian import Schedule
 
 if TYPE_CHECKING:
@@ -101,13 +102,19 @@ class GAN(AbstractGenerator):
         """All pairs as planned, with the first part of the budget; then the discriminator's steps against the generator.
 
         As many steps as the curator's plan holds: that they are those of the settings is for who plans (`fitting.FitPlan`).
-        Raises: MechanismError, before anything is spent, when the curator's budget has no part for gradient steps.
+        Raises: MechanismError, before anything is spent, when the curator's budget has no part for gradient steps; SchemaError,
+            before it too, for a domain that is too wide.
         """
         if curator.training is None:
             raise MechanismError("gan: the budget has no part for gradient steps; make it for the generator's schedule")
         domain = curator.domain
         if not domain.attributes:
             return
+        if sum(domain.sizes) + len(domain) + 1 > MOST_WIDE:
+            raise SchemaError(
+                f"gan takes at most {MOST_WIDE:,} levels of all columns together; declare groups or fewer bins, drop columns, "
+                'or take the generator "latent_class"'
+            )
         plan = measure_tables(curator, curator.budget, _FIRST_TABLES)
         if plan is not None and curator.remaining > 0:
             if affords(curator, plan, curator.remaining):
@@ -145,7 +152,7 @@ class GAN(AbstractGenerator):
 
     def _cheap(self, domain: Domain, transcript: Transcript) -> LatentClassDistribution:
         seen = observe(domain, measurements(transcript))
-        return LatentClassDistribution(seen, fit(seen, components=self.classes))
+        return LatentClassDistribution(seen, fit(seen, components=self.classes, predicting=False))
 
     def _settings(self, domain: Domain) -> Any:
         from privsynth.nn.gan_training import Settings

@@ -5,8 +5,9 @@ Must never see a record but through the curator; torch is imported where a netwo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -14,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.domain import Domain
-from privsynth.errors import FitError, MechanismError, PolicyError
+from privsynth.errors import FitError, MechanismError, PolicyError, SchemaError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.distribution import LatentClassDistribution
 from privsynth.latent.estimation import fit
 from privsynth.latent.measuring import measure_tables
 from privsynth.latent.observed import observe
 from privsynth.measurement import Trained, Transcript, measurements
-from privsynth.nn.device import require_torch
+from privsynth.nn.device import enough_memory, require_torch
 from privsynth.privacy.accounting import Composition
+from privsynth.privacy.gradient import MOST_WIDE
 from privsynth.privacy.sampled_gaussian import Schedule
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ _GRADIENTS = "gradients"
 
 _CLASSES = 2000
 """Most classes of the mixture that is fitted to the tables."""
+
+_MOST_COLUMNS = 511
+"""Each has two weight matrices, and a gradient step takes at most 1,024."""
+
+_WALK = 0.02
+"""How far noise alone may carry a weight in all steps together: where there are few records, steps are made smaller."""
 
 _SEED = 20_250_103
 """Of those draws."""
@@ -106,7 +114,8 @@ class VAE(AbstractGenerator):
         """Tables; a start from them, which is free; the gradient steps.
 
         As many steps as the curator's plan holds: that they are those of the settings is for who plans (`fitting.FitPlan`).
-        Raises: MechanismError, before anything is spent, when the curator's budget has no part for gradient steps.
+        Raises: MechanismError, before anything is spent, when the curator's budget has no part for gradient steps; SchemaError,
+            before it too, for a domain that is too wide.
         """
         from privsynth.nn import vae
 
@@ -116,16 +125,26 @@ class VAE(AbstractGenerator):
         domain = curator.domain
         if not domain.attributes:
             return
+        if len(domain) > _MOST_COLUMNS or max(domain.sizes) > MOST_WIDE:
+            raise SchemaError(
+                f"vae takes at most {_MOST_COLUMNS} columns, of at most {MOST_WIDE:,} levels; declare groups or fewer bins, "
+                'drop columns, or take the generator "latent_class"'
+            )
         measure_tables(curator, curator.budget, self.table_share)
         seen = observe(domain, measurements(curator.transcript))
-        model = LatentClassDistribution(seen, fit(seen, components=_CLASSES))
-        drawn = model.draw(self.start_records, np.random.default_rng(_SEED))
-        codes = np.stack([column.astype(np.int64) for column in drawn.columns], axis=1)
-        counts = [model.project((name,)) for name in domain.attributes]
+        with enough_memory(
+            "for the records to start from", f"go on with start_records = {max(1, self.start_records // 4)}"
+        ):
+            model = LatentClassDistribution(seen, fit(seen, components=_CLASSES, predicting=False))
+            drawn = model.draw(self.start_records, np.random.default_rng(_SEED))
+            codes = np.stack([column.astype(np.int64) for column in drawn.columns], axis=1)
+            counts = [model.project((name,)) for name in domain.attributes]
         network = vae.new_network(domain, self._shape, counts, codes)
         if curator.training_state()[1] is None:
             vae.pretrain(network, codes, self._learning)
-        vae.train(network, curator, self._learning, max(float(plan.sampling_rate) * model.total, 1.0))
+        rows = max(float(plan.sampling_rate) * model.total, 1.0)
+        walk = float(plan.noise_multiplier) * curator.unit.max_rows * math.sqrt(plan.steps) / rows
+        vae.train(network, curator, replace(self._learning, rate=min(float(self.rate), _WALK / walk)), rows)
         curator.conclude(vae.stored(network, model.total), stage=_GRADIENTS)
 
     def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:

@@ -37,10 +37,17 @@ def single_precision() -> Iterator[None]:
 
     Inside `torch.autocast` a product of single precision matrices is one of half precision, and gradients are refused; with a
     matmul precision other than "highest" it looks like single precision and is not. Gradients are recorded inside.
+    Raises: FitError where the precision was set for one backend alone, so that torch itself cannot tell which one holds.
     """
     import torch
 
-    before, kind = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    try:
+        before, kind = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    except RuntimeError:
+        raise FitError(
+            "PyTorch's precision of matrix products is set for one backend alone; set it for all, by "
+            'torch.set_float32_matmul_precision("highest"), in a fresh process'
+        ) from None
     torch.set_float32_matmul_precision("highest")
     torch.set_default_dtype(torch.float32)
     try:
@@ -69,6 +76,8 @@ def memory_errors() -> Iterator[None]:
         if "allocate memory" in str(error) or "out of memory" in str(error):
             raise MemoryError from None
         raise
+    except MemoryError:
+        raise MemoryError from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from privsynth.nn.device import memory_errors, single_precision
 from privsynth.nn.heads import row_randomness
 from privsynth.nn.layers import Tape, Weights, with_told_loss
 from privsynth.nn.record_input import RecordLayout
@@ -111,12 +112,13 @@ class DiscriminatorLoss(AbstractLoss):
         return (*self._discriminator.weights.shapes, (1, 1))
 
     def factors(self, codes: npt.NDArray[np.int64], key: bytes) -> Factors:
-        """The factors of each record's gradient. Shapes: codes (rows, attributes) in the domain's order."""
+        """The factors of each record's gradient. Shapes: codes (rows, attributes). Raises: MemoryError."""
         layout, device = self._discriminator.layout, self._discriminator.device
-        coins = row_randomness(key).random(len(codes))
-        conditions = torch.from_numpy((coins * len(layout.sizes)).astype(np.int64)).to(device)
-        places = layout.places(layout.ordered(codes, device))
-        return self._discriminator.factors(self._discriminator.inputs(places, conditions), self._clip)
+        with memory_errors(), single_precision():
+            coins = row_randomness(key).random(len(codes))
+            conditions = torch.from_numpy((coins * len(layout.sizes)).astype(np.int64)).to(device)
+            places = layout.places(layout.ordered(codes, device))
+            return self._discriminator.factors(self._discriminator.inputs(places, conditions), self._clip)
 
     def host(self, array: Any) -> npt.NDArray[np.floating]:
         """The array as numpy's, in main memory."""

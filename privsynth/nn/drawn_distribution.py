@@ -17,7 +17,7 @@ from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution, Evidence
-from privsynth.nn.device import memory_errors
+from privsynth.nn.device import memory_errors, single_precision
 from privsynth.nn.record_input import RecordLayout
 from privsynth.structural import StructuralZeros
 
@@ -117,7 +117,7 @@ class DrawnDistribution(AbstractDistribution):
                 )
             rows = min(block, n - kept) if allowed is None else block
             try:
-                with memory_errors():
+                with memory_errors(), single_precision():
                     ordered = self._network.draw(rows, rng, allowed)
             except MemoryError:
                 if block == 1:

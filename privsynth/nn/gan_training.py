@@ -18,7 +18,7 @@ import torch
 from privsynth.domain import Domain
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution
-from privsynth.nn.device import compute_device
+from privsynth.nn.device import compute_device, enough_memory, single_precision
 from privsynth.nn.discriminator import LARGEST, Discriminator, DiscriminatorLoss
 from privsynth.nn.gan import Adversary, Conditions, GeneratorNet, Start
 from privsynth.nn.gan_start import start_of
@@ -28,6 +28,7 @@ from privsynth.nn.training import gradient_steps, noisy_gradients
 
 if TYPE_CHECKING:
     from privsynth.privacy.curator import Curator
+    from privsynth.privacy.sampled_gaussian import SampledGaussian
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Stored: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
@@ -67,9 +68,18 @@ def train(curator: Curator, model: AbstractDistribution, settings: Settings) -> 
     Privacy: spends the curator's gradient steps; the generator's own steps are post-processing.
     Raises: FitError when memory runs out: a smaller batch goes on from the state that was kept.
     """
-    plan, device = curator.training, compute_device()
+    plan = curator.training
     if plan is None:
         raise FitError("this fit's budget has no part for gradient steps; make it for the generator's schedule")
+    fits = f"go on with batch = {max(1, settings.batch // 4)}, or declare fewer levels for the widest columns"
+    with single_precision(), enough_memory(f"to train the gan on batches of {settings.batch:,} records", fits):
+        return _trained(curator, plan, model, settings)
+
+
+def _trained(
+    curator: Curator, plan: SampledGaussian, model: AbstractDistribution, settings: Settings
+) -> dict[str, npt.NDArray[np.float32]]:
+    device = compute_device()
     layout, start = RecordLayout(model.domain.sizes), start_for(model, settings)
     rows = float(plan.sampling_rate) * model.total
     discriminator = Discriminator(layout, settings.discriminator_units, np.random.default_rng((_SEED, 0)), device)
@@ -89,13 +99,10 @@ def train(curator: Curator, model: AbstractDistribution, settings: Settings) -> 
         rng = np.random.default_rng((_SEED, 1, step))
         loss = DiscriminatorLoss(discriminator, clip)
         real, told[0] = noisy_gradients(curator, loss, clip=settings.clip, rows=rows, largest=LARGEST, device=device)
-        try:
-            fake = adversary.mean_gradients(_FAKE_BATCHES * settings.batch, clip, rng)
-            discriminator.move([mine - its for mine, its in zip(real, fake, strict=True)], rate)
-            for _ in range(settings.free_steps):
-                adversary.step(settings.batch, settings.generator_rate, rng)
-        except torch.OutOfMemoryError:
-            raise _no_memory(settings.batch) from None
+        fake = adversary.mean_gradients(_FAKE_BATCHES * settings.batch, clip, rng)
+        discriminator.move([mine - its for mine, its in zip(real, fake, strict=True)], rate)
+        for _ in range(settings.free_steps):
+            adversary.step(settings.batch, settings.generator_rate, rng)
     return adversary.average.arrays()
 
 
@@ -124,7 +131,8 @@ def distribution_of(
     latents = Conditions(layout, start, shares, device).all(np.random.default_rng((_SEED, 2)))
     members, block = len(start.codes), max(1, _BLOCK_NUMBERS // max(1, layout.total))
     heads = [np.empty((members, size), dtype=np.float32) for size in domain.sizes]
-    with torch.no_grad():
+    fits = f"go on with pool = {max(256, settings.pool // 4)}"
+    with single_precision(), torch.no_grad(), enough_memory(f"for a pool of {members:,} records", fits):
         for at in range(0, members, block):
             rows = slice(at, min(members, at + block))
             parts = net.heads(net.logits(latents.part(rows)))
@@ -158,13 +166,6 @@ def start_from(domain: Domain, arrays: Mapping[str, Floats]) -> tuple[float, Sta
         raise FitError("a stored GAN does not belong to its measurements; was a file replaced?")
     start = Start(codes=codes.astype(np.int64), classes=classes.astype(np.int64), given=given)
     return float(arrays["total"][0]), start
-
-
-def _no_memory(batch: int) -> FitError:
-    return FitError(
-        f"there is no memory to train the gan on batches of {batch:,} records; go on with batch = {max(1, batch // 4):,}, or "
-        "declare fewer levels for the widest columns"
-    )
 
 
 def _net(layout: RecordLayout, start: Start, settings: Settings, device: Any) -> GeneratorNet:

@@ -19,6 +19,7 @@ from privsynth.nn.drawn_distribution import AbstractRecordSource
 from privsynth.nn.heads import draw_levels, even_numbers, normals, uniforms
 from privsynth.nn.layers import Tape, Weights, of_unit_size, with_one
 from privsynth.nn.record_input import RecordLayout
+from privsynth.privacy.gradient import MOST_WIDE
 
 Tensor: TypeAlias = Any
 
@@ -226,7 +227,7 @@ def seen_columns(layout: RecordLayout, shape: Shape, strength: npt.NDArray[np.fl
     """
     ranked = np.asarray(strength)[np.ix_(layout.order, layout.order)] if layout.order else np.zeros((0, 0))
     room = max(shape.parameters - layout.total * (shape.hidden + 1), 0) / (3 * shape.hidden)
-    most = layout.total
+    most = max(min(layout.total, MOST_WIDE - shape.latent - 1), 0)
     while True:
         found = tuple(_that_fit(layout, ranked[at], at, most) for at in range(len(layout.sizes)))
         wide = sum(layout.sizes[other] for columns in found for other in columns)

@@ -15,6 +15,7 @@ import torch
 
 from privsynth import progress
 from privsynth.errors import MechanismError
+from privsynth.nn.device import single_precision
 from privsynth.nn.layers import AbstractMemory, told_loss
 from privsynth.privacy.gradient import AbstractLoss
 
@@ -61,7 +62,8 @@ def noisy_gradients(
 
     Args: `rows` is the public number of rows that a step is expected to hold. Privacy: spends one step of the plan.
     """
-    found = curator.gradient_sum(loss, clip=clip, rows=rows)
+    with single_precision():
+        found = curator.gradient_sum(loss, clip=clip, rows=rows)
     mean = told_loss(float(found[-1][0, 0]), clip=float(clip), largest=largest, rows=rows)
     return on_device([each / rows for each in found[:-1]], device), mean
 

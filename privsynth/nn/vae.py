@@ -16,7 +16,7 @@ import numpy.typing as npt
 from privsynth import progress
 from privsynth.domain import Domain
 from privsynth.errors import FitError
-from privsynth.nn.device import compute_device, memory_errors
+from privsynth.nn.device import compute_device, enough_memory, memory_errors, single_precision
 from privsynth.nn.drawn_distribution import DrawnDistribution
 from privsynth.nn.heads import row_randomness, start_logits
 from privsynth.nn.layers import Tape, joint_factors, with_told_loss
@@ -39,6 +39,11 @@ _LOOKED_AT: Final = 5_000
 """Records of a model in which dependence is looked for."""
 
 
+def largest_loss(network: RecordNetwork) -> float:
+    """Where a record's loss is cut off before it is told: twice that of levels that are all as likely, and one more."""
+    return 2 * sum(float(np.log(size)) for size in network.layout.sizes) + 1
+
+
 @final
 class RecordLoss(AbstractLoss):
     """Minus the evidence lower bound, differentiated by the decoder and the prior; and itself, as the last matrix.
@@ -48,7 +53,7 @@ class RecordLoss(AbstractLoss):
 
     def __init__(self, network: RecordNetwork, clip: Fraction) -> None:
         self._network, self.clip = network, float(clip)
-        self.largest = 2 * sum(float(np.log(size)) for size in network.layout.sizes) + 1
+        self.largest = largest_loss(network)
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -59,7 +64,7 @@ class RecordLoss(AbstractLoss):
         """Each matrix's inputs and slopes, clipped, and the loss of each record. Raises: MemoryError."""
         network = self._network
         tape, encoding = Tape(network.decoder, watching=True), Tape(network.encoder, watching=False)
-        with memory_errors():
+        with memory_errors(), single_precision():
             ordered = network.layout.ordered(codes, network.device)
             losses = network.losses(tape, encoding, ordered, row_randomness(key))
             return with_told_loss(tape.factors(losses), losses, clip=self.clip, largest=self.largest)
@@ -103,7 +108,17 @@ def new_network(
 
 
 def pretrain(network: RecordNetwork, codes: npt.NDArray[np.int64], learning: Learning) -> None:
-    """Learn from records that a model drew: ordinary gradients. Shapes: codes (rows, attributes) in the domain's order."""
+    """Learn from records that a model drew: ordinary gradients. Shapes: codes (rows, attributes) in the domain's order.
+
+    Raises: FitError when memory runs out.
+    """
+    fits = f"go on with hidden = {max(1, network.shape.hidden // 2)}, or parameters = {max(1, network.shape.parameters // 2)}"
+    doing = f"to learn from {learning.pretraining_rows} records at a time"
+    with single_precision(), enough_memory(doing, fits):
+        _pretrain(network, codes, learning)
+
+
+def _pretrain(network: RecordNetwork, codes: npt.NDArray[np.int64], learning: Learning) -> None:
     rng, steps = np.random.default_rng([_START_SEED, 1]), learning.pretraining_steps
     decoder, encoder = Adam(network.decoder), Adam(network.encoder)
     ordered = network.layout.ordered(codes, network.device)
@@ -113,7 +128,7 @@ def pretrain(network: RecordNetwork, codes: npt.NDArray[np.int64], learning: Lea
         found = joint_factors(network.losses(*tapes, batch, rng), *tapes)
         rate = learning.pretraining_rate * min(1.0, 2 * (1 - step / steps))
         for optimiser, factors in zip((decoder, encoder), found, strict=True):
-            optimiser.step([slopes.T @ inputs / len(batch) for inputs, slopes in factors], rate)
+            optimiser.step(_means(factors), rate)
         progress.report(progress.PRETRAINING, step + 1, steps)
 
 
@@ -124,29 +139,46 @@ def train(network: RecordNetwork, curator: Curator, learning: Learning, rows: fl
     the network draws itself. Clipping alone moves a model that is right already, since clipped gradients do not add up to
     nothing; the difference does so exactly where the model's records are like the private ones, whatever the clip.
     Args: `rows` is the public number of rows that a step is expected to hold. Privacy: spends the plan's steps.
+    Raises: FitError when memory runs out; what was kept goes on with fewer own draws.
     """
+    with single_precision():
+        _train(network, curator, learning, rows)
+
+
+def _train(network: RecordNetwork, curator: Curator, learning: Learning, rows: float) -> None:
     loss, clip, decoder = RecordLoss(network, learning.clip), float(learning.clip), network.decoder
     momentum, adam = Momentum(decoder), Adam(network.encoder)
     average = Average(decoder, learning.fade)
     parts = {"decoder": decoder, "encoder": network.encoder, "momentum": momentum, "adam": adam, "average": average}
-    said = [""]
+    fits, said = f"go on with own_draws = {max(1, learning.own_draws // 4)}", [""]
     for step, steps in gradient_steps(curator, parts, told=lambda: said[0]):
         noisy, mean = noisy_gradients(
             curator, loss, clip=learning.clip, rows=rows, largest=loss.largest, device=network.device
         )
-        rng = np.random.default_rng([_START_SEED, 2, step])
-        tapes = Tape(decoder, watching=True), Tape(network.encoder, watching=True)
-        losses = network.losses(*tapes, network.draw(learning.own_draws, rng), rng)
-        own, sleep = joint_factors(losses, *tapes)
-        told = with_told_loss(own, losses, clip=clip, largest=loss.largest)
-        mine = [slopes.T @ inputs / len(losses) for inputs, slopes in told[:-1]]
+        with enough_memory(f"for {learning.own_draws} draws of the network's own", fits):
+            mine, sleep = _on_own_draws(network, learning, step)
         momentum.step(
             [one - other for one, other in zip(noisy, mine, strict=True)], falling(learning.rate / clip, step, steps)
         )
-        adam.step([slopes.T @ inputs / len(losses) for inputs, slopes in sleep], learning.encoder_rate)
+        adam.step(sleep, learning.encoder_rate)
         average.add()
         said[0] = progress.on_training(mean, None)
     decoder.load(average.arrays())
+
+
+def _on_own_draws(network: RecordNetwork, learning: Learning, step: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Mean clipped gradients of the decoder, and mean gradients of the encoder, on records that the network draws itself."""
+    rng = np.random.default_rng([_START_SEED, 2, step])
+    tapes = Tape(network.decoder, watching=True), Tape(network.encoder, watching=True)
+    losses = network.losses(*tapes, network.draw(learning.own_draws, rng), rng)
+    own, sleep = joint_factors(losses, *tapes)
+    told = with_told_loss(own, losses, clip=float(learning.clip), largest=largest_loss(network))
+    return _means(told[:-1]), _means(sleep)
+
+
+def _means(factors: Factors) -> list[Tensor]:
+    """Mean gradients. Shapes: each matrix's."""
+    return [slopes.T @ inputs / len(inputs) for inputs, slopes in factors]
 
 
 def stored(network: RecordNetwork, total: float) -> dict[str, npt.NDArray[np.float32]]:
@@ -194,8 +226,17 @@ def _strength(domain: Domain, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.fl
     for one in range(columns if rows else 0):
         for two in range(one):
             cells = codes[:, one] * domain.sizes[two] + codes[:, two]
-            taken, counts = np.unique(cells, return_counts=True)
+            taken, counts = _counted(cells, domain.sizes[one] * domain.sizes[two])
             expected = (rows * shares[one][taken // domain.sizes[two]]) * shares[two][taken % domain.sizes[two]]
             apart = np.abs(counts - expected) - np.sqrt(2 / np.pi * expected)
             found[one, two] = found[two, one] = float(apart.sum()) / rows
     return found
+
+
+def _counted(cells: npt.NDArray[np.int64], size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The cells that occur, of so many, and how often."""
+    if size > len(cells):
+        return np.unique(cells, return_counts=True)
+    counts = np.bincount(cells, minlength=size)
+    taken = np.flatnonzero(counts)
+    return taken, counts[taken]

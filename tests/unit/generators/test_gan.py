@@ -9,7 +9,7 @@ import pytest
 
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
-from privsynth.errors import FitError, InputError, MechanismError, PolicyError
+from privsynth.errors import FitError, InputError, MechanismError, PolicyError, SchemaError
 from privsynth.generators.gan import GAN
 from privsynth.measurement import Trained
 from privsynth.privacy.curator import make_curator
@@ -150,20 +150,47 @@ def test_a_domain_without_columns():
     assert model.draw(3, np.random.default_rng(0)).domain.attributes == ()
 
 
-def test_a_budget_for_other_steps_is_refused_before_anything_is_asked():
-    curator = curator_of(table(), GAN(steps=9))
+def test_a_budget_without_steps_is_refused_before_anything_is_asked():
+    unit = PrivacyUnit(name="row")
+    curator = make_curator(table(), unit=unit, rho=Fraction(1), noise=UnsafeSeededNoise(0), composition="gdp")
     with pytest.raises(MechanismError, match="schedule"):
         SHORT.measure(curator)
     assert not curator.transcript
 
 
-def test_out_of_memory_says_what_would_fit(monkeypatch):
-    def none_left(self, *arguments):
+def test_a_domain_that_is_too_wide_is_refused_before_anything_is_asked():
+    curator = curator_of(table(sizes=(2, 8190)))
+    with pytest.raises(SchemaError, match="at most 8,192 levels"):
+        SHORT.measure(curator)
+    assert not curator.transcript
+
+
+@pytest.mark.parametrize(
+    ("where", "fits"),
+    [
+        ("privsynth.nn.gan.Adversary.step", "batch = 16"),
+        ("privsynth.nn.gan_start._classes", "batch = 16"),
+        ("privsynth.nn.gan.GeneratorNet.logits", "batch = 16"),
+    ],
+)
+def test_out_of_memory_says_what_would_fit(monkeypatch, where, fits):
+    def none_left(*arguments):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(where, none_left)
+    with pytest.raises(FitError, match=fits):
+        fitted(table())
+
+
+def test_out_of_memory_for_the_pool_says_what_would_fit(monkeypatch):
+    _, curator = fitted(table())
+
+    def none_left(*arguments):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("privsynth.nn.gan.Adversary.step", none_left)
-    with pytest.raises(FitError, match="batch = 16"):
-        fitted(table())
+    monkeypatch.setattr("privsynth.nn.gan.GeneratorNet.logits", none_left)
+    with pytest.raises(FitError, match="pool = 256"):
+        SHORT.estimate(curator.domain, curator.transcript)
 
 
 def test_a_training_goes_on_from_what_was_kept(monkeypatch):

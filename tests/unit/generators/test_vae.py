@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
-from privsynth.errors import FitError, InputError, MechanismError, PolicyError, PrivsynthError
+from privsynth.errors import FitError, InputError, MechanismError, PolicyError, PrivsynthError, SchemaError
 from privsynth.generators.vae import VAE
 from privsynth.measurement import Trained, measurements
 from privsynth.privacy.curator import Curator, make_curator
@@ -90,14 +90,46 @@ def test_a_table_without_columns_is_nothing_to_learn() -> None:
     assert box.transcript == () and model.draw(0, np.random.default_rng(0)).rows == 0 and model.project(()).shape == ()
 
 
-def test_a_budget_that_is_not_for_its_steps_is_refused_before_anything_is_spent() -> None:
-    plain = make_curator(
+def test_a_budget_without_steps_is_refused_before_anything_is_spent() -> None:
+    box = make_curator(
         table(50, 2, 2), unit=PrivacyUnit(name="row"), rho=Fraction(1), noise=UnsafeSeededNoise(1), composition="gdp"
     )
-    for box in (plain, box_of(table(50, 2, 2), steps=4)):
-        with pytest.raises(MechanismError, match="not for the gradient steps"):
-            BRIEF.measure(box)
-        assert box.transcript == ()
+    with pytest.raises(MechanismError, match="no part for gradient steps"):
+        BRIEF.measure(box)
+    assert box.transcript == ()
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 512, (2, 9000)])
+def test_domains_that_are_too_wide_are_refused_before_anything_is_spent(sizes: tuple[int, ...]) -> None:
+    box = box_of(table(20, *sizes))
+    with pytest.raises(SchemaError, match="at most 511 columns, of at most 8,192 levels"):
+        BRIEF.measure(box)
+    assert box.transcript == ()
+
+
+def test_a_wide_table_is_learned_as_far_as_its_weights_go() -> None:
+    generator = VAE(steps=2, parameters=10_000, pretraining_steps=2, own_draws=16, hidden=4, start_records=500)
+    box = box_of(table(300, *(2, 3) * 40), generator)
+    generator.measure(box)
+    (trained,) = [entry for entry in box.transcript if isinstance(entry, Trained)]
+    assert sum(each.size for name, each in trained.weights.items() if name.startswith("features")) < 36_000
+
+
+@pytest.mark.parametrize(
+    ("where", "fits"),
+    [
+        ("privsynth.latent.distribution.LatentClassDistribution.draw", "start_records = 10000"),
+        ("privsynth.nn.vae.joint_factors", "hidden = 2, or parameters = 100000"),
+        ("privsynth.nn.record_network.RecordNetwork.draw", "own_draws = 8"),
+    ],
+)
+def test_memory_that_runs_out_says_what_fits(monkeypatch: pytest.MonkeyPatch, where: str, fits: str) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr(where, fails)
+    with pytest.raises(FitError, match=f"no memory .*: go on with {fits}"):
+        BRIEF.measure(box_of(table(100, 2, 3)))
 
 
 def test_the_same_noise_gives_the_same_weights_and_a_journal_goes_on() -> None:
