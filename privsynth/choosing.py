@@ -61,7 +61,7 @@ def choose(attributes: int, *, allowed: Sequence[str] = generators.NAMES) -> Cho
         )
     best = next((name for name in order if name in allowed), None)
     if best is None:
-        raise PolicyError(f'"{AUTO}" may choose from nothing; allow one of {", ".join(generators.NAMES)}')
+        raise PolicyError(f'"{AUTO}" may choose from nothing; allow one of {", ".join(_BY_ERROR)}')
     if best == order[0]:
         return Choice(name=best, reasons=(reason,))
     return Choice(name=best, reasons=(f"{best}: the best that is allowed; {order[0]} is not",))

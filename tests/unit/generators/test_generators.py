@@ -40,7 +40,7 @@ def curator(data: Dataset, rho: Fraction, seed: int = 1) -> Curator:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("gan", {}, "choose one of independent, mst, aim"),
+        ("flow", {}, "choose one of independent, mst, aim, latent_class, vae, gan"),
         ("independent", {"rounds": 2}, "no setting rounds; it has none"),
         ("mst", {"iterations": 0}, "at least 1"),
         ("mst", {"iterations": "1/2"}, "whole number"),

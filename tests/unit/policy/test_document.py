@@ -123,7 +123,7 @@ def test_describe_says_every_term_in_words():
     for said in (
         'account of "clinic" pays, publicly at most 5000', "epsilon 2 (delta 1e-7)", "for ever, 6 (delta 1e-7)",
         "full releases",
-        "at most one row of theirs", "auto, latent_class, aim, mst, independent (auto where none is named)", "from 1 to 10",
+        "at most one row of theirs", "latent_class, aim, mst, independent, vae, gan (auto where none is named)", "from 1 to 10",
         'audit plan "standard"',
         "10 % of the people are held out", "one attempt", "named partner", "forbids re-identification", "365 days",
         "nearest declared one", "no de-identification profile",

@@ -99,9 +99,12 @@ def test_a_quote_rehearses_a_few_steps_and_reckons_the_rest():
     assert shares == {"one-way": pytest.approx(0.2), "gradients": pytest.approx(0.8)}
     assert found.fit_seconds is not None and found.fit_seconds > 0
     text = "\n".join(found.lines())
-    assert "gradients: 80% of the budget, 50 gradient steps" in text
+    plan = "gradients: 80% of the budget, 50 gradient steps, in each of which every person takes part with probability 0.05"
+    assert f"{plan}, with noise of " in text
     assert "what columns have in common is left to training" in text
-    assert {stage.get("gradientSteps") for stage in found.to_json()["stages"]} == {None, 50}
+    told = found.to_json()["stages"][1]
+    assert (told["gradientSteps"], told["samplingRate"]) == (50, 0.05)
+    assert told["noiseMultiplier"] == float(found.stages[1].training.noise_multiplier)
 
 
 def test_a_fit_s_guarantee_is_saved_and_loaded_and_cannot_be_made_up(tmp_path):
