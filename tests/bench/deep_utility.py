@@ -16,9 +16,7 @@ import numpy as np
 from privsynth import generators
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
-from privsynth.generator import AbstractDistribution, AbstractGenerator
-from privsynth.generators.gan import GAN
-from privsynth.generators.vae import VAE
+from privsynth.generator import AbstractDistribution
 from privsynth.privacy.curator import make_curator
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.noise import SystemNoise
@@ -80,7 +78,7 @@ def _real(task: Task, epsilon: str) -> Iterator[Row]:
 
 def fit(data: Dataset, epsilon: str, name: str) -> AbstractDistribution:
     """One fit with the generator's own settings and its own way of adding up, at delta 1e-5; every row is a unit."""
-    generator = _generator(name)
+    generator = generators.get(name, {})
     budget = Budget.of(epsilon, DELTA, buys=False, composition=generator.composition, schedule=generator.schedule)
     curator = make_curator(
         Dataset(data.columns, data.domain),
@@ -170,7 +168,3 @@ def growth() -> Iterator[Row]:
             table = binary_parity(records, columns)
             seconds = cpu_seconds(lambda table=table, name=name: fit(table, "1", name))  # type: ignore[misc]
             yield Row(name=f"{records} rows, {columns} binary columns, {name}: fit", value=seconds, unit="CPU s")
-
-
-def _generator(name: str) -> AbstractGenerator:
-    return {"vae": VAE, "gan": GAN}[name]() if name in DEEP else generators.get(name, {})
