@@ -101,15 +101,23 @@ class GeneratorNet:
 
     def logits(self, latents: Latents, matrices: Mapping[str, Tensor] | None = None) -> Tensor:
         """The heads' logits, all but certain where a column is the condition. Shapes: (rows, places)."""
-        matrices = matrices or self.weights.matrices
+        return self._moved(latents, self.anchors(latents), matrices or self.weights.matrices)
+
+    def _moved(self, latents: Latents, anchors: Tensor, matrices: Mapping[str, Tensor]) -> Tensor:
         columns, places = len(self.layout.sizes), self.layout.places(latents.ordered)
         at = torch.nn.functional.one_hot(latents.conditions, columns).to(places.dtype)
         features = with_one(torch.cat([places, self._given[latents.classes], at, latents.noise], dim=1))
         plain, left, right = (features @ matrices["hidden"].T).chunk(3, dim=1)
         hidden = torch.cat([torch.nn.functional.leaky_relu(plain, 0.1), left * right], dim=1)
-        moved = self.anchors(latents) + with_one(of_unit_size(hidden)) @ matrices["heads"].T
+        moved = anchors + with_one(of_unit_size(hidden)) @ matrices["heads"].T
         fixed = (places + _TINY).log() * 2
-        return torch.where(at[:, self._owner] > 0, fixed, moved)
+        return torch.where(latents.conditions[:, None] == self._owner, fixed, moved)
+
+    def _drawn(self, logits: Tensor, noise: torch.Generator) -> Tensor:
+        """Exact draws: the largest of a column's logits with Gumbel noise. Shapes: (rows, attributes) in the layout's order."""
+        uniforms = torch.rand(logits.shape, generator=noise).clamp_(1e-9, 1 - 1e-7).to(logits.device)
+        shaken = logits - uniforms.log_().neg_().log_()
+        return torch.stack([each.argmax(1) for each in shaken.split(list(self.layout.sizes), dim=1)], dim=1)
 
     def heads(self, logits: Tensor) -> list[Tensor]:
         """Logarithms of chances, a tensor (rows, levels) a column, in the layout's order."""
@@ -117,8 +125,7 @@ class GeneratorNet:
 
     def draw(self, latents: Latents, noise: torch.Generator) -> Tensor:
         """Exact draws of levels. Shapes: (rows, attributes) in the layout's order."""
-        shaken = _shaken(self.logits(latents), noise)
-        return torch.stack([each.argmax(1) for each in shaken.split(list(self.layout.sizes), dim=1)], dim=1)
+        return self._drawn(self.logits(latents), noise)
 
     def loss(
         self, latents: Latents, discriminator: Discriminator, noise: torch.Generator, matrices: Mapping[str, Tensor]
@@ -131,16 +138,14 @@ class GeneratorNet:
         column by column, which has no noise of the column's own draw.
         Source: the tilt: Donsker, Varadhan 1975; straight-through gradients: Bengio, Leonard, Courville 2013.
         """
-        logits = self.logits(latents, matrices)
-        heads = zip(self.heads(logits), self.heads(self.anchors(latents)), strict=True)
-        free = (latents.conditions[:, None] != torch.arange(len(self.layout.sizes), device=self.device)).float()
-        apart = torch.stack([(mine.exp() * (mine - its)).sum(1) for mine, its in heads], dim=1)
-        chances = torch.cat([each.exp() for each in self.heads(logits)], dim=1)
-        drawn = _shaken(logits.detach(), noise).split(list(self.layout.sizes), dim=1)
-        hard = [torch.nn.functional.one_hot(each.argmax(1), each.shape[1]).to(each.dtype) for each in drawn]
-        places = torch.cat(hard, dim=1) + chances - chances.detach()
+        anchors = self.anchors(latents)
+        logits = self._moved(latents, anchors, matrices)
+        mine, its = (torch.cat(self.heads(each), dim=1) for each in (logits, anchors))
+        chances, free = mine.exp(), latents.conditions[:, None] != self._owner
+        apart = (chances * (mine - its) * free).sum(1)
+        places = self.layout.places(self._drawn(logits.detach(), noise)) + chances - chances.detach()
         value = discriminator.value(discriminator.inputs(places, latents.conditions))
-        return (_ANCHOR * (apart * free).sum(1) - value).mean()
+        return (_ANCHOR * apart - value).mean()
 
 
 @final
@@ -229,9 +234,3 @@ def _in_domain_order(layout: RecordLayout) -> list[int]:
     for column, size in zip(layout.order, layout.sizes, strict=True):
         sizes[column] = size
     return sizes
-
-
-def _shaken(logits: Tensor, noise: torch.Generator) -> Tensor:
-    """Logits and Gumbel noise: the largest of a column is a draw from its head."""
-    uniforms = torch.rand(logits.shape, generator=noise).clamp(1e-9, 1 - 1e-7).to(logits.device)
-    return logits - (-uniforms.log()).log()
