@@ -76,18 +76,23 @@ def checked(
     """The verdicts of all checks, by name; where a fit is given, no records are drawn."""
     terms = AuditPlan.load("quick").conformance
     terms = terms.model_copy(update={"alpha": alpha or terms.alpha})
-    laboratory = Laboratory(DOMAIN, unit, columns=terms.columns, levels=terms.levels)
+    made = generator or Pairs()
+    trained = None if fit else conformance.Trained.of(made, unit, rho, None)
+    made, steps = (made, None) if trained is None else (trained.generator, trained.plan)
+    laboratory = Laboratory(DOMAIN, unit, columns=terms.columns, levels=terms.levels, trained=trained is not None)
+    own = trained.fit() if trained else conformance.fit_of(made, unit, rho)
     rows = conformance.check(
         terms,
-        fit or conformance.fit_of(generator or Pairs(), unit, rho),
+        fit or own,
         laboratory,
         rho=rho,
         noise=noise or UnsafeSeededNoise(seed),
         rng=np.random.default_rng(seed),
-        composition=(generator or Pairs()).composition,
-        draw=None if fit else conformance.draw_of(generator or Pairs(), unit, rho),
-        bought=None if fit else conformance.Bought.of(generator or Pairs(), unit),
+        composition=conformance.composition_of(made),
+        draw=None if fit else conformance.draw_of(made, unit, rho, steps),
+        bought=None if fit else conformance.Bought.of(made, unit, steps),
         claim=claim,
+        trained=trained,
     )
     return {row.check: row.verdict for row in rows}
 

@@ -206,7 +206,7 @@ def test_independence_is_not_beaten_by_noise(name: str, rho: Fraction) -> None:
     ],
 )
 def test_tables_are_not_beaten_by_the_noise_of_training(name: str, rho: Fraction) -> None:
-    """What training starts from has a part of the budget alone: of what is made of tables with that part, the worse is the floor.
+    """Training starts from tables with a part of the budget: of what others make of that part, the worse is the floor.
 
     Means over four fits each, which differ by as much again; the tables are drawn with the same noise.
     """

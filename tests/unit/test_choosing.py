@@ -51,7 +51,7 @@ def test_the_next_best_is_the_better_one_where_both_are_allowed():
 def test_a_choice_from_nothing_is_refused():
     with pytest.raises(PolicyError, match="allow one of"):
         choose(3, allowed=(AUTO,))
-    with pytest.raises(PolicyError, match="allow one of latent_class, aim, mst, independent$"):
+    with pytest.raises(PolicyError, match=r"allow one of latent_class, aim, mst, independent$"):
         choose(3, allowed=(AUTO, "vae", "gan"))
 
 

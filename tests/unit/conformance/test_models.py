@@ -13,7 +13,9 @@ import pytest
 from privsynth import generators, graphical
 from privsynth.conformance import models
 from privsynth.conformance.tables import Laboratory
+from privsynth.conformance.watching import Trained
 from privsynth.domain import Domain
+from privsynth.errors import MechanismError
 from privsynth.generator import AbstractDistribution
 from privsynth.graphical import GraphicalDistribution
 from privsynth.measurement import Transcript
@@ -21,6 +23,7 @@ from privsynth.pgm.markov_random_field import MarkovRandomField
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.privacy.unit import PrivacyUnit
+from tests.fitting_of import SHORT
 from tests.laboratory import DOMAIN, PATIENT, REPLACED, ROW, Pairs
 
 
@@ -28,7 +31,12 @@ def found(generator: Any, unit: PrivacyUnit = PATIENT, rho: Fraction = Fraction(
     """What is told of a generator on two tables of 100 and of 101 records."""
     laboratory = Laboratory(DOMAIN, unit, columns=4, levels=5)
     table, other = (laboratory.table(rows, np.random.default_rng(rows)) for rows in (100, 101))
-    draw = models.draw_of(generator, unit, rho)
+    trained = Trained.of(generator, unit, rho, None)
+    draw = (
+        models.draw_of(generator, unit, rho)
+        if trained is None
+        else models.draw_of(trained.generator, unit, rho, trained.plan)
+    )
     return list(models.problems(draw, table, {"one more": other}, UnsafeSeededNoise(1), 1))
 
 
@@ -36,6 +44,10 @@ def found(generator: Any, unit: PrivacyUnit = PATIENT, rho: Fraction = Fraction(
 @pytest.mark.parametrize("unit", [ROW, REPLACED], ids=["row", "replaced"])
 @pytest.mark.parametrize("rho", [Fraction(1, 5000), Fraction(8)], ids=["hardly any budget", "ample"])
 def test_models_of_the_same_answers_are_the_same(name: str, unit: PrivacyUnit, rho: Fraction) -> None:
+    if name in SHORT and unit is REPLACED:
+        with pytest.raises(MechanismError, match="adding or removing"):
+            found(generators.get(name, {}), unit, rho)
+        return
     assert found(generators.get(name, {}), unit, rho) == []
 
 
