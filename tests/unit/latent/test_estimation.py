@@ -184,6 +184,13 @@ def test_a_fit_can_be_repeated_and_a_sketch_is_what_it_starts_from() -> None:
     assert np.isnan(rough.pair_error).all()
 
 
+def test_without_predictions_the_fit_is_the_same_and_errors_are_not_known() -> None:
+    found, whole = fit(observed(30.0), components=20, predicting=False), fitted(30.0)
+    assert np.array_equal(found.mixture.given, whole.mixture.given)
+    assert found.grouped is not None and whole.grouped is not None and np.array_equal(found.grouped, whole.grouped)
+    assert np.isnan(found.pair_error).all() and not np.isnan(whole.pair_error).any()
+
+
 def test_a_table_of_three_is_followed() -> None:
     """Parity of a, b and d, which pairs do not show."""
     a, b, d = np.meshgrid(range(2), range(2), range(2), indexing="ij")
