@@ -66,6 +66,22 @@ else:
     raise AssertionError("gradient steps were accounted without the library that accounts for them")
 """
 
+NAMED = """
+sys.modules["torch"] = None
+from privsynth import generators
+from privsynth.errors import InputError
+
+assert {"vae", "gan"} <= set(generators.NAMES)
+assert generators.get("mst", {}).name == "mst"
+for name in ("vae", "gan"):
+    try:
+        generators.get(name, {})
+    except InputError as missing:
+        assert 'pip install "privsynth[deep]"' in str(missing)
+    else:
+        raise AssertionError("a generator that trains was made without torch")
+"""
+
 
 def run(code):
     done = subprocess.run([sys.executable, "-c", BLOCKED + code], capture_output=True, text=True, cwd=ROOT, timeout=300)
@@ -82,3 +98,7 @@ def test_a_release_needs_nothing_of_the_extra():
 
 def test_gradient_steps_without_it_are_refused_with_its_name():
     run(STEPS)
+
+
+def test_generators_that_train_are_named_and_say_what_they_need():
+    run(NAMED)
