@@ -23,6 +23,7 @@ PrivsynthError                 1   something failed that is none of the below
 |  |- Expired
 |  `- Revoked
 `- FitError                    1   a model did not reach its tolerance; from public numbers only
+   `- OutOfMemory                  memory ran out; what was answered is kept where a journal is
 ```
 """
 
@@ -119,3 +120,7 @@ class Revoked(CertificateError):
 
 class FitError(PrivsynthError):
     """A model did not reach its tolerance; the message holds public numbers only."""
+
+
+class OutOfMemory(FitError):
+    """Memory ran out: with more of it, the same command goes on where there is a journal, and nothing is spent twice."""

@@ -72,6 +72,7 @@ def require_size(generator: AbstractGenerator, domain: Domain) -> None:
 
     Raises: SchemaError saying how large, and what else can be done.
     """
+    generator.require_domain(domain)
     cells = (sum(domain.sizes) ** 2 - sum(size**2 for size in domain.sizes)) // 2
     if not generator.holds_pairs or cells <= MOST_PAIR_CELLS:
         return

@@ -85,6 +85,9 @@ class AbstractGenerator(ABC):
         """
         return None
 
+    def require_domain(self, domain: Domain) -> None:  # noqa: B027  most refuse nothing
+        """Refuse what this generator cannot model, before anything is spent. Raises: SchemaError saying what would do."""
+
     @abstractmethod
     def measure(self, curator: Curator) -> None:
         """Spend the curator's budget; what was learned is `curator.transcript`."""

@@ -31,8 +31,8 @@ from privsynth.latent.planning import one_way_weights
 from privsynth.measurement import Trained, Transcript, measurements
 from privsynth.nn.device import require_torch
 from privsynth.privacy.accounting import Composition
-from privsynth.privacy.gradient import MOST_WIDE
-from privsynth.privacy.sampled_gaussian import Schedule
+from privsynth.privacy.gradient import MOST_WIDE, SMALLEST_CLIP
+from privsynth.privacy.sampled_gaussian import MOST_STEPS, Schedule
 
 if TYPE_CHECKING:
     from privsynth.privacy.curator import Curator
@@ -43,6 +43,7 @@ _FIRST_TABLES: Final = Fraction(1, 10)
 """Part of the tables' budget for the one-way tables that the rest is planned from."""
 
 _POOL_NUMBERS: Final = 1 << 25
+_MOST_ROWS: Final = 1 << 20
 """Heads' numbers that the pool may hold: 128 MB."""
 
 
@@ -84,19 +85,31 @@ class GAN(AbstractGenerator):
             raise PolicyError(
                 "gan: first_share must be above 0 and below 1: tables come first, gradient steps after them"
             )
-        if not 0 < self.sampling_rate <= 1 or self.clip <= 0:
-            raise PolicyError("gan: sampling_rate must be above 0 and at most 1, and clip above 0")
+        if not 0 < self.sampling_rate <= 1 or not 1 <= self.steps <= MOST_STEPS:
+            raise PolicyError(f"gan: sampling_rate must be above 0 and at most 1, and steps from 1 to {MOST_STEPS:,}")
+        if not SMALLEST_CLIP <= self.clip <= 1 / SMALLEST_CLIP:
+            raise PolicyError("gan: clip must be from 1/1024 to 1024")
         if not 0 < self.fresh <= 1:
             raise PolicyError("gan: fresh must be above 0 and at most 1")
         counts = (self.steps, self.discriminator_units, self.generator_units, self.free_steps, self.batch)
         if min(*counts, self.discriminator_rate, self.generator_rate, self.classes, self.pool) < 1:
             raise PolicyError("gan: steps, units, batch, rates, classes and pool must be at least 1")
+        if max(self.discriminator_units, self.generator_units) > MOST_WIDE or max(self.batch, self.pool) > _MOST_ROWS:
+            raise PolicyError(f"gan: units must be at most {MOST_WIDE:,}, and batch and pool at most {_MOST_ROWS:,}")
         require_torch("the generator gan")
 
     @property
     def schedule(self) -> Schedule:
         """The gradient steps of the discriminator."""
         return Schedule(sampling_rate=self.sampling_rate, steps=self.steps, first_share=self.first_share)
+
+    def require_domain(self, domain: Domain) -> None:
+        """Refuse more levels than a weight matrix may have columns. Raises: SchemaError."""
+        if sum(domain.sizes) + len(domain) + 1 > MOST_WIDE:
+            raise SchemaError(
+                f"gan takes at most {MOST_WIDE:,} levels of all columns together; declare groups or fewer bins, drop columns, "
+                'or take the generator "latent_class"'
+            )
 
     def measure(self, curator: Curator) -> None:
         """All pairs as planned, with the first part of the budget; then the discriminator's steps against the generator.
@@ -110,11 +123,7 @@ class GAN(AbstractGenerator):
         domain = curator.domain
         if not domain.attributes:
             return
-        if sum(domain.sizes) + len(domain) + 1 > MOST_WIDE:
-            raise SchemaError(
-                f"gan takes at most {MOST_WIDE:,} levels of all columns together; declare groups or fewer bins, drop columns, "
-                'or take the generator "latent_class"'
-            )
+        self.require_domain(domain)
         plan = measure_tables(curator, curator.budget, _FIRST_TABLES)
         if plan is not None and curator.remaining > 0:
             if affords(curator, plan, curator.remaining):

@@ -25,7 +25,7 @@ from privsynth.measurement import Trained, Transcript, measurements
 from privsynth.nn.device import enough_memory, require_torch
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.gradient import MOST_WIDE
-from privsynth.privacy.sampled_gaussian import Schedule
+from privsynth.privacy.sampled_gaussian import MOST_STEPS, Schedule
 
 if TYPE_CHECKING:
     from privsynth.nn.record_network import Shape
@@ -43,6 +43,9 @@ _MOST_COLUMNS = 511
 
 _WALK = 0.02
 """How far noise alone may carry a weight in all steps together: where there are few records, steps are made smaller."""
+
+_MOST_NUMBERS = 10**7
+"""Records and weights, at most, that a setting may ask for."""
 
 _SEED = 20_250_103
 """Of those draws."""
@@ -93,12 +96,18 @@ class VAE(AbstractGenerator):
     def __post_init__(self) -> None:
         if not 0 < self.first_share < 1 or not 0 < self.table_share < 1:
             raise PolicyError("vae: first_share and table_share must be above 0 and below 1")
-        if not 0 < self.sampling_rate <= 1 or self.steps < 1:
-            raise PolicyError("vae: sampling_rate must be above 0 and at most 1, and steps at least 1")
+        if not 0 < self.sampling_rate <= 1 or not 1 <= self.steps <= MOST_STEPS:
+            raise PolicyError(f"vae: sampling_rate must be above 0 and at most 1, and steps from 1 to {MOST_STEPS:,}")
         if not Fraction(1, 1000) <= self.clip <= 1000 or not 0 < self.rate <= 100:
             raise PolicyError("vae: clip must be from 1/1000 to 1000, and rate above 0 and at most 100")
         if not 1 <= self.hidden <= 1024 or not 0 <= self.latent <= 256 or not 1 <= self.components <= 1024:
             raise PolicyError("vae: hidden and components must be from 1 to 1024, and latent from 0 to 256")
+        if self.components * (2 * self.latent + 1) > MOST_WIDE:
+            raise PolicyError(
+                f"vae: components * (2 * latent + 1) must be at most {MOST_WIDE:,}; take fewer of one of them"
+            )
+        if max(self.parameters, self.own_draws, self.start_records) > _MOST_NUMBERS:
+            raise PolicyError(f"vae: parameters, own_draws and start_records must be at most {_MOST_NUMBERS:,}")
         if min(self.parameters, self.own_draws, self.start_records) < 1 or self.pretraining_steps < 0:
             raise PolicyError(
                 "vae: parameters, own_draws and start_records must be at least 1, and pretraining_steps at least 0"
@@ -109,6 +118,14 @@ class VAE(AbstractGenerator):
     def schedule(self) -> Schedule:
         """The gradient steps."""
         return Schedule(sampling_rate=self.sampling_rate, steps=self.steps, first_share=self.first_share)
+
+    def require_domain(self, domain: Domain) -> None:
+        """Refuse more columns than there may be matrices, or more levels than a matrix may have rows. Raises: SchemaError."""
+        if len(domain) > _MOST_COLUMNS or max(domain.sizes, default=0) > MOST_WIDE:
+            raise SchemaError(
+                f"vae takes at most {_MOST_COLUMNS} columns, of at most {MOST_WIDE:,} levels; declare groups or fewer bins, "
+                'drop columns, or take the generator "latent_class"'
+            )
 
     def measure(self, curator: Curator) -> None:
         """Tables; a start from them, which is free; the gradient steps.
@@ -125,16 +142,10 @@ class VAE(AbstractGenerator):
         domain = curator.domain
         if not domain.attributes:
             return
-        if len(domain) > _MOST_COLUMNS or max(domain.sizes) > MOST_WIDE:
-            raise SchemaError(
-                f"vae takes at most {_MOST_COLUMNS} columns, of at most {MOST_WIDE:,} levels; declare groups or fewer bins, "
-                'drop columns, or take the generator "latent_class"'
-            )
+        self.require_domain(domain)
         measure_tables(curator, curator.budget, self.table_share)
         seen = observe(domain, measurements(curator.transcript))
-        with enough_memory(
-            "for the records to start from", f"go on with start_records = {max(1, self.start_records // 4)}"
-        ):
+        with enough_memory("for the records to start from", f"take start_records = {max(1, self.start_records // 4)}"):
             model = LatentClassDistribution(seen, fit(seen, components=_CLASSES, predicting=False))
             drawn = model.draw(self.start_records, np.random.default_rng(_SEED))
             codes = np.stack([column.astype(np.int64) for column in drawn.columns], axis=1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from privsynth.errors import FitError, InputError
+from privsynth.errors import FitError, InputError, OutOfMemory
 
 
 def require_torch(what: str) -> None:
@@ -82,9 +82,11 @@ def memory_errors() -> Iterator[None]:
 
 @contextmanager
 def enough_memory(doing: str, fits: str) -> Iterator[None]:
-    """Raise FitError where memory runs out, on whatever device: what was being done, and what would fit."""
+    """Raise OutOfMemory where memory runs out, on whatever device: what was being done, and what would fit."""
     try:
         with memory_errors():
             yield
     except MemoryError:
-        raise FitError(f"there is no memory {doing}: {fits}") from None
+        raise OutOfMemory(
+            f"there is no memory {doing}: free some and run the same again; or, in a new fit, {fits}"
+        ) from None

@@ -71,7 +71,7 @@ def train(curator: Curator, model: AbstractDistribution, settings: Settings) -> 
     plan = curator.training
     if plan is None:
         raise FitError("this fit's budget has no part for gradient steps; make it for the generator's schedule")
-    fits = f"go on with batch = {max(1, settings.batch // 4)}, or declare fewer levels for the widest columns"
+    fits = f"take batch = {max(1, settings.batch // 4)}, or declare fewer levels for the widest columns"
     with single_precision(), enough_memory(f"to train the gan on batches of {settings.batch:,} records", fits):
         return _trained(curator, plan, model, settings)
 
@@ -87,7 +87,7 @@ def _trained(
     net = _net(layout, start, settings, device)
     adversary = Adversary(net, discriminator, conditions, fade=_FADE)
     clip, told = float(settings.clip), [math.nan]
-    walk = float(plan.noise_multiplier) * clip * math.sqrt(plan.steps) / rows
+    walk = float(plan.noise_multiplier) * curator.unit.max_rows * clip * math.sqrt(plan.steps) / rows
     rate = min(settings.discriminator_rate, _WALK / walk)
     memory = {
         "discriminator": discriminator.weights,
@@ -131,7 +131,7 @@ def distribution_of(
     latents = Conditions(layout, start, shares, device).all(np.random.default_rng((_SEED, 2)))
     members, block = len(start.codes), max(1, _BLOCK_NUMBERS // max(1, layout.total))
     heads = [np.empty((members, size), dtype=np.float32) for size in domain.sizes]
-    fits = f"go on with pool = {max(256, settings.pool // 4)}"
+    fits = f"take pool = {max(256, settings.pool // 4)}"
     with single_precision(), torch.no_grad(), enough_memory(f"for a pool of {members:,} records", fits):
         for at in range(0, members, block):
             rows = slice(at, min(members, at + block))

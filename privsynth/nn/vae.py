@@ -112,7 +112,7 @@ def pretrain(network: RecordNetwork, codes: npt.NDArray[np.int64], learning: Lea
 
     Raises: FitError when memory runs out.
     """
-    fits = f"go on with hidden = {max(1, network.shape.hidden // 2)}, or parameters = {max(1, network.shape.parameters // 2)}"
+    fits = f"take hidden = {max(1, network.shape.hidden // 2)}, or parameters = {max(1, network.shape.parameters // 2)}"
     doing = f"to learn from {learning.pretraining_rows} records at a time"
     with single_precision(), enough_memory(doing, fits):
         _pretrain(network, codes, learning)
@@ -150,7 +150,7 @@ def _train(network: RecordNetwork, curator: Curator, learning: Learning, rows: f
     momentum, adam = Momentum(decoder), Adam(network.encoder)
     average = Average(decoder, learning.fade)
     parts = {"decoder": decoder, "encoder": network.encoder, "momentum": momentum, "adam": adam, "average": average}
-    fits, said = f"go on with own_draws = {max(1, learning.own_draws // 4)}", [""]
+    fits, said = f"take own_draws = {max(1, learning.own_draws // 4)}", [""]
     for step, steps in gradient_steps(curator, parts, told=lambda: said[0]):
         noisy, mean = noisy_gradients(
             curator, loss, clip=learning.clip, rows=rows, largest=loss.largest, device=network.device

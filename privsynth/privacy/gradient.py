@@ -42,7 +42,7 @@ MOST_WIDE: Final = 1 << 13
 _MOST_MATRICES: Final = 1024
 _SINGLE: Final = frozenset({"float32", "torch.float32"})
 _LIBRARIES: Final = frozenset({"numpy.ndarray", "torch.Tensor"})
-_SMALLEST: Final = Fraction(1, 1024)
+SMALLEST_CLIP: Final = Fraction(1, 1024)
 _LARGEST_SQUARE: Final = 2.0**64
 """Rows with factors beyond this squared norm add nothing: the squares of others cannot be lost beside them."""
 
@@ -94,7 +94,7 @@ class GradientSum:
     """
 
     def __init__(self, loss: AbstractLoss, clip: Fraction) -> None:
-        if type(clip) is not Fraction or not _SMALLEST <= clip <= 1 / _SMALLEST:
+        if type(clip) is not Fraction or not SMALLEST_CLIP <= clip <= 1 / SMALLEST_CLIP:
             raise MechanismError("gradients are clipped to a norm between 1/1024 and 1024, given as an exact fraction")
         self.loss, self.clip, self.shapes = loss, clip, tuple(loss.shapes)
         if max((*map(max, self.shapes), 1)) > MOST_WIDE:

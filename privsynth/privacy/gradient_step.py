@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.dataset import Dataset
-from privsynth.errors import FitError, MechanismError, PrivsynthError
+from privsynth.errors import MechanismError, OutOfMemory
 from privsynth.privacy import sampling
 from privsynth.privacy.gradient import CHUNK_ROWS, GradientSum
 from privsynth.privacy.sampled_gaussian import SampledGaussian
@@ -23,7 +23,7 @@ def exact_sum(
     """The sum over the units that this key samples. Shapes: (weights,), to be split by `query.split`.
 
     Args: `rows` is how many rows are expected, a public number, or None; `key` is 32 fresh secret bytes.
-    Raises: MechanismError or FitError, with texts that are the same for all records.
+    Raises: MechanismError or OutOfMemory, with texts that are the same for all records.
     """
     parts, most = (1, CHUNK_ROWS) if rows is None else sampling.dealing(rows, CHUNK_ROWS)
     taking_part = sampling.poisson(data.units, data.rows, plan.sampling_rate, key)
@@ -32,10 +32,10 @@ def exact_sum(
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return query.flat_answer(((data.codes(chunk.rows), chunk.key) for chunk in chunks), rows=most)
-    except PrivsynthError:
+    except (MechanismError, OutOfMemory):
         raise
     except MemoryError:
-        raise FitError(
+        raise OutOfMemory(
             f"there is not enough memory for the gradients of {most} rows at a time: take narrower layers, merge levels of "
             "the widest columns, or use a machine with more memory"
         ) from None

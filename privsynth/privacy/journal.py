@@ -173,4 +173,6 @@ def require_state(state: State) -> None:
         ):
             raise FitError("a training's state is arrays of single or double precision by name")
         if not np.isfinite(array).all():
-            raise FitError("training has diverged: its weights are not finite; train with a smaller learning rate")
+            raise FitError(
+                "training has diverged: its weights are not finite; train with a smaller learning rate, in a new fit"
+            )

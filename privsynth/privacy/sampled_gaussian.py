@@ -24,6 +24,9 @@ LEAST_MULTIPLIER: Final = Fraction(1, 4)
 MOST_MULTIPLIER: Final = Fraction(200)
 """Below the one, less noise buys nothing worth having; above the other, a step learns nothing."""
 
+MOST_STEPS: Final = 100_000
+"""Up to so many steps, epsilon is computed in seconds and was held against exact values."""
+
 NO_REPLACEMENT: Final = (
     "sampled gradients are accounted for adding or removing a unit, and nothing tight is proved for replacing one under "
     "Poisson sampling; take the relation add-remove, or a generator of tables"
@@ -104,8 +107,8 @@ class Schedule:
 def _require_schedule(sampling_rate: Fraction, steps: int) -> None:
     if type(sampling_rate) is not Fraction or not 0 < sampling_rate <= 1:
         raise MechanismError("a sampling rate is an exact fraction above 0 and at most 1")
-    if type(steps) is not int or steps < 1:
-        raise MechanismError(f"training takes a whole number of steps, at least one; found {steps!r}")
+    if type(steps) is not int or not 1 <= steps <= MOST_STEPS:
+        raise MechanismError(f"training takes a whole number of steps, from 1 to {MOST_STEPS:,}; found {steps!r}")
 
 
 # ---- privacy loss distributions --------------------------------------------------------------------------------------

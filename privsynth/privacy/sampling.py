@@ -71,7 +71,9 @@ def dealt(sampled: npt.NDArray[np.intp], rows: int, most: int, key: bytes, *, pa
         return
     places = _words(key, _PLACES, rows)[sampled]
     begin = (places >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
-    waiting = [(np.flatnonzero(begin == part), part, 0, 0) for part in range(parts)]
+    order = np.argsort(begin, kind="stable")
+    begun = np.split(order, np.searchsorted(begin[order], np.arange(1, parts, dtype=np.uint64)))
+    waiting = [(among, part, 0, 0) for part, among in enumerate(begun)]
     while waiting:
         among, part, depth, path = waiting.pop()
         if len(among) > most and depth < _SPLITS:

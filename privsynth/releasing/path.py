@@ -20,7 +20,15 @@ from privsynth.attack import Refit
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
 from privsynth.domain import Clique
-from privsynth.errors import AuditError, AuditFailed, OutputError, PolicyRefusal, PrivsynthError, RefusedError
+from privsynth.errors import (
+    AuditError,
+    AuditFailed,
+    OutOfMemory,
+    OutputError,
+    PolicyRefusal,
+    PrivsynthError,
+    RefusedError,
+)
 from privsynth.findings import Claim, Figure, Findings
 from privsynth.fitting import completed, fingerprint, measure, split
 from privsynth.measurement import Transcript
@@ -163,13 +171,13 @@ def _refuse(
 
 @contextmanager
 def _forfeiting(ledger: AbstractLedger, reservation: Reservation) -> Iterator[None]:
-    """Record as forfeited what cannot come to a release any more; a full disk can, by running the same command again.
+    """Record as forfeited what cannot come to a release any more; a full disk or memory can, by running the same command again.
 
     Raises: the failure, saying that the budget of this attempt is spent.
     """
     try:
         yield
-    except OutputError:
+    except (OutputError, OutOfMemory):
         raise
     except PrivsynthError as failure:
         known = ledger.find(reservation.release_id)

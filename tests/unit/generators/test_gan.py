@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from privsynth import generators
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import FitError, InputError, MechanismError, PolicyError, SchemaError
@@ -251,3 +252,19 @@ def test_the_schedule_is_the_settings():
     plan = SampledGaussian(sampling_rate=Fraction(1, 9), steps=7, noise_multiplier=Fraction(2))
     assert schedule.allows(plan)
     assert schedule.first_share == Fraction(1, 3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"discriminator_units": 9000},
+        {"steps": 100_001},
+        {"clip": 2000},
+        {"clip": "1/5000"},
+        {"pool": 2**21},
+        {"batch": 2**21},
+    ],
+)
+def test_settings_that_could_never_train_are_refused_beforehand(settings):
+    with pytest.raises(PolicyError, match="gan: "):
+        generators.get("gan", settings)

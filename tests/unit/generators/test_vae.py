@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from privsynth import generators
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import FitError, InputError, MechanismError, PolicyError, PrivsynthError, SchemaError
@@ -128,7 +129,7 @@ def test_memory_that_runs_out_says_what_fits(monkeypatch: pytest.MonkeyPatch, wh
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
     monkeypatch.setattr(where, fails)
-    with pytest.raises(FitError, match=f"no memory .*: go on with {fits}"):
+    with pytest.raises(FitError, match=f"no memory .*: free some .* in a new fit, take {fits}"):
         BRIEF.measure(box_of(table(100, 2, 3)))
 
 
@@ -206,3 +207,18 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_file_is_imported_without_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import privsynth.generators.vae, privsynth.nn.device"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"latent": 64, "components": 64},
+        {"steps": 100_001},
+        {"clip": 2000},
+        {"own_draws": 10**8},
+        {"parameters": 10**9},
+    ],
+)
+def test_settings_that_could_never_train_are_refused_beforehand(settings: dict[str, int]) -> None:
+    with pytest.raises(PolicyError, match="vae: "):
+        generators.get("vae", settings)

@@ -81,8 +81,10 @@ def test_memory_that_runs_out_says_what_fits(error: Exception) -> None:
     with pytest.raises(MemoryError, match=r"^$"), memory_errors():
         raise error
     with (
-        pytest.raises(FitError, match="no memory to draw: go on with pool = 3"),
-        enough_memory("to draw", "go on with pool = 3"),
+        pytest.raises(
+            FitError, match="no memory to draw: free some and run the same again; or, in a new fit, take pool = 3"
+        ),
+        enough_memory("to draw", "take pool = 3"),
     ):
         raise error
 
