@@ -12,12 +12,12 @@ import pytest
 import privsynth
 from privsynth import api, generators
 from privsynth.certificate import keys
-from privsynth.errors import OutputError, RefusedError
+from privsynth.errors import OutOfMemory, OutputError, RefusedError
 from privsynth.privacy import sampling
 from privsynth.privacy.ledgers.sqlite import SqliteLedger
 from privsynth.transcript_files import arrays_from_bytes, transcript_from_files
 from tests import clinic, killed_training
-from tests.tiny_training import TinyTraining
+from tests.tiny_training import ChainLoss, TinyTraining
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "mst"  # what the small network goes by here: a policy allows shipped generators only
@@ -108,6 +108,24 @@ def test_where_the_journal_is_gone_or_an_answer_was_lost_the_attempt_is_forfeite
             again(folder)
         assert kinds(folder) == ["open", "reserve", "begin", "forfeit"]
         assert not (folder / "log").exists()
+
+
+def test_memory_that_runs_out_in_training_forfeits_nothing(place, monkeypatch):
+    factors, asked = ChainLoss.factors, []
+
+    def short_of_memory(self, codes, key):
+        asked.append(len(codes))
+        if len(asked) == 40:
+            raise MemoryError
+        return factors(self, codes, key)
+
+    monkeypatch.setattr(ChainLoss, "factors", short_of_memory)
+    with pytest.raises(OutOfMemory, match="not enough memory for the gradients of"):
+        again(place)
+    assert kinds(place) == ["open", "reserve", "begin"]
+    assert api.verify(again(place).folder, trust=place / "trust.toml")
+    assert kinds(place) == ["open", "reserve", "begin", "commit"]
+    assert len(asked) <= 130
 
 
 def test_another_version_is_told_to_wait_and_forfeits_nothing(place, monkeypatch):
