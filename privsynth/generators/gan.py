@@ -66,13 +66,13 @@ class GAN(AbstractGenerator):
     composition: ClassVar[Composition] = "gdp"
     brief: ClassVar[Mapping[str, int | Fraction]] = {"free_steps": 1, "batch": 64, "pool": 256, "classes": 4}
 
-    steps: int = 150
+    steps: int = 220
     sampling_rate: Fraction = Fraction(1, 4)
     first_share: Fraction = Fraction(1, 2)
     clip: Fraction = Fraction(1)
     discriminator_units: int = 48
     generator_units: int = 64
-    free_steps: int = 6
+    free_steps: int = 4
     batch: int = 1024
     discriminator_rate: int = 25_000
     generator_rate: int = 3

@@ -40,7 +40,7 @@ _FAKE_BATCHES: Final = 4
 """The discriminator sees so many batches of generated records at each step: they cost nothing but time."""
 
 _FADE: Final = 0.99
-_WALK: Final = 0.1
+_WALK: Final = 0.15
 """How far noise alone may carry the discriminator in a whole training, in units of its inputs' gradients."""
 
 _BLOCK_NUMBERS: Final = 1 << 22
