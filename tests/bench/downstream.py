@@ -71,7 +71,8 @@ def adult_task() -> Task:
 def example_task(folder: str, table: str, target: str, best_peer: float) -> Task:
     """Four fifths and one fifth of an example's rows, encoded as its schema says; every row is a unit of its own here."""
     schema = Schema.load(EXAMPLES / folder / "schema.toml")
-    data = encode(read(EXAMPLES / folder / table, schema, out_of_domain="clamp")).open()
+    read_as = encode(read(EXAMPLES / folder / table, schema, out_of_domain="clamp")).open()
+    data = Dataset(read_as.columns, read_as.domain)
     order = np.random.default_rng(0).permutation(data.rows)
     cut = data.rows * 4 // 5
     train, test = data.take(order[:cut]), data.take(order[cut:])
