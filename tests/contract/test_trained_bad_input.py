@@ -90,7 +90,7 @@ def test_without_torch_the_extra_is_named(name: str, monkeypatch: pytest.MonkeyP
             "privsynth.nn.discriminator.DiscriminatorLoss.factors",
             "there is not enough memory for the gradients of",
         ),
-        ("gan", "privsynth.nn.gan.Adversary.step", "go on with batch = 16"),
+        ("gan", "privsynth.nn.gan.Adversary.step", "take batch = 16"),
     ],
 )
 def test_memory_that_runs_out_is_told_with_what_would_fit(

@@ -110,11 +110,11 @@ def promised(rho: Fraction, unit: PrivacyUnit) -> Claim:
 
 def half_a_tail(patch: pytest.MonkeyPatch) -> None:
     """The conversion rho + 2 sqrt(rho log(1/delta)) without its 2."""
-    patch.setattr(guarantee, "epsilon_of", lambda rho, delta: float(rho) + math.sqrt(rho * -math.log(delta)))
+    patch.setattr(guarantee, "epsilon_for", lambda rho, delta, *_: float(rho) + math.sqrt(rho * -math.log(delta)))
 
 
 def as_gaussian(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(guarantee, "epsilon_of", gaussian_epsilon_of)
+    patch.setattr(guarantee, "epsilon_for", lambda rho, delta, *_: gaussian_epsilon_of(rho, delta))
 
 
 def no_composition(patch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_the_distribution_is_right(sigma, full):
 @pytest.mark.parametrize("sigma", SIGMAS)
 @pytest.mark.parametrize("wrong", [0.95, 0.99, 1.01, 1.05])
 def test_a_scale_that_is_off_is_rejected_by_variance_and_shape(sigma, wrong):
-    sample = draw(sigma * wrong, 1_000_000)
+    sample = draw(sigma * wrong, 3_000_000)
     assert variance_p_value(sample, sigma) < ALARM
     assert shape_p_value(sample, sigma) < ALARM
 

@@ -27,6 +27,7 @@ from privsynth.policy import Policy
 from privsynth.privacy.ledgers.memory import MemoryLedger
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.private import Private
+from privsynth.releasing import measuring as release_measuring
 from privsynth.releasing import path as release_path
 from privsynth.schema import Schema
 from tests import clinic
@@ -234,7 +235,9 @@ def test_bought_categories_are_released_and_attacked_under_the_completed_schema(
     clinic.pass_every_audit(monkeypatch.setattr)
     monkeypatch.setattr(release_path.auditing, "run", run)
     plans = []
-    monkeypatch.setattr(release_path, "measure", lambda *given: (plans.append(given[1]), measure(*given))[1])
+    for module in (release_measuring, release_path):
+        watched = lambda *given, **named: (plans.append(given[1]), measure(*given, **named))[1]  # noqa: E731
+        monkeypatch.setattr(module, "measure", watched)
     releasing.release(
         place["table"],
         schema=schema,
