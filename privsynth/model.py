@@ -235,12 +235,14 @@ class Model:
                 raise FitError("a distribution's arrays are in double precision")
             schema = Schema.from_json(document["schema"])
             transcript = transcript_from_files(document["transcript"], _part(arrays, _LEARNED))
+            guarantee = _guarantee_from_json(document["guarantee"])
+            guarantee.require_covers(transcript)
             generator = generators.get(document["generator"], document["settings"])
             return cls(
                 schema=schema,
                 distribution=generator.restore(schema.domain(), transcript, fitted),
                 transcript=transcript,
-                guarantee=_guarantee_from_json(document["guarantee"]),
+                guarantee=guarantee,
                 generator=document["generator"],
                 settings=document["settings"],
                 kind=document["kind"],

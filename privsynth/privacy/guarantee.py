@@ -207,23 +207,7 @@ class Guarantee:
         Raises: MechanismError when the events add up to more, or not as the budget says: the accounting is broken, and
             nothing may be promised.
         """
-        if sum((entry.event.rho for entry in transcript), Fraction(0)) > budget.rho:
-            raise MechanismError(
-                "the transcript's events add up to more than the budget; this is a defect of privsynth"
-            )
-        if sum((entry.event.delta for entry in transcript), Fraction(0)) > budget.purchase_delta:
-            raise MechanismError(
-                "the purchases' deltas add up to more than was set aside; this is a defect of privsynth"
-            )
-        steps = [entry.event for entry in transcript if entry.event.mechanism == "sampled-gaussian"]
-        others = {entry.event.mechanism for entry in transcript} - {"sampled-gaussian"}
-        if budget.composition in {"gdp", "pld"} and others - {"rounded-gaussian"}:
-            raise MechanismError("not all of the transcript's events are Gaussian; this is a defect of privsynth")
-        if not _within(steps, budget.training):
-            raise MechanismError(
-                "the transcript's gradient steps are not those of the budget; this is a defect of privsynth"
-            )
-        return cls(
+        found = cls(
             rho=budget.rho,
             delta=budget.delta,
             purchase_delta=budget.purchase_delta,
@@ -231,6 +215,27 @@ class Guarantee:
             composition=budget.composition,
             training=budget.training,
         )
+        found.require_covers(transcript)
+        return found
+
+    def require_covers(self, transcript: Transcript) -> None:
+        """Raise MechanismError when the events add up to more than is promised, or not in the way that it says."""
+        if sum((entry.event.rho for entry in transcript), Fraction(0)) > self.rho:
+            raise MechanismError(
+                "the transcript's events add up to more than the budget; this is a defect of privsynth"
+            )
+        if sum((entry.event.delta for entry in transcript), Fraction(0)) > self.purchase_delta:
+            raise MechanismError(
+                "the purchases' deltas add up to more than was set aside; this is a defect of privsynth"
+            )
+        steps = [entry.event for entry in transcript if entry.event.mechanism == "sampled-gaussian"]
+        others = {entry.event.mechanism for entry in transcript} - {"sampled-gaussian"}
+        if self.composition in {"gdp", "pld"} and others - {"rounded-gaussian"}:
+            raise MechanismError("not all of the transcript's events are Gaussian; this is a defect of privsynth")
+        if not _within(steps, self.training):
+            raise MechanismError(
+                "the transcript's gradient steps are not those of the budget; this is a defect of privsynth"
+            )
 
     def statement(self, *, noise: str, transcript: Transcript) -> dict[str, object]:
         """The `guarantee` object of a certificate; numbers are decimal strings, rounded up."""

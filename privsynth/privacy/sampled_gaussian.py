@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, final
@@ -138,14 +138,6 @@ def loss_delta(training: SampledGaussian, *, rho: Fraction, epsilon: float) -> f
     """Delta at epsilon, rounded up, of the same: the curve of `loss_epsilon`."""
     found = float(_composed(training, rho, coarse=False).get_delta_for_epsilon(epsilon / (1 + _ROOM)))
     return min(1.0, found * (1 + _ROOM) + _lost(training))
-
-
-def epsilon_after(training: SampledGaussian, steps: int, *, rho: Fraction, delta: Fraction) -> float:
-    """Epsilon at delta once the answers and so many of the steps are out: for showing progress."""
-    if steps < 1 and not rho:
-        return 0.0
-    taken = replace(training, steps=max(1, steps))  # after none, what the first one will cost is shown
-    return loss_epsilon(taken, rho=rho, delta=delta, coarse=steps != training.steps)
 
 
 def _lost(training: SampledGaussian) -> float:

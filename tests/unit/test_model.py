@@ -1,5 +1,6 @@
 """Models: sampling, conditions, expected errors, saving; the same kind of frame comes back."""
 
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -185,6 +186,14 @@ def rewritten(folder, change):
     document.write_text(document.read_text().replace(checksum(before), checksum(after)))
 
 
+def promised_less(folder):
+    """Say of the model that half of what was spent was promised."""
+    path = folder / "model.json"
+    document = json.loads(path.read_text())
+    document["guarantee"]["rho"] = str(Fraction(document["guarantee"]["rho"]) / 2)
+    path.write_text(json.dumps(document))
+
+
 def flip_last_bit(path):
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -209,6 +218,7 @@ DAMAGES = {
     "other shape": lambda folder: rewritten(folder, of_potentials(lambda found: found[:-1])),
     "other type": lambda folder: rewritten(folder, of_potentials(lambda found: found.astype(np.float32))),
     "integers": lambda folder: rewritten(folder, of_potentials(lambda found: np.zeros(found.shape, dtype=np.int64))),
+    "a promise of less than was spent": promised_less,
     "no array": lambda folder: rewritten(folder, lambda arrays: {}),
     "weights that no entry names": lambda folder: rewritten(
         folder, lambda arrays: {**arrays, "transcript/0/layer": np.zeros(2, dtype=np.float32)}

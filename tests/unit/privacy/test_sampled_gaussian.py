@@ -24,7 +24,7 @@ from privsynth.privacy.accounting import (
     gaussian_rho_for,
     renyi_epsilon_of,
 )
-from privsynth.privacy.sampled_gaussian import GRID, SampledGaussian, Schedule, epsilon_after, loss_delta, loss_epsilon
+from privsynth.privacy.sampled_gaussian import GRID, SampledGaussian, Schedule, loss_delta, loss_epsilon
 
 MILLIONTH = Fraction(1, 10**6)
 NONE = Fraction(0)
@@ -154,15 +154,6 @@ def test_the_curve_and_epsilon_agree():
     found = epsilon(training, rho=rho)
     assert loss_delta(training, rho=rho, epsilon=found) == pytest.approx(1e-6, rel=1e-3)
     assert loss_delta(training, rho=rho, epsilon=0.0) < 1
-
-
-def test_progress_grows_to_the_whole():
-    training, rho = steps(count=400), Fraction(1, 50)
-    shown = [epsilon_after(training, done, rho=rho, delta=MILLIONTH) for done in (0, 1, 100, 200, 399, 400)]
-    assert all(a <= b * (1 + 3e-3) for a, b in itertools.pairwise(shown))
-    assert shown[-1] == epsilon(training, rho=rho)
-    assert epsilon_after(training, 0, rho=NONE, delta=MILLIONTH) == 0
-    assert shown[0] >= gaussian_epsilon_of(rho, MILLIONTH)
 
 
 def test_a_coarse_answer_is_near_and_not_below():
