@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+SHIPPED = Path(__file__).parents[1] / "privsynth" / "shipped" / "audits"
+
 SCHEMA = """
 [table]
 name = "clinic"
@@ -122,6 +124,28 @@ def write(folder: Path, table=None, policy=POLICY, schema=SCHEMA):
     (folder / "schema.toml").write_text(schema)
     (folder / "policy.toml").write_text(policy)
     return folder / "clinic.csv", folder / "schema.toml", folder / "policy.toml"
+
+
+def widen_limits(setattr_):
+    """Give the quick plan limits so wide that chance refuses no good release of the clinic.
+
+    At epsilon 4 and 3,600 members the best attacks excel by some 2 percentage points (standard deviation 1.1): the quick
+    plan's limit of 6 then leaves about one release in fifteen undecided, which is its due, and no test's.
+    """
+    from privsynth.audit_plan import AuditPlan
+
+    widened = {
+        "tau = 0.06": "tau = 0.2",
+        "tau = 0.10": "tau = 0.2",
+        "tau_max = 0.22": "tau_max = 0.45",
+        "tau_max = 0.30": "tau_max = 0.45",
+        "share = 0.15": "share = 0.3",
+    }
+    plan = (SHIPPED / "quick.toml").read_text()
+    for tight, wide in widened.items():
+        plan = plan.replace(tight, wide)
+    loaded = AuditPlan.loads(plan)
+    setattr_(AuditPlan, "load", lambda _: loaded)
 
 
 def fresh_ledger():
