@@ -77,3 +77,12 @@ def describe(error: ValidationError, place: Callable[[Location], tuple[str, Loca
         said = _one(problem["type"], key, problem["msg"], problem["input"], problem.get("ctx", {}))
         lines[f"{where}: {said}"] = None
     return "\n".join(lines)
+
+
+def frozen(value: object) -> object:
+    """Turn lists into tuples, all the way down, because a strict model takes nothing else."""
+    if isinstance(value, dict):
+        return {key: frozen(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(frozen(inner) for inner in value)
+    return value

@@ -98,11 +98,11 @@ class Schema(BaseModel):
             document = tomllib.loads(text, parse_float=Decimal)
         except tomllib.TOMLDecodeError as error:
             raise SchemaError(f"{source}: expected TOML in which each key stands once: {error}") from None
-        return cls._from_document(document, source)
+        return cls.from_document(document, source)
 
     @classmethod
-    def _from_document(cls, document: Mapping[str, object], source: str) -> Schema:
-        """Check the shape of a TOML document, then its content."""
+    def from_document(cls, document: Mapping[str, object], source: str) -> Schema:
+        """Read a parsed TOML document; `source` is what messages call it."""
         for key in document:
             if key not in ("table", "columns", "rules"):
                 raise SchemaError(f'{source}: unknown key "{key}"; expected [table], [columns.NAME] and [[rules]]')
@@ -132,7 +132,7 @@ class Schema(BaseModel):
             return f"[table] in {source}", location[1:]
 
         try:
-            schema = cls.model_validate(_frozen(value))
+            schema = cls.model_validate(validation.frozen(value))
         except ValidationError as error:
             raise SchemaError(validation.describe(error, place)) from None
         schema._check(source)
@@ -166,7 +166,7 @@ class Schema(BaseModel):
         if unit is not None:
             table["unit"] = unit
             columns.setdefault(unit, {"kind": "identifier", "make": "########"})
-        return cls._from_document({"table": table, "columns": columns}, "the given domain")
+        return cls.from_document({"table": table, "columns": columns}, "the given domain")
 
     def to_json(self) -> dict[str, object]:
         """A JSON object that `from_json` reads; what is left at its default is left out."""
@@ -281,12 +281,3 @@ def _domain_of(columns: tuple[ModelledColumn, ...], rules: tuple[Rule, ...]) -> 
         tuple(level_facts(column) for column in columns),
         impossible_cells(columns, rules),
     )
-
-
-def _frozen(value: object) -> object:
-    """Turn lists into tuples, all the way down, because a strict model takes nothing else."""
-    if isinstance(value, dict):
-        return {key: _frozen(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(inner) for inner in value)
-    return value

@@ -1,0 +1,270 @@
+"""Checks of a database schema: keys, parents, bounds, times and references, before any table is looked at.
+
+Must never look into a table: a schema is right or wrong by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn, final
+
+from privsynth.database.terms import Balanced, Copied, Count, Elapsed, InOrder, Running, Sequence, Sign, Total
+from privsynth.errors import SchemaError
+from privsynth.schema import Schema, labels
+from privsynth.schema.columns import (
+    BooleanColumn,
+    CategoryColumn,
+    DateColumn,
+    DatetimeColumn,
+    IntegerColumn,
+    ModelledColumn,
+    NumberColumn,
+    OrderedColumn,
+)
+
+if TYPE_CHECKING:
+    from privsynth.database.document import DatabaseSchema, TableTerms
+
+DEPTH = 3
+"""Tables one above the other: a patient, a stay, a diagnosis."""
+
+_CARRIED = 8
+"""Up to so many columns, a row depends on all of the one before; with more, the schema says on which."""
+
+_LABELLED = (CategoryColumn, OrderedColumn, BooleanColumn)
+_POINTS = (IntegerColumn, DateColumn, DatetimeColumn)
+
+
+def default_carry(name: str, schema: Schema | None, source: str) -> tuple[str, ...]:
+    """All columns where there are few. Raises: SchemaError where there are many and the schema does not say."""
+    columns = () if schema is None else tuple(column.name for column in schema.modelled)
+    if len(columns) > _CARRIED:
+        raise SchemaError(
+            f"[tables.{name}] in {source}: it has {len(columns)} modelled columns; name the few of a row that the next one "
+            "depends on: carry = [...], or carry = [] for none"
+        )
+    return columns
+
+
+def parents_first(tables: Mapping[str, TableTerms], unit: str, source: str) -> list[str]:
+    """Names of the tables, parents before children. Raises: SchemaError for no or two roots, unknown parents and cycles."""
+    roots = [name for name, table in tables.items() if table.parent is None]
+    if roots != [unit]:
+        others = ", ".join(f'"{name}"' for name in roots if name != unit)
+        raise SchemaError(
+            f'{source}: the privacy unit is declared once, as "{unit}", and every other table belongs to it by its parent; '
+            + (f"{others} has no parent: give it one, or release it under a schema of its own" if others else "")
+            + ("" if unit in roots else f'"{unit}" itself has a parent; remove it, or name the unit above it')
+        )
+    found = [unit]
+    while len(found) < len(tables):
+        ready = [name for name, table in tables.items() if name not in found and table.parent_name in found]
+        if not ready:
+            left = ", ".join(f'"{name}"' for name in tables if name not in found)
+            raise SchemaError(
+                f"{source}: {left}: their parents lead to a table that is not declared, or in a circle; every chain of "
+                f'parents must end at "{unit}"'
+            )
+        found += ready
+    return found
+
+
+def check(schema: DatabaseSchema, source: str) -> None:
+    """Check all tables and rules against each other. Raises: SchemaError, which names the part and what to do."""
+    problem = labels.problem(schema.name)
+    if problem is not None:
+        raise SchemaError(f"[database] in {source}: name {problem}")
+    checker = _Checker(schema, source)
+    for table in schema.tables:
+        checker.table(table)
+    for rule in schema.rules:
+        checker.rule(rule)
+
+
+@final
+class _Checker:
+    """One schema's checks; messages name the part of the file."""
+
+    def __init__(self, schema: DatabaseSchema, source: str) -> None:
+        self._schema, self._source = schema, source
+
+    def _refuse(self, place: str, said: str) -> NoReturn:
+        raise SchemaError(f"{place} in {self._source}: {said}")
+
+    def table(self, table: TableTerms) -> None:
+        """Keys, parent, bound, time, order and derived columns of one table."""
+        place = f"[tables.{table.name}]"
+        problem = labels.problem(table.name)
+        if problem is not None:
+            self._refuse(place, f"the table's name {problem}")
+        if len(self._schema.ancestors(table.name)) >= DEPTH:
+            self._refuse(place, f"tables may lie {DEPTH} deep; join it to its parent, or release it separately")
+        if table.content is not None and table.content.unresolved:
+            name = table.content.unresolved[0].name
+            self._refuse(place, f'column "{name}" is to be bought; of several tables, declare every category and bound')
+        known = {column.name for column in table.identifiers} | {one.name for one in table.derived}
+        foreign = () if table.parent is None else table.parent.columns
+        for name in table.key:
+            if name not in known and name not in foreign:
+                self._refuse(
+                    place, f'key names "{name}": declare it with kind = "identifier", or as a derived sequence'
+                )
+        if len(set(table.released)) != len(table.released) or set(table.columns) & {one.name for one in table.derived}:
+            self._refuse(place, "a column is declared twice, modelled and derived; keep one of the two")
+        self._parent(table, place)
+        self._time(table, place)
+        for one in table.carry:
+            if one not in table.columns:
+                self._refuse(place, f'carry names "{one}", which is no modelled column of it')
+        for column in table.derived:
+            self._derived(table, column, f'{place} derived "{column.name}"')
+
+    def _parent(self, table: TableTerms, place: str) -> None:
+        link = table.parent
+        if link is None:
+            if table.bound is not None or table.time is not None or table.order is not None:
+                self._refuse(place, "the table of the units has one row a unit: remove bound, time and order")
+            if not table.key:
+                self._refuse(place, 'the units need a key = ["COLUMN"] that other tables point to')
+            return
+        if table.bound is None:
+            self._refuse(
+                place,
+                "one unit may have any number of rows here, and no noise covers that. Declare bound = {rows = NUMBER} (at most "
+                'so many rows of a unit are used), or bound = {rows = "buy", most = NUMBER} (learn it with budget), or leave the '
+                "table out",
+            )
+        parent = self._schema.table(table.parent_table)
+        if not parent.key:
+            self._refuse(
+                f"[tables.{parent.name}]", f'it is the parent of "{table.name}" and needs a key = ["COLUMN", ...]'
+            )
+        if len(link.columns) != len(parent.key):
+            self._refuse(
+                place, f'parent: "{parent.name}" has a key of {len(parent.key)} columns, found {len(link.columns)}'
+            )
+        if link.optional and (len(link.unit) != len(self._schema.root.key) or parent is self._schema.root):
+            self._refuse(
+                place,
+                "parent: an optional parent is no unit itself, and unit = [...] names as many columns as the units' key",
+            )
+        for name in (*link.columns, *link.unit):
+            if name in table.columns:
+                self._refuse(
+                    place, f'column "{name}" is a foreign key: make it kind = "identifier", or leave it undeclared'
+                )
+
+    def _time(self, table: TableTerms, place: str) -> None:
+        time = table.time
+        if time is None:
+            return
+        if table.order is not None:
+            self._refuse(place, "time orders the rows already; remove order")
+        column = self._column(table, time.column, f"{place} time")
+        if not isinstance(column, _POINTS) or (
+            isinstance(column, DateColumn | DatetimeColumn) and column.after is not None
+        ):
+            self._refuse(f"{place} time", f'column "{time.column}" must be a date, a datetime or an integer of its own')
+        if time.keep and not isinstance(column, DateColumn):
+            self._refuse(f"{place} time", "weekdays and months are kept of dates; remove keep, or declare a date")
+        if isinstance(column, DateColumn) and column.granularity != "day":
+            self._refuse(
+                f"{place} time", "rows are ordered by whole days or by datetimes; give the date granularity day"
+            )
+        for key, name in (("anchor", time.anchor), ("until", time.until)):
+            if name is not None:
+                other = self._column_above(table, name, f"{place} time {key}")
+                alike = (DateColumn, DatetimeColumn) if not isinstance(column, IntegerColumn) else (IntegerColumn,)
+                if not isinstance(other, alike):
+                    self._refuse(
+                        f"{place} time", f'{key} "{name}" is not counted as "{time.column}" is; name another column'
+                    )
+        if time.shared_with is not None:
+            siblings = [one.name for one in self._schema.children(table.parent_table)]
+            if time.shared_with not in siblings or time.shared_with == table.name:
+                self._refuse(
+                    f"{place} time", f'shared_with names "{time.shared_with}", which is no other table of its parent'
+                )
+            other_time = self._schema.table(time.shared_with).time
+            if other_time is None or siblings.index(time.shared_with) > siblings.index(table.name):
+                self._refuse(
+                    f"{place} time", f'"{time.shared_with}" needs a time of its own and stands before this table'
+                )
+
+    def _column(self, table: TableTerms, name: str, place: str) -> ModelledColumn:
+        if name not in table.columns or table.content is None:
+            self._refuse(
+                place, f'"{name}" is no modelled column of "{table.name}"; declare it there, or correct the name'
+            )
+        return table.content.modelled_column(name)
+
+    def _column_above(self, table: TableTerms, name: str, place: str) -> ModelledColumn:
+        """A column of the parent, or "table.column" of an ancestor."""
+        above, _, column = name.rpartition(".")
+        ancestors = {one.name: one for one in self._schema.ancestors(table.name)}
+        wanted = above or (table.parent_name or "")
+        if wanted not in ancestors:
+            self._refuse(place, f'"{name}" is no column of its parent, and no "table.column" of a table above it')
+        return self._column(ancestors[wanted], column, place)
+
+    def _derived(self, table: TableTerms, one: object, place: str) -> None:
+        match one:
+            case Elapsed():
+                for name in (one.since, one.at):
+                    own = name in table.columns
+                    found = self._column(table, name, place) if own else self._column_above(table, name, place)
+                    if not isinstance(found, DateColumn | DatetimeColumn):
+                        self._refuse(place, f'"{name}" is no date')
+            case Running():
+                self._amount(table, one.of, one.negative, place)
+                if one.opening is not None:
+                    self._numeric(self._column_above(table, one.opening, place), one.opening, place)
+            case Total():
+                name, _, column = one.of.partition(".")
+                child = self._child(table, name, place)
+                self._amount(child, column, one.negative, place)
+                if one.opening is not None:
+                    self._numeric(self._column(table, one.opening, place), one.opening, place)
+            case Count():
+                self._child(table, one.of, place)
+            case Copied():
+                self._column_above(table, one.of, place)
+            case Sequence():
+                if table.parent is None:
+                    self._refuse(place, "the units are in no order; remove it")
+
+    def _child(self, table: TableTerms, name: str, place: str) -> TableTerms:
+        found = [child for child in self._schema.children(table.name) if child.name == name]
+        if not found:
+            self._refuse(place, f'"{name}" is no child table of "{table.name}"')
+        return found[0]
+
+    def _numeric(self, column: ModelledColumn, name: str, place: str) -> None:
+        if not isinstance(column, IntegerColumn | NumberColumn):
+            self._refuse(place, f'"{name}" is no number')
+
+    def _amount(self, table: TableTerms, name: str, sign: Sign | None, place: str) -> None:
+        self._numeric(self._column(table, name, place), name, place)
+        if sign is not None:
+            column = self._column(table, sign.column, place)
+            if not isinstance(column, _LABELLED) or not set(sign.values) <= set(column.labels):
+                self._refuse(place, f'negative: "{sign.column}" has not all the labels that are listed')
+
+    def rule(self, rule: object) -> None:
+        """References of one rule across tables."""
+        place = "[[rules]]"
+        match rule:
+            case InOrder():
+                (left, _, left_column), (right, _, right_column) = rule.left.rpartition("."), rule.right.rpartition(".")
+                tables = [self._schema.table(name) for name in (left, right)]
+                related = {one.name for one in self._schema.ancestors(left)} | {left}
+                if right not in related and left not in {one.name for one in self._schema.ancestors(right)}:
+                    self._refuse(place, f'"{left}" and "{right}" are not one above the other')
+                for table, column in zip(tables, (left_column, right_column), strict=True):
+                    if not isinstance(self._column(table, column, place), _POINTS):
+                        self._refuse(place, f'"{table.name}.{column}" is no date, datetime or integer')
+            case Balanced():
+                table = self._schema.table(rule.table)
+                if table.parent is None:
+                    self._refuse(place, f'"{rule.table}" has no parent within which its amounts could balance')
+                self._amount(table, rule.amount, rule.negative, place)

@@ -1,0 +1,103 @@
+"""Spans: public levels for numbers of rows and for stretches of time, and moments of one column in another's units.
+
+Must never depend on records: levels are cut from declared bounds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.database.document import DatabaseSchema, TableTerms
+from privsynth.schema.columns import SECONDS, DateColumn, DatetimeColumn, ModelledColumn
+from privsynth.schema.levels import Levels, granule_bounds
+from privsynth.schema.ticks import MISSING
+
+_Ints = npt.NDArray[np.int64]
+
+_SECONDS_A_DAY = 86_400
+_EXACT_SIZES, _SIZE_RATIO = 16, 1.12
+_EXACT_GAPS, _GAP_BINS = 14, 34
+_FIRST_BINS = 64
+
+
+def size_levels(most: int) -> Levels:
+    """Levels of a number of rows, 0 to `most`: each number up to 16 by itself, then bins an eighth wide."""
+    bins = (
+        max(1, math.ceil(math.log(max(most, 1) / _EXACT_SIZES) / math.log(_SIZE_RATIO))) if most > _EXACT_SIZES else 1
+    )
+    return _levels(most, _EXACT_SIZES, bins, missing=False)
+
+
+def gap_levels(terms: TableTerms) -> Levels:
+    """Levels of the time from one row to the next, in the time column's units: up to 14 exactly, then ever wider bins.
+
+    The last level, missing, stands for a parent's first row. Zero is a level: rows may happen together.
+    """
+    assert terms.time is not None
+    assert terms.content is not None
+    lower, upper = granule_bounds(terms.content.modelled_column(terms.time.column))
+    return _levels(terms.time.largest_gap or max(1, upper - lower), _EXACT_GAPS, _GAP_BINS, missing=True)
+
+
+def first_levels(schema: DatabaseSchema, terms: TableTerms) -> Levels:
+    """Levels of when a parent's first row happens: the time column's own, or of the time since the anchor.
+
+    The last level, missing, stands for parents without rows and for anchors that are missing.
+    """
+    assert terms.time is not None
+    assert terms.content is not None
+    column = terms.content.modelled_column(terms.time.column)
+    if terms.time.anchor is None:
+        own = terms.content.levels(column.name)
+        return (
+            own
+            if own.missing
+            else Levels(lower=own.lower, upper=own.upper, starts=own.starts, atoms=own.atoms, missing=True)
+        )
+    anchor = column_named(schema, terms, terms.time.anchor)
+    lower = int(moments(anchor, np.array([granule_bounds(anchor)[0]]), like=column)[0])
+    longest = max(1, granule_bounds(column)[1] - lower)
+    starts = np.unique(
+        np.append(np.arange(min(_EXACT_GAPS, longest) + 1), np.linspace(0, longest, _FIRST_BINS).astype(np.int64))
+    )
+    return Levels(
+        lower=0, upper=longest, starts=starts.astype(np.int64), atoms=np.zeros(0, dtype=np.int64), missing=True
+    )
+
+
+def _levels(upper: int, exact: int, bins: int, *, missing: bool) -> Levels:
+    """0, 1, ..., `exact` by themselves, then at most `bins` bins of equal ratio up to `upper`."""
+    starts = np.arange(min(exact, upper) + 1, dtype=np.int64)
+    if upper > exact:
+        wide = np.geomspace(exact + 1, upper + 1, bins + 1)[:-1].round().astype(np.int64)
+        starts = np.unique(np.append(starts, wide))
+    return Levels(lower=0, upper=upper, starts=starts, atoms=np.zeros(0, dtype=np.int64), missing=missing)
+
+
+def column_named(schema: DatabaseSchema, terms: TableTerms, name: str) -> ModelledColumn:
+    """The column `name` of the parent, or "table.column" of an ancestor."""
+    content = schema.table(table_of(terms, name)).content
+    assert content is not None
+    return content.modelled_column(name.rpartition(".")[2])
+
+
+def table_of(terms: TableTerms, name: str) -> str:
+    """The table that a reference of this table means: the parent, or the one that is named."""
+    return name.rpartition(".")[0] or terms.parent_table
+
+
+def moments(column: ModelledColumn, ticks: _Ints, *, like: ModelledColumn) -> _Ints:
+    """Ticks of one column in the units of another: days of dates, granules of datetimes; missing stays missing."""
+    absent = ticks == MISSING
+    values = np.where(absent, 0, ticks)
+    if isinstance(column, DatetimeColumn) and not isinstance(like, DatetimeColumn):
+        values = values * SECONDS[column.granularity] // _SECONDS_A_DAY
+    elif isinstance(column, DateColumn) and isinstance(like, DatetimeColumn):
+        values = values * _SECONDS_A_DAY // SECONDS[like.granularity]
+    elif isinstance(column, DatetimeColumn) and isinstance(like, DatetimeColumn):
+        values = values * SECONDS[column.granularity] // SECONDS[like.granularity]
+    found: _Ints = np.where(absent, MISSING, values)
+    return found
