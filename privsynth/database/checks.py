@@ -131,8 +131,8 @@ class _Checker:
             self._refuse(
                 place,
                 "one unit may have any number of rows here, and no noise covers that. Declare bound = {rows = NUMBER} (at most "
-                'so many rows of a unit are used), or bound = {rows = "buy", most = NUMBER} (learn it with budget), or leave the '
-                "table out",
+                'so many rows of a unit are used), or bound = {rows = "buy", most = NUMBER} (learn it with budget), or leave '
+                "the table out",
             )
         parent = self._schema.table(table.parent_table)
         if not parent.key:

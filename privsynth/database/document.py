@@ -33,7 +33,6 @@ _TABLE_KEYS = (
     "order",
     "carry",
     "constant",
-    "share",
     "columns",
     "derived",
     "rules",
