@@ -12,7 +12,8 @@ from privsynth.policy import Policy
 from privsynth.schema import Schema
 from tests import clinic
 
-EXAMPLES = sorted(file.parent for file in (Path(__file__).parents[2] / "examples").glob("*/policy.toml"))
+_FOLDERS = sorted(file.parent for file in (Path(__file__).parents[2] / "examples").glob("*/policy.toml"))
+EXAMPLES = [folder for folder in _FOLDERS if (folder / "schema.toml").exists()]
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda folder: folder.name, scope="module")
