@@ -259,11 +259,12 @@ def to_arrow(records: Records, identifiers: Mapping[str, Sequence[str]]) -> pa.T
                 raise RecordsError(f'identifier column "{column.name}" needs one regenerated value a row')
             arrays[column.name] = pa.array(list(made), pa.string())
         else:
-            arrays[column.name] = _written(column, records.ticks[column.name])
+            arrays[column.name] = written(column, records.ticks[column.name])
     return pa.table(arrays)
 
 
-def _written(column: ModelledColumn, ticks: _Ticks) -> pa.Array:
+def written(column: ModelledColumn, ticks: _Ticks) -> pa.Array:
+    """One column in its natural type, as `to_arrow` writes it. Shapes: as `ticks`, (rows,)."""
     absent = ticks == MISSING
     values = np.where(absent, 0, ticks)
     match column:
