@@ -131,7 +131,7 @@ def read(source: frames.Source, schema: Schema, *, out_of_domain: OutOfDomain = 
     Raises: RecordsError naming the column and the rule, never a cell, a row or a count.
     """
     names = frames.column_names(source)
-    _check_names(names, schema, absent_allowed=frozenset())
+    check_names(names, _declared(schema), absent_allowed=frozenset())
     return Private(_read(source, schema, schema.unit, out_of_domain))
 
 
@@ -142,14 +142,17 @@ def read_public(source: frames.Source, schema: Schema, *, out_of_domain: OutOfDo
     """
     names = frames.column_names(source)
     optional = frozenset(one.name for one in schema.columns if isinstance(one, IdentifierColumn | TextColumn))
-    _check_names(names, schema, absent_allowed=optional)
+    check_names(names, _declared(schema), absent_allowed=optional)
     return _read(source, schema, None, out_of_domain)
 
 
-def _check_names(names: Sequence[str], schema: Schema, *, absent_allowed: frozenset[str]) -> None:
-    """The table's columns are the schema's. A first line that is no header is data, so unknown names are only quoted
-    where most of the others are known."""
-    declared = [column.name for column in schema.columns]
+def _declared(schema: Schema) -> list[str]:
+    return [column.name for column in schema.columns]
+
+
+def check_names(names: Sequence[str], declared: Sequence[str], *, absent_allowed: frozenset[str]) -> None:
+    """The table's columns are those declared. A first line that is no header is data, so unknown names are only quoted
+    where most of the others are known. Raises: RecordsError."""
     known = set(declared)
     found = [name for name in names if name in known]
     if not found:
@@ -180,16 +183,28 @@ def _quoted(names: Sequence[str] | Mapping[str, None]) -> str:
 
 
 def _read(source: frames.Source, schema: Schema, unit: str | None, out_of_domain: OutOfDomain) -> Records:
-    """Read block by block, packing each; only the unit and labels still to be bought are kept until all is read."""
+    found, beside = read_beside(source, schema, [unit] if unit else [], out_of_domain)
+    if not found.rows:
+        raise RecordsError("the table has no rows; expected at least one")
+    if unit is None:
+        return found
+    units, names = _units(beside[unit], unit)
+    return replace(found, units=units, unit_names=names)
+
+
+def read_beside(
+    source: frames.Source, schema: Schema, beside: Sequence[str], out_of_domain: OutOfDomain
+) -> tuple[Records, dict[str, pa.Array]]:
+    """Read block by block, packing each; only the columns `beside` and labels still to be bought are kept as they are.
+
+    Returns: the records, which may be none, and the columns `beside`, not read under the schema.
+    Privacy: private; only for what puts it into a box. Raises: RecordsError as `read`.
+    """
     to_buy = [column for column in schema.modelled if isinstance(column, CategoryColumn) and column.buy]
     known = [column for column in schema.modelled if column not in to_buy]
     packed: dict[str, list[PackedColumn]] = {column.name: [] for column in known}
-    kept: dict[str, list[pa.Array]] = {
-        name: [] for name in [*(column.name for column in to_buy), *([unit] if unit else [])]
-    }
-    rows = 0
+    kept: dict[str, list[pa.Array]] = {name: [] for name in [*(column.name for column in to_buy), *beside]}
     for arrays in frames.blocks(source, list(dict.fromkeys([*packed, *kept]))):
-        rows += max(map(len, arrays.values()))
         if len({len(array) for array in arrays.values()}) > 1:
             raise RecordsError("the table's columns differ in length; expected one value a row in each")
         ticks = {column.name: parse_column(column, arrays[column.name], out_of_domain)[0] for column in known}
@@ -198,20 +213,17 @@ def _read(source: frames.Source, schema: Schema, unit: str | None, out_of_domain
             blocks.append(PackedColumn.of(ticks[name]))
         for name, pieces in kept.items():
             pieces.append(arrays[name])
-    if not rows:
-        raise RecordsError("the table has no rows; expected at least one")
     found = {name: PackedColumn.joined(blocks) for name, blocks in packed.items()}
     labels: dict[str, tuple[str, ...]] = {}
     for column in to_buy:
         ticks_of_labels, labels[column.name] = parse_column(column, _whole(kept[column.name]), out_of_domain)
         found[column.name] = PackedColumn.of(ticks_of_labels)
     ordered = PackedTicks({column.name: found[column.name] for column in schema.modelled})
-    units, names = _units(_whole(kept[unit]), unit) if unit else (None, None)
-    return Records(schema=schema, ticks=ordered, units=units, unit_names=names, labels=labels)
+    return Records(schema=schema, ticks=ordered, labels=labels), {name: _whole(kept[name]) for name in beside}
 
 
 def _whole(pieces: Sequence[pa.Array]) -> pa.Array:
-    return frames.joined(pa.chunked_array(pieces))
+    return frames.joined(pa.chunked_array(pieces)) if pieces else pa.array([], pa.string())
 
 
 def _hold_to_offsets(schema: Schema, ticks: dict[str, _Ticks], out_of_domain: OutOfDomain) -> None:
