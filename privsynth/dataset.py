@@ -37,6 +37,9 @@ _SHARED_ROWS = 100_000
 _SHARED_CELLS, _SHARED_AXES = 32_768, 4
 """A shared table's limits: cell numbers of two bytes, and few enough axes that computing them stays cheap."""
 
+_EXACT = 1 << 53
+"""Whole numbers below it are exact as floats, and so are their sums."""
+
 _COMPILED_INCREMENTS = 1 << 28
 """From so many increments on, the compiled loop is faster even where numba has to be loaded for it."""
 
@@ -47,14 +50,17 @@ class Dataset:
     """Encoded records, a column an attribute, in the domain's order.
 
     Shapes: every column is (rows,) of unsigned codes below the attribute's size; `units`, where a privacy unit may have
-        several rows, is (rows,) int64 and numbers each row's unit from 0.
+        several rows, is (rows,) int64 and numbers each row's unit from 0; `weights`, where rows do not count alike, is (rows,)
+        int64: a row of weight w counts as w rows in every table.
     Privacy: exact and private unless it was drawn from a model.
-    Raises: SchemaError when a column is missing, signed, of another length or holds a code outside the domain.
+    Raises: SchemaError when a column is missing, signed, of another length or holds a code outside the domain, or weights are
+        negative, or so large that a sum of them might reach 2^53.
     """
 
     columns: tuple[Codes, ...]
     domain: Domain
     units: npt.NDArray[np.int64] | None = None
+    weights: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.columns) != len(self.domain):
@@ -70,10 +76,16 @@ class Dataset:
                 raise _outside(name, size)
         if self.units is not None and self.units.shape != (self.rows,):
             raise SchemaError("dataset: every row needs the number of its unit")
+        if self.weights is not None:
+            _require_weights(self.weights, self.rows)
 
     @classmethod
     def from_columns(
-        cls, columns: Mapping[str, npt.ArrayLike], domain: Domain, units: npt.NDArray[np.int64] | None = None
+        cls,
+        columns: Mapping[str, npt.ArrayLike],
+        domain: Domain,
+        units: npt.NDArray[np.int64] | None = None,
+        weights: npt.NDArray[np.int64] | None = None,
     ) -> Dataset:
         """Make a dataset from {name: integer codes}; the codes are stored in the narrowest unsigned type.
 
@@ -84,12 +96,17 @@ class Dataset:
         if extra or absent:
             raise SchemaError(f"dataset: columns not in the domain: {extra}; attributes without a column: {absent}")
         narrowed = tuple(_narrow(name, domain.size(name), columns[name]) for name in domain.attributes)
-        return cls(narrowed, domain, units)
+        return cls(narrowed, domain, units, weights)
 
     @property
     def rows(self) -> int:
         """Number of records; 0 when there are no columns."""
         return len(self.columns[0]) if self.columns else 0
+
+    @property
+    def total(self) -> int:
+        """What every table sums to: the number of records, or their weights together."""
+        return self.rows if self.weights is None else int(self.weights.sum())
 
     def column(self, attribute: str) -> Codes:
         """The codes of one attribute."""
@@ -98,10 +115,11 @@ class Dataset:
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Dataset:
         """The records at these positions, where the mask is true, or of the slice, in that order."""
         units = None if self.units is None else self.units[index]
-        return Dataset(tuple(column[index] for column in self.columns), self.domain, units)
+        weights = None if self.weights is None else self.weights[index]
+        return Dataset(tuple(column[index] for column in self.columns), self.domain, units, weights)
 
     def codes(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-        """The records at these positions, a row each. Shapes: (len(rows), attributes)."""
+        """The records at these positions, a row each, without their weights. Shapes: (len(rows), attributes)."""
         return np.stack([column[rows] for column in self.columns], axis=1, dtype=np.int64)
 
     def regrouped(self, groups: Mapping[str, tuple[int, ...]]) -> Dataset:
@@ -119,7 +137,7 @@ class Dataset:
                 )
             sizes[at] = max(group_of) + 1
             columns[at] = _narrow(name, sizes[at], np.array(group_of))[self.columns[at]]
-        return Dataset(tuple(columns), Domain(self.domain.attributes, tuple(sizes)), self.units)
+        return Dataset(tuple(columns), Domain(self.domain.attributes, tuple(sizes)), self.units, self.weights)
 
     def marginal(self, clique: Clique) -> Counts:
         """Exact table of one clique. Shapes: `domain.shape(clique)`."""
@@ -144,13 +162,13 @@ class Dataset:
         shapes = {axes: tuple(self.domain.sizes[axis] for axis in axes) for axes in tables}
         flat = {axes: np.zeros(int(np.prod(shapes[axes], dtype=np.int64)), dtype=np.int64) for axes in tables}
         small = [axes for axes in tables if axes and flat[axes].size <= _CACHED_CELLS]
-        many = self.rows * len(tables) >= _COMPILED_INCREMENTS
+        many = self.weights is None and self.rows * len(tables) >= _COMPILED_INCREMENTS
         add = (compiled.increment() if many else None) or _increment
         for start in range(0, self.rows, _BLOCK_ROWS):
             self._count_block(small, flat, start, _BLOCK_ROWS, add)
         for axes in tables:
             if not axes:
-                flat[axes][0] = self.rows
+                flat[axes][0] = self.total
             elif flat[axes].size > _CACHED_CELLS:
                 rows = min(max(_BLOCK_ROWS, flat[axes].size), _MOST_ROWS)
                 for start in range(0, self.rows, rows):
@@ -169,6 +187,7 @@ class Dataset:
         block = {
             axis: self.columns[axis][start : start + length] for axis in {axis for axes in tables for axis in axes}
         }
+        weights = None if self.weights is None else self.weights[start : start + length].astype(np.float64)
         short = {axis: codes.astype(np.uint16, copy=False) for axis, codes in block.items() if codes.itemsize <= 2}
         block.update(short)
         for axes in tables:
@@ -179,12 +198,31 @@ class Dataset:
             for axis in axes[1:]:
                 np.multiply(index, kind(self.domain.sizes[axis]), out=index)
                 np.add(index, block[axis], out=index, casting="unsafe")
-            add(index, flat[axes])
+            if weights is None:
+                add(index, flat[axes])
+            else:
+                _increment_by(weights, index, flat[axes])
 
 
 def _increment(cells: npt.NDArray[np.unsignedinteger], table: Counts) -> None:
     """Add one at each of these cells: `compiled.increment` in numpy."""
     table += np.bincount(cells.astype(np.intp), minlength=table.size)
+
+
+def _increment_by(weights: npt.NDArray[np.float64], cells: npt.NDArray[np.unsignedinteger], table: Counts) -> None:
+    """Add each row's weight at its cell.
+
+    Proof that it is exact: weights are whole numbers from 0 that sum to less than 2^53 (`_require_weights`), so that each of
+    them and every partial sum of them is one of the whole numbers that a float holds, and no addition rounds.
+    """
+    table += np.bincount(cells.astype(np.intp), weights=weights, minlength=table.size).astype(np.int64)
+
+
+def _require_weights(weights: npt.NDArray[np.int64], rows: int) -> None:
+    if weights.shape != (rows,) or weights.dtype != np.int64:
+        raise SchemaError("dataset: every row needs a weight, a whole number (int64)")
+    if rows and (int(weights.min()) < 0 or int(weights.max()) * rows >= _EXACT):
+        raise SchemaError("dataset: weights are at least 0, and small enough that their sum stays below 2^53")
 
 
 def _outside(name: str, size: int) -> SchemaError:

@@ -77,4 +77,4 @@ def _counted(data: Dataset, entry: Measurement) -> Int64s | None:
     place = np.zeros(data.rows, dtype=np.int64)
     for name, of, size in zip(entry.clique, groups, entry.values.shape, strict=True):
         place = place * size + of[data.column(name)]
-    return np.bincount(place, minlength=entry.values.size).astype(np.int64)
+    return np.bincount(place, weights=data.weights, minlength=entry.values.size).astype(np.int64)

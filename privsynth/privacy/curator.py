@@ -31,7 +31,7 @@ from privsynth.privacy.journal import (
 from privsynth.privacy.query import MarginalErrors, Marginals
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit
+from privsynth.privacy.unit import PrivacyUnit, require_bounded
 from privsynth.private import Private
 
 _CACHED_CELLS = 1 << 26
@@ -92,6 +92,9 @@ class Curator:
         self._steps = self._journal.claimed
         self._epsilon_after = epsilon_after
         self._ended: str | None = None
+        require_bounded(data.open(), unit)
+        if training is not None and data.open().weights is not None:
+            raise MechanismError("rows with weights have no gradients; take a generator that does not train")
         if training is not None and (unit.column is None) != (data.open().units is None):
             raise MechanismError("the privacy unit and the table disagree on whether a column names each row's unit")
 

@@ -25,6 +25,8 @@ def exact_sum(
     Args: `rows` is how many rows are expected, a public number, or None; `key` is 32 fresh secret bytes.
     Raises: MechanismError or OutOfMemory, with texts that are the same for all records.
     """
+    if data.weights is not None:
+        raise MechanismError("rows with weights have no gradients; take a generator that does not train")
     parts, most = (1, CHUNK_ROWS) if rows is None else sampling.dealing(rows, CHUNK_ROWS)
     taking_part = sampling.poisson(data.units, data.rows, plan.sampling_rate, key)
     chunks = sampling.dealt(taking_part, data.rows, most, key, parts=parts)

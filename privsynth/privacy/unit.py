@@ -17,6 +17,7 @@ import numpy.typing as npt
 from privsynth.errors import MechanismError
 
 if TYPE_CHECKING:
+    from privsynth.dataset import Dataset
     from privsynth.records import Records
 
 _BLOCK_ROWS = 1 << 20
@@ -109,6 +110,25 @@ def _drawn(owner: npt.NDArray[np.int64], names: Sequence[bytes], max_rows: int, 
     order = np.lexsort((numbers, sorted_owner))
     drawn: npt.NDArray[np.int64] = by_owner[order[occurrence < max_rows]]
     return drawn
+
+
+def require_bounded(dataset: Dataset, unit: PrivacyUnit) -> None:
+    """Raise MechanismError when a unit's rows count as more than `max_rows` rows: then no noise covers what it contributes.
+
+    A row of weight w counts as w rows, so that `PrivacyUnit.l1` and `l2_squared` hold word for word: a unit is in each table
+    with non-negative integers of a sum of at most max_rows.
+    """
+    if dataset.units is None:
+        if dataset.weights is not None:
+            raise MechanismError(
+                "rows with weights need the number of their unit, or nothing bounds what a unit weighs"
+            )
+        return
+    if (np.bincount(dataset.units, weights=dataset.weights) > unit.max_rows).any():
+        raise MechanismError(
+            "a unit contributes more than its bound: contributions must be bounded before anything is measured; this is a "
+            "defect of privsynth"
+        )
 
 
 def require_same_unit(records: Records, unit: PrivacyUnit) -> None:
