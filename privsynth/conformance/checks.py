@@ -15,6 +15,7 @@ import numpy as np
 from privsynth import epsilon_bounds
 from privsynth.audit_plan import ConformanceTerms
 from privsynth.conformance import (
+    accounts,
     canary_fit,
     choices,
     discriminant,
@@ -40,18 +41,10 @@ from privsynth.conformance.transcript import Stage, stages_of
 from privsynth.conformance.watching import Trained
 from privsynth.findings import Claim, Finding
 from privsynth.privacy.accounting import Composition
-from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.replay import Call, DivergedError
 
 __all__ = ["Bought", "Draw", "Fit", "Trained", "check", "composition_of", "draw_of", "fit_of"]
-
-_DELTA = 1e-5
-"""Where nothing is claimed, the delta at which epsilons are told."""
-
-_ROUNDING = 1e-6
-_ESTIMATED = 1e-3
-"""The same where gradient steps are composed numerically."""
 
 _TABLES = "This is about tables, and what is claimed of them; gradient steps have canaries of their own."
 _OWN, _AMPLE, _CAMPS, _BOUGHT = "", ", with an ample budget", ", on two camps", ", with purchases"
@@ -112,14 +105,16 @@ def check(  # noqa: PLR0913
     pairs = [*laboratory.neighbours(table), *laboratory.neighbours(laboratory.table(0, rng))]
     kinds = _Kinds(fit=fit, rho=rho, composition=composition, ample=ample, bought=bought)
     _replay(kinds, laboratory, terms.rows, pairs, noise, rng, seen)
-    promised = claim or _implied(rho, composition, seen.plan)
+    promised = claim or accounts.implied(rho, composition, seen.plan)
     crowd = _crowded(terms, fit, laboratory, noise, promised, seen)
     replays.settle(seen, _CAMPS, rho, composition)
     if draw:
         questions.of_models(draw, pairs[0], laboratory, noise, rng, seen)
     if trained:
         replays.on_steps(trained, laboratory, table, noise, rng, seen)
-    rows = (*_deterministic(seen, with_records=draw is not None), _accounting(seen, rho, promised, composition))
+    spent = max([rho, *(replays.spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))])
+    accounted = accounts.finding(spent, promised, composition)
+    rows = (*_deterministic(seen, with_records=draw is not None), accounted)
     if crowd is None or any(row.verdict == "FAIL" for row in rows):
         return rows
     try:
@@ -131,7 +126,7 @@ def check(  # noqa: PLR0913
         ]
         tests = [
             *(map(_of_tables, tests) if trained else tests),
-            *(gradients.tests(terms, trained, promised.delta or _DELTA, noise, rng) if trained else ()),
+            *(gradients.tests(terms, trained, promised.delta or accounts.DELTA, noise, rng) if trained else ()),
         ]
     except DivergedError as difference:
         seen.diverged.append(str(difference))
@@ -210,7 +205,7 @@ def _crowded(
     priced = [one for one in run.asked() if not one.is_step]
     if not priced:
         return _Crowd(planned=ratio.Sizes(stages={}, whole=1), stages={}, run=run, others=calls)
-    planned = ratio.sizes(priced, terms, claim.delta or _DELTA)
+    planned = ratio.sizes(priced, terms, claim.delta or accounts.DELTA)
     stages = {1: stages_of(run.asked(), calls, 1)}
     for units in planned.every[1:]:
         pair = laboratory.camps(terms.crowd, units)
@@ -270,17 +265,12 @@ def _deterministic(seen: Seen, *, with_records: bool) -> Iterator[Finding]:
         )
 
 
-def _implied(rho: Fraction, composition: Composition, training: SampledGaussian | None) -> Claim:
-    epsilon = epsilon_bounds.implied_epsilon(float(rho), _DELTA, composition, training)
-    return Claim(epsilon=epsilon, delta=_DELTA, rho=float(rho), unit="unit", composition=composition, training=training)
-
-
 def _of_answers(claim: Claim) -> Claim:
     """The part of a claim that is not about gradient steps."""
     if claim.training is None or claim.rho is None:
         return claim
     composition: Composition = "gdp" if claim.composition == "pld" else "zcdp"
-    epsilon = epsilon_bounds.implied_epsilon(claim.rho, claim.delta or _DELTA, composition)
+    epsilon = epsilon_bounds.implied_epsilon(claim.rho, claim.delta or accounts.DELTA, composition)
     return replace(claim, epsilon=epsilon, composition=composition, training=None)
 
 
@@ -289,30 +279,3 @@ def _of_tables(test: Hypothesis) -> Hypothesis:
     if test.check not in {ratio.WHOLE, canary_fit.CANARIES}:
         return test
     return replace(test, rejected=f"{test.rejected} {_TABLES}", kept=f"{test.kept} {_TABLES}")
-
-
-def _accounting(seen: Seen, rho: Fraction, claim: Claim, composition: Composition) -> Finding:
-    """Whether what the fits spent implies the claim, computed another way than the accountant's."""
-    spent = float(max([rho, *(replays.spent(run) for label in (_OWN, _CAMPS) for run in seen.runs.get(label, ()))]))
-    most, delta = max(claim.rho or 0.0, spent), claim.delta or _DELTA
-    gaussian = claim.composition in {"gdp", "pld"}
-    adding_up: Composition = composition if gaussian else "zcdp" if claim.training is None else "rdp"
-    implied = epsilon_bounds.implied_epsilon(most, delta, adding_up, claim.training)
-    rounding = _ROUNDING if claim.training is None else _ESTIMATED
-    problems = []
-    if implied > claim.epsilon * (1 + rounding) + rounding:
-        more = "" if claim.training is None else f" and {claim.training.steps:,} gradient steps"
-        problems.append(
-            f"rho = {most:.6g}{more} implies epsilon = {implied:.6g} at delta = {delta:g}, not {claim.epsilon:.6g}"
-        )
-    if claim.rho is not None and spent > claim.rho * (1 + _ROUNDING):
-        problems.append("a fit spends more rho than is claimed")
-    if gaussian and composition not in {"gdp", "pld"}:
-        problems.append("the claim adds up answers as Gaussian, and the generator's are not")
-    return deterministic(
-        "claim: accounting",
-        "that the stated epsilon is not what was spent implies",
-        problems,
-        f"What is spent, rho = {most:.4g} at the most, implies epsilon = {implied:.4g} at delta = {delta:g}; "
-        f"{claim.epsilon:.4g} is claimed.",
-    )
