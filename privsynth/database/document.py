@@ -21,7 +21,7 @@ from privsynth.database.terms import AcrossRule, Bound, Copied, Derived, ParentL
 from privsynth.errors import SchemaError
 from privsynth.schema import Schema
 from privsynth.schema.binning import FROZEN
-from privsynth.schema.columns import IdentifierColumn
+from privsynth.schema.columns import IdentifierColumn, TextColumn
 
 _KEYS = ("database", "tables", "rules")
 _TABLE_KEYS = (
@@ -46,7 +46,8 @@ class TableTerms(BaseModel):
     Args: `schema` describes the columns that are modelled or regenerated; None where there is no modelled column, and then
         `identifiers` alone are written. `released` names all columns of the output in order. `order` names an integer column
         that orders siblings where there is no time; it is not modelled. `carry` names the columns of a row that the next one
-        depends on. `listed` is False for units that no source lists.
+        depends on. `listed` is False for units that no source lists. `constant` names the columns that hold something of
+        such a unit, `dropped` those that are left out of a table with nothing modelled.
     """
 
     model_config = FROZEN
@@ -63,6 +64,8 @@ class TableTerms(BaseModel):
     derived: tuple[Derived, ...] = ()
     file: str | None = None
     listed: bool = True
+    constant: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     parent_name: str | None = None
 
     @property
@@ -240,6 +243,8 @@ class _Reader:
             carry=self._carry(name, schema, carry, place) if link is not None else (),
             derived=derived,
             file=content.get("file"),
+            constant=constant,
+            dropped=self._dropped(name, columns) if schema is None else (),
             parent_name=parent_name,
         )
 
@@ -281,6 +286,11 @@ class _Reader:
             return schema, schema.identifiers
         found = [{"name": one, **spec} for one, spec in columns.items() if spec.get("kind") == "identifier"]
         return None, self._checked(tuple[IdentifierColumn, ...], found, f"[tables.{name}] columns")
+
+    def _dropped(self, name: str, columns: Mapping[str, Any]) -> tuple[str, ...]:
+        """Text that is left out of a table with nothing modelled."""
+        texts = [{"name": one, **spec} for one, spec in columns.items() if spec.get("kind") == "text"]
+        return tuple(one.name for one in self._checked(tuple[TextColumn, ...], texts, f"[tables.{name}] columns"))
 
     def _carry(self, name: str, schema: Schema | None, value: object, place: str) -> tuple[str, ...]:
         if value is None:

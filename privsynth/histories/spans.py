@@ -8,16 +8,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from privsynth.database.document import DatabaseSchema, TableTerms
-from privsynth.schema.columns import SECONDS, DateColumn, DatetimeColumn, ModelledColumn
+from privsynth.database.moments import column_named, moments, table_of
 from privsynth.schema.levels import Levels, granule_bounds
-from privsynth.schema.ticks import MISSING
 
-_Ints = npt.NDArray[np.int64]
+__all__ = ["column_named", "first_levels", "gap_levels", "moments", "size_levels", "table_of"]
 
-_SECONDS_A_DAY = 86_400
 _EXACT_SIZES, _SIZE_RATIO = 16, 1.12
 _EXACT_GAPS, _GAP_BINS = 14, 34
 _FIRST_BINS = 64
@@ -75,29 +72,3 @@ def _levels(upper: int, exact: int, bins: int, *, missing: bool) -> Levels:
         wide = np.geomspace(exact + 1, upper + 1, bins + 1)[:-1].round().astype(np.int64)
         starts = np.unique(np.append(starts, wide))
     return Levels(lower=0, upper=upper, starts=starts, atoms=np.zeros(0, dtype=np.int64), missing=missing)
-
-
-def column_named(schema: DatabaseSchema, terms: TableTerms, name: str) -> ModelledColumn:
-    """The column `name` of the parent, or "table.column" of an ancestor."""
-    content = schema.table(table_of(terms, name)).content
-    assert content is not None
-    return content.modelled_column(name.rpartition(".")[2])
-
-
-def table_of(terms: TableTerms, name: str) -> str:
-    """The table that a reference of this table means: the parent, or the one that is named."""
-    return name.rpartition(".")[0] or terms.parent_table
-
-
-def moments(column: ModelledColumn, ticks: _Ints, *, like: ModelledColumn) -> _Ints:
-    """Ticks of one column in the units of another: days of dates, granules of datetimes; missing stays missing."""
-    absent = ticks == MISSING
-    values = np.where(absent, 0, ticks)
-    if isinstance(column, DatetimeColumn) and not isinstance(like, DatetimeColumn):
-        values = values * SECONDS[column.granularity] // _SECONDS_A_DAY
-    elif isinstance(column, DateColumn) and isinstance(like, DatetimeColumn):
-        values = values * _SECONDS_A_DAY // SECONDS[like.granularity]
-    elif isinstance(column, DatetimeColumn) and isinstance(like, DatetimeColumn):
-        values = values * SECONDS[column.granularity] // SECONDS[like.granularity]
-    found: _Ints = np.where(absent, MISSING, values)
-    return found
