@@ -18,7 +18,7 @@ from privsynth.errors import SchemaError
 from privsynth.findings import Findings
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Measurement, Transcript
-from privsynth.privacy import mechanism
+from privsynth.privacy import curator, mechanism
 from privsynth.privacy.curator import Curator, make_curator
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.privacy.query import MarginalErrors
@@ -134,8 +134,14 @@ def test_the_add_remove_sensitivity_for_replaced_units_is_caught(monkeypatch: py
 
 
 def test_an_ignored_contribution_bound_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curator, "require_bounded", lambda dataset, unit: None)
     monkeypatch.setattr(fitting, "bound_contributions", lambda records, unit, key: records)
     assert failing(checked()) == {"replay: sensitivity"}
+
+
+def test_a_curator_that_counts_contributions_again_stops_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "bound_contributions", lambda records, unit, key: records)
+    assert "replay: invariance" in failing(checked())
 
 
 # ---- what depends on the data ----------------------------------------------------------------------------------------
