@@ -51,7 +51,7 @@ def _derived(database: Database, terms: TableTerms, one: Derived) -> pa.Array:
         case Total():
             return _total(database, terms.name, one)
         case Count():
-            return pa.array(_sums(database, terms.name, one.of, np.ones(database.tables[one.of].count, dtype=np.int64)))
+            return pa.array(sums(database, terms.name, one.of, np.ones(database.tables[one.of].count, dtype=np.int64)))
         case Copied():
             return _copied(database, terms.name, one.of)
 
@@ -90,11 +90,11 @@ def signs(database: Database, table: str, negative: Sign | None) -> _Ints:
     return np.where(np.isin(labels, listed), -1, 1)
 
 
-def _sums(database: Database, above: str, table: str, values: _Ints) -> _Ints:
+def sums(database: Database, above: str, table: str, values: _Ints) -> _Ints:
     """The sum of a child table's values over each row of its parent. Shapes: `values` is (child rows,)."""
     parent = database.tables[table].parent
-    held = parent >= 0
     found = np.zeros(database.tables[above].count, dtype=np.int64)
+    held = (parent >= 0) & (parent < found.size)
     np.add.at(found, parent[held], values[held])
     return found
 
@@ -124,7 +124,7 @@ def _total(database: Database, table: str, one: Total) -> pa.Array:
     held = parent >= 0
     size = _weighed(parent[held], amounts[held], database.tables[table].count)
     opening = None if one.opening is None else kinship.column_and_ticks(database, table, one.opening)
-    return _summed(one.name, column, _sums(database, table, child, amounts), size, opening)
+    return _summed(one.name, column, sums(database, table, child, amounts), size, opening)
 
 
 def _weighed(group: _Ints, values: _Ints, groups: int) -> npt.NDArray[np.float64]:

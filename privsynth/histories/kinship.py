@@ -24,16 +24,28 @@ def rows_above(database: Database, table: str, above: str) -> _Ints:
 
     Shapes: (rows,). Every row has its unit, with or without a parent.
     """
-    rows = database.tables[table]
+    rows, tables = database.tables[table], database.tables
     if above == database.schema.root.name:
-        return rows.unit
+        return _inside(rows.unit, database.units)
     found = rows.parent
     for ancestor in database.schema.ancestors(table):
+        found = _inside(found, tables[ancestor.name].count)
         if ancestor.name == above:
             break
-        parents = database.tables[ancestor.name].parent
-        found = np.where(found < 0, -1, parents[np.maximum(found, 0)] if parents.size else -1)
+        found = _at(tables[ancestor.name].parent, found, absent=-1)
     return found
+
+
+def _inside(place: _Ints, rows: int) -> _Ints:
+    """The places that are one of so many rows, and -1."""
+    return np.where((place >= 0) & (place < rows), place, -1)
+
+
+def _at(values: _Ints, place: _Ints, *, absent: int) -> _Ints:
+    """The value at each place; `absent` where the place is -1."""
+    if not values.size:
+        return np.full(place.shape, absent, dtype=np.int64)
+    return np.where(place < 0, absent, values[np.maximum(place, 0)])
 
 
 def lifted(database: Database, table: str, name: str) -> tuple[ModelledColumn, _Ints]:
@@ -47,10 +59,7 @@ def lifted(database: Database, table: str, name: str) -> tuple[ModelledColumn, _
         return column_and_ticks(database, table, column)
     source = above or terms.parent_table
     spec, ticks = column_and_ticks(database, source, column)
-    place = rows_above(database, table, source)
-    if not ticks.size:
-        return spec, np.full(place.shape, MISSING)
-    return spec, np.where(place < 0, MISSING, ticks[np.maximum(place, 0)])
+    return spec, _at(ticks, rows_above(database, table, source), absent=MISSING)
 
 
 def column_and_ticks(database: Database, table: str, column: str) -> tuple[ModelledColumn, _Ints]:
@@ -82,10 +91,25 @@ def dangling(database: Database, terms: TableTerms) -> _Mask:
     if terms.parent is None:
         return np.zeros(rows.count, dtype=bool)
     parents = database.tables[terms.parent_table]
-    inside = (rows.parent >= 0) & (rows.parent < parents.count)
-    unit = parents.unit[np.where(inside, rows.parent, 0)] if parents.count else np.full(rows.count, -1)
-    none = (rows.parent == -1) & terms.parent.optional & (rows.unit >= 0) & (rows.unit < database.units)
-    found: _Mask = ~none & ~(inside & (unit == rows.unit))
+    place, unit = _inside(rows.parent, parents.count), _inside(rows.unit, database.units)
+    none = (rows.parent == -1) & terms.parent.optional & (unit >= 0)
+    found: _Mask = ~none & ~((place >= 0) & (_at(parents.unit, place, absent=-1) == rows.unit))
+    return found
+
+
+def repeated(database: Database, terms: TableTerms) -> _Mask:
+    """Which rows repeat the key of an earlier row: where it is nothing but the parent's, a parent has one row.
+
+    Keys that hold an identifier of their own or the position among siblings are unique by themselves. Shapes: (rows,).
+    """
+    rows, link = database.tables[terms.name], terms.parent
+    found = np.zeros(rows.count, dtype=bool)
+    if link is None or not terms.key or not set(terms.key) <= {*link.columns, *link.unit}:
+        return found
+    group = np.where(rows.parent >= 0, rows.parent, -1 - rows.unit)
+    _, first = np.unique(group, return_index=True)
+    found[:] = True
+    found[first] = False
     return found
 
 
@@ -94,6 +118,8 @@ def without(database: Database, drop: Mapping[str, _Mask]) -> Database:
 
     Args: `drop` holds a mask of any of the tables; a row of the table of the units is a unit with all its rows.
     """
+    if not any(mask.any() for mask in drop.values()):
+        return database
     schema = database.schema
     kept: dict[str, _Mask] = {}
     tables: dict[str, Rows] = {}
@@ -121,9 +147,7 @@ def without(database: Database, drop: Mapping[str, _Mask]) -> Database:
 
 def _of_kept(kept: _Mask, place: _Ints) -> _Mask:
     """Whether the row at each place is kept; False where there is none."""
-    inside = (place >= 0) & (place < kept.size)
-    found: _Mask = inside & (kept[np.where(inside, place, 0)] if kept.size else False)
-    return found
+    return _at(kept.astype(np.int64), _inside(place, kept.size), absent=0).astype(bool)
 
 
 def arranged(database: Database) -> Database:
