@@ -307,13 +307,13 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     started, noise = time.process_time(), _TimedNoise()
     generator, pretraining = _pretraining_less(agreed.fit.generator)
     domain = agreed.schema.domain()
-    people = public_size * agreed.fit.unit.max_rows
+    people = public_size * agreed.unit.max_rows
     rows = min(people, _REHEARSED_ROWS)
     budget, smaller = agreed.fit.budget, Fraction(rows, people)
     training = budget.training and replace(budget.training, steps=min(budget.training.steps, _REHEARSED_STEPS))
     curator = make_curator(
-        _made_up(domain, rows, agreed.fit.unit),
-        unit=agreed.fit.unit,
+        _made_up(domain, rows, agreed.unit),
+        unit=agreed.unit,
         rho=budget.rho / smaller**2,
         noise=noise,
         composition=budget.composition,

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, final
 
-from privsynth import dictionary, frames, report
+from privsynth import report
 from privsynth.certificate import envelope, statement, verify_script
 from privsynth.certificate.keys import Signer
-from privsynth.domain import Clique
 from privsynth.findings import Findings
-from privsynth.model import Sample
 from privsynth.releasing.durably import write_durably
 from privsynth.releasing.statement import ReleaseFacts, predicate
 from privsynth.releasing.workspace import Workspace
-from privsynth.transcript_files import arrays_to_bytes, transcript_to_files
 
 CERTIFICATE: Final = "certificate.json"
 
@@ -30,10 +27,10 @@ CERTIFICATE: Final = "certificate.json"
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What is released, and the errors that its generator predicts for pairs of columns (L1; none where it predicts none)."""
+    """What is released, as functions of the predicate: every file by name, and the dictionary, which has their digests."""
 
-    sample: Sample
-    predicted: Mapping[Clique, float]
+    files: Callable[[Mapping[str, object]], dict[str, bytes]]
+    dictionary: Callable[[Mapping[str, str], Mapping[str, object]], dict[str, object]]
 
 
 def reasons(findings: Findings) -> list[str]:
@@ -53,35 +50,18 @@ def write_refusal(folder: Path, why: list[str], rows: Sequence[Mapping[str, obje
 
 
 def write_candidate(
-    facts: ReleaseFacts, findings: Findings, made: Content, workspace: Workspace, signer: Signer
+    facts: ReleaseFacts, findings: Findings, content: Content, workspace: Workspace, signer: Signer
 ) -> None:
     """Write every file of the release, then sign their digests; what an earlier attempt left unfinished is cleared first."""
     workspace.clear_candidate()
-    says, sample = predicate(facts, findings, datetime.now(UTC)), made.sample
-    entries, arrays = transcript_to_files(facts.transcript)
-    files = {
-        "data.csv": frames.csv_bytes(sample.table),
-        "data.parquet": frames.parquet_bytes(sample.table),
-        "measurements.json": json.dumps(entries).encode(),
-        "schema.json": json.dumps(facts.schema.to_json(), indent=2, ensure_ascii=False).encode(),
-        "report.html": report.render(
-            predicate=says,
-            schema=facts.schema,
-            transcript=facts.transcript,
-            released=sample.records,
-            predicted=made.predicted,
-        ).encode(),
-        "verify.sh": verify_script.TEXT.encode(),
-    }
-    if arrays:
-        files["measurements.safetensors"] = arrays_to_bytes(arrays)
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["dictionary.json"] = json.dumps(
-        dictionary.describe(facts.schema, digests, says), indent=2, ensure_ascii=False
-    ).encode()
+    says = predicate(facts, findings, datetime.now(UTC))
+    files = {**content.files(says), "verify.sh": verify_script.TEXT.encode()}
+    digests = {name: hashlib.sha256(written).hexdigest() for name, written in files.items()}
+    described = content.dictionary(digests, says)
+    files["dictionary.json"] = json.dumps(described, indent=2, ensure_ascii=False).encode()
     digests["dictionary.json"] = hashlib.sha256(files["dictionary.json"]).hexdigest()
-    for name, content in files.items():
-        workspace.write_candidate(name, content)
+    for name, written in files.items():
+        workspace.write_candidate(name, written)
     signed = envelope.sign(statement.Statement(subjects=digests, predicate=says).to_bytes(), signer)
     workspace.write_candidate(CERTIFICATE, signed)
 

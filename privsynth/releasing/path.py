@@ -5,21 +5,20 @@ Must never spend before everything public has been checked, never sign what did 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 
-from privsynth import auditing, generators, progress, records
-from privsynth.attack import Refit
+from privsynth import generators, progress
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
-from privsynth.domain import Clique
 from privsynth.errors import (
     AuditError,
     AuditFailed,
@@ -30,22 +29,20 @@ from privsynth.errors import (
     RefusedError,
 )
 from privsynth.findings import Claim, Figure, Findings
-from privsynth.fitting import completed, fingerprint, measure, split
-from privsynth.measurement import Transcript
-from privsynth.model import Model, Sample
 from privsynth.policy import Policy
 from privsynth.policy.check_result import CheckResult
 from privsynth.privacy.accounting import Cap
-from privsynth.privacy.guarantee import Guarantee
 from privsynth.privacy.ledger import AbstractLedger, LedgerHead, Reservation
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
-from privsynth.records import Records
+from privsynth.releasing.agreeing import AbstractTerms
 from privsynth.releasing.files import CERTIFICATE, Content, reasons, signed_predicate, write_candidate, write_refusal
 from privsynth.releasing.measuring import measured
+from privsynth.releasing.one_table import OneTable
 from privsynth.releasing.statement import ReleaseFacts, rehearse
-from privsynth.releasing.terms import Terms, terms
+from privsynth.releasing.subject import AbstractSubject, Data, Drawn, Fitted, Kept, Said
+from privsynth.releasing.terms import terms
 from privsynth.releasing.workspace import HALF_COPY, Seeds, Workspace
 from privsynth.schema import Schema
 
@@ -73,7 +70,7 @@ def release(
     settings: Mapping[str, object] | None = None,
     noise: AbstractNoiseSource | None = None,
 ) -> Release:
-    """Turn a private table into a signed release, or refuse with reasons.
+    """Turn a private table, or several of the same units, into a signed release, or refuse with reasons.
 
     Privacy: spends the policy's release budget from the population's account, in full, from the moment noise may be drawn;
         run again with the same `out` after a crash, it goes on from the measurements at no further cost.
@@ -87,22 +84,32 @@ def release(
         raise PolicyRefusal(
             f'noise from the source "{source_of_noise.name}" can be replayed; such a release is never signed'
         )
-    agreed = terms(schema, policy, generator=generator, settings=settings)
-    rehearse(agreed, source_of_noise.name)
-    workspace = Workspace(Path(out))
+    subject = OneTable(terms(schema, policy, generator=generator, settings=settings))
+    rehearse(subject.agreed, source_of_noise.name)
+    return _released(subject, source, signer, Workspace(Path(out)), ledger, source_of_noise)
+
+
+def _released(
+    subject: AbstractSubject[Data, Kept, Fitted, Drawn],
+    source: object,
+    signer: Signer,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    noise: AbstractNoiseSource,
+) -> Release:
+    """The whole path, once everything public was checked."""
     workspace.require_free()
-    table = _step("read", lambda: records.read(source, schema, out_of_domain=policy.records.out_of_domain))
+    data = _step("read", lambda: subject.read(source))
     with workspace.locked():
-        seeds, reservation = _reserve(agreed, table, workspace, ledger, source_of_noise)
+        seeds, reservation = _reserve(subject, data, workspace, ledger, noise)
         if reservation.state == "committed":
             return _published(workspace)
         if not (workspace.candidate / CERTIFICATE).exists():
             with _forfeiting(ledger, reservation):
-                outcome = _attempt(agreed, table, seeds, workspace, ledger, reservation, source_of_noise)
+                outcome = _attempt(subject, data, seeds, workspace, ledger, reservation, noise)
             if isinstance(outcome, Refusal):
-                _refuse(outcome, schema.table.name, workspace, ledger, reservation)
-            content = Content(sample=outcome.sample, predicted=outcome.predicted)
-            _step("certify", lambda: write_candidate(outcome.facts, outcome.findings, content, workspace, signer))
+                _refuse(outcome, subject.agreed.title, workspace, ledger, reservation)
+            _step("certify", lambda: write_candidate(*outcome, workspace, signer))
         require_files(workspace.candidate)
         signed = (workspace.candidate / CERTIFICATE).read_bytes()
         ledger.commit(reservation, certificate_digest=hashlib.sha256(signed).hexdigest())
@@ -118,43 +125,35 @@ class Refusal:
     rows: list[dict[str, Figure]]
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """An attempt that may be certified."""
-
-    facts: ReleaseFacts
-    findings: Findings
-    sample: Sample
-    predicted: Mapping[Clique, float]
-
-
 def _attempt(
-    agreed: Terms,
-    table: Private[Records],
+    subject: AbstractSubject[Data, Kept, Fitted, Drawn],
+    data: Private[Data],
     seeds: Seeds,
     workspace: Workspace,
     ledger: AbstractLedger,
     reservation: Reservation,
     noise: AbstractNoiseSource,
-) -> Pass | Refusal:
-    """Measure (or go on from what was measured), fit, sample, check and attack."""
-    unit, share = agreed.fit.unit, float(agreed.policy.audit.holdout)
-    fitted_on, held_out = split(table, unit, share, bound_key=seeds.bound, holdout_key=seeds.holdout)
-    bought, transcript = _step("measure", lambda: measured(fitted_on, agreed, workspace, ledger, reservation, noise))
-    model = _step("fit", lambda: _model(agreed, bought, transcript))
-    sample = _step("sample", lambda: model.draw(_rows(agreed, model), rng=_generator(seeds.sample)))
-    checks = agreed.policy.check_schema(bought) + agreed.policy.check_release(bought, sample.table)
+) -> tuple[ReleaseFacts, Findings, Content] | Refusal:
+    """Measure (or go on from what was measured), fit, sample, check and attack: what may be certified, or why nothing may."""
+    fitted_on, held_out = subject.split(data, seeds)
+    kept = _step("measure", lambda: measured(subject, fitted_on, seeds, workspace, ledger, reservation, noise))
+    model = _step("fit", lambda: subject.model(kept))
+    drawn = _step("sample", lambda: subject.draw(model, _generator(seeds.sample)))
+    checks, said = subject.check(kept, drawn), subject.said(model, drawn)
+    claim = _claim(subject.agreed, said)
     try:
-        findings = _audited(agreed, model, sample, fitted_on, held_out, seeds, workspace, noise)
+        findings = _audited(subject, (model, drawn), claim, fitted_on, held_out, seeds, workspace, noise)
     except AuditError as failure:
         return Refusal(why=[str(failure)], rows=[])
     workspace.write("findings.json", json.dumps(findings.internal()).encode())
     why = [f"{check.rule}: {check.detail}" for check in checks if check.result == "fail"] + reasons(findings)
     if why or findings.verdict != "PASS":
         return Refusal(why=why, rows=findings.public())
-    facts = _facts(agreed, model, sample, reservation, ledger, checks, noise.name)
-    return Pass(facts=facts, findings=findings, sample=sample, predicted=model.pair_errors())
+    facts = _facts(subject.agreed, said, reservation, ledger, checks, noise.name)
+    content = Content(
+        files=functools.partial(subject.files, model, drawn), dictionary=functools.partial(subject.dictionary, model)
+    )
+    return facts, findings, content
 
 
 def _refuse(
@@ -213,8 +212,8 @@ def _generator(seed: bytes) -> np.random.Generator:
 
 
 def _reserve(
-    agreed: Terms,
-    table: Private[Records],
+    subject: AbstractSubject[Data, Kept, Fitted, Drawn],
+    data: Private[Data],
     workspace: Workspace,
     ledger: AbstractLedger,
     noise: AbstractNoiseSource,
@@ -223,14 +222,15 @@ def _reserve(
 
     Raises: BudgetExceeded or PolicyRefusal from the ledger; RefusedError when the earlier attempt cannot go on.
     """
+    agreed = subject.agreed
     population, budget = agreed.policy.require_population(), agreed.policy.budget
-    unit = f"{agreed.fit.unit.name} ({agreed.fit.unit.relation.value})"
+    unit = f"{agreed.unit.name} ({agreed.unit.relation.value})"
     earlier = workspace.state()
     if earlier is None:
         release_id, seeds = noise.key()[:16].hex(), Seeds(bound=noise.key(), holdout=noise.key(), sample=noise.key())
     else:
         release_id, digest, seeds = earlier
-        if digest != f"{agreed.digest} {fingerprint(table, seeds.bound)}":
+        if digest != f"{agreed.digest} {subject.fingerprint(data, seeds.bound)}":
             raise RefusedError(
                 f"{workspace.folder} belongs to a release of another table, or with another policy, schema, plan or "
                 "generator; choose a new --out"
@@ -251,35 +251,28 @@ def _reserve(
             "choose a new --out"
         )
     if earlier is None:
-        workspace.start(release_id, f"{agreed.digest} {fingerprint(table, seeds.bound)}", seeds)
+        workspace.start(release_id, f"{agreed.digest} {subject.fingerprint(data, seeds.bound)}", seeds)
     return seeds, reservation
 
 
-def _model(agreed: Terms, schema: Schema, transcript: Transcript) -> Model:
-    return Model(
-        schema=schema,
-        distribution=agreed.fit.generator.estimate(schema.domain(), transcript),
-        transcript=transcript,
-        guarantee=Guarantee.for_budget(agreed.fit.budget, agreed.fit.unit, transcript),
-        generator=agreed.generator,
-        settings=agreed.settings,
+def _claim(agreed: AbstractTerms, said: Said) -> Claim:
+    """What the release promises, for the audit."""
+    return Claim(
+        epsilon=said.guarantee.epsilon,
+        delta=float(said.guarantee.delta),
+        rho=float(said.guarantee.rho),
+        unit=agreed.unit.name,
+        composition=said.guarantee.composition,
+        training=said.guarantee.training,
     )
 
 
-def _rows(agreed: Terms, model: Model) -> int:
-    """The declared number of rows, or the noisy estimate for the whole table, held-out units included."""
-    declared = agreed.policy.records.rows
-    if isinstance(declared, int):
-        return declared
-    return max(1, round(model.distribution.total / (1 - float(agreed.policy.audit.holdout))))
-
-
 def _audited(
-    agreed: Terms,
-    model: Model,
-    sample: Sample,
-    fitted_on: Private[Records],
-    held_out: Private[Records],
+    subject: AbstractSubject[Data, Kept, Fitted, Drawn],
+    made: tuple[Fitted, Drawn],
+    claim: Claim,
+    fitted_on: Private[Data],
+    held_out: Private[Data],
     seeds: Seeds,
     workspace: Workspace,
     noise: AbstractNoiseSource,
@@ -289,56 +282,17 @@ def _audited(
     Where the policy leaves no units to spare (`control = "half-copy"`), a copy fitted on one half is attacked instead.
     """
     rng = _generator(seeds.sample + b"audit")
-    budget, unit = agreed.fit.budget, agreed.fit.unit
-    rho = budget.for_answers.rho
-    claim = Claim(
-        epsilon=model.guarantee.epsilon,
-        delta=float(model.guarantee.delta),
-        rho=float(model.guarantee.rho),
-        unit=unit.name,
-        composition=model.guarantee.composition,
-        training=model.guarantee.training,
-    )
-    domain = model.schema.domain()
-    conformance = auditing.conformance(
-        agreed.plan, agreed.fit.generator, domain=domain, unit=unit, rho=rho, noise=noise, rng=rng, claim=claim
-    )
-    attacked, drawn = model, sample
-    if agreed.policy.audit.control == "half-copy":
-        fitted_on, held_out = split(fitted_on, unit, 0.5, bound_key=seeds.bound, holdout_key=seeds.sample)
-        kept = workspace.measurements(HALF_COPY)
+    model, drawn = made
+    conformance = subject.conformance(model, claim, noise, rng)
+    if subject.agreed.policy.audit.control == "half-copy":
+        fitted_on, held_out = subject.halves(fitted_on, seeds)
+        kept = workspace.measurements(subject.from_files, HALF_COPY)
         if kept is None:
-            kept = measure(fitted_on, agreed.fit, noise)
-            workspace.save_measurements(*kept, HALF_COPY)
-        attacked = _model(agreed, *kept)
-        drawn = attacked.draw(sample.records.rows, rng=rng)
-    risk = auditing.run(
-        agreed.plan,
-        schema=attacked.schema,
-        synthetic=drawn.records,
-        members=completed(fitted_on, attacked.schema),
-        controls=completed(held_out, attacked.schema),
-        claim=claim,
-        rng=rng,
-        transcript=attacked.transcript,
-        refit=_refit(agreed, drawn.records.rows, noise),
-    )
-    return conformance.together_with(risk)
-
-
-def _refit(agreed: Terms, rows: int, noise: AbstractNoiseSource) -> Refit:
-    """What an attacker who runs the same generator can do: fit it to some records, with the same budget, and release.
-
-    What was bought is known by then, so that only the part of the budget for answers is there to be spent.
-    Privacy: what is made of private records stays with the attack that asked for it.
-    """
-    plan = replace(agreed.fit, budget=agreed.fit.budget.for_answers)
-
-    def refit(those: Records, rng: np.random.Generator) -> Records:
-        schema, transcript = measure(Private(those), plan, noise)
-        return _model(agreed, schema, transcript).draw(rows, rng=rng).records
-
-    return refit
+            kept = subject.measure(fitted_on, noise, seeds)
+            workspace.save_measurements(*subject.to_files(kept), HALF_COPY)
+        model = subject.model(kept)
+        drawn = subject.draw(model, rng, like=drawn)
+    return conformance.together_with(subject.attack(model, drawn, fitted_on, held_out, claim, noise, rng))
 
 
 def _begun(ledger: AbstractLedger, reservation: Reservation) -> tuple[LedgerHead, int]:
@@ -350,9 +304,8 @@ def _begun(ledger: AbstractLedger, reservation: Reservation) -> tuple[LedgerHead
 
 
 def _facts(
-    agreed: Terms,
-    model: Model,
-    sample: Sample,
+    agreed: AbstractTerms,
+    said: Said,
     reservation: Reservation,
     ledger: AbstractLedger,
     checks: tuple[CheckResult, ...],
@@ -362,20 +315,20 @@ def _facts(
     return ReleaseFacts(
         release_id=reservation.release_id,
         policy=agreed.policy,
-        schema=model.schema,
-        guarantee=model.guarantee,
+        described=said.described,
+        about_rows=agreed.about_rows,
+        guarantee=said.guarantee,
         noise=noise,
-        transcript=model.transcript,
+        transcript=said.transcript,
         generator=agreed.generator,
-        settings=generators.settings_of(agreed.fit.generator),
+        settings=generators.settings_of(agreed.kind),
         reasons=agreed.reasons,
         cautions=agreed.cautions,
-        rows=sample.records.rows,
         balance=ledger.balance(reservation.population),
         head=head,
         checks=checks,
         plan_name=agreed.plan.name,
         plan_digest=agreed.plan.digest,
-        repaired=sample.repaired,
+        repaired=said.repaired,
         attempts_used=attempt,
     )

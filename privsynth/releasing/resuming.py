@@ -14,6 +14,7 @@ from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.releasing.journal import FolderJournal, remove_journal
+from privsynth.releasing.one_table import measurements_from_files, measurements_to_files
 from privsynth.releasing.workspace import Seeds, Workspace
 from privsynth.schema import Schema
 
@@ -39,12 +40,12 @@ def fit_in(
             workspace.start("", about, seeds)
         elif earlier[1] != about:
             raise OutputError(f"{folder} holds a fit of another table, or with other arguments; choose another folder")
-        kept = workspace.measurements()
+        kept = workspace.measurements(measurements_from_files)
         if kept is None:
             bounded, _ = split(table, plan.unit, 0.0, bound_key=seeds.bound, holdout_key=seeds.holdout)
             begun = FolderJournal.begun_in(workspace.journal)
             journal = (FolderJournal.resume if begun else FolderJournal.start)(workspace.journal, plan)
             kept = measure(bounded, plan, noise, journal)
-            workspace.save_measurements(*kept)
+            workspace.save_measurements(*measurements_to_files(kept))
         remove_journal(workspace.journal)
         return kept

@@ -19,9 +19,7 @@ from privsynth.policy import CheckResult, Policy
 from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.ledger import Balance, LedgerHead
-from privsynth.privacy.unit import PrivacyUnit
-from privsynth.releasing.terms import Terms
-from privsynth.schema import Schema
+from privsynth.releasing.agreeing import AbstractTerms, Described
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -30,8 +28,6 @@ ASSUMPTIONS = (
     "off this table.",
     "The declared size of the population is public, and the population's ledger is the only way its records are released.",
 )
-ONE_IDENTIFIER = "Every row of a {unit} carries that {unit}'s identifier in the column {column}."
-NO_IDENTIFIER = "Each row is protected by itself: who has several rows is protected for each one, not for all together."
 NOT_COVERED = (
     "How long the computation took, and that it succeeded, are not part of the guarantee.",
     "The audit's verdict is a function of the records and was not paid for from the budget; its figures on real records "
@@ -56,7 +52,8 @@ class ReleaseFacts:
 
     release_id: str
     policy: Policy
-    schema: Schema
+    described: Described
+    about_rows: str
     guarantee: Guarantee
     noise: str
     transcript: Transcript
@@ -64,7 +61,6 @@ class ReleaseFacts:
     settings: Mapping[str, object]
     reasons: tuple[str, ...]
     cautions: tuple[str, ...]
-    rows: int
     balance: Balance
     head: LedgerHead
     checks: tuple[CheckResult, ...]
@@ -74,12 +70,11 @@ class ReleaseFacts:
     attempts_used: int
 
 
-def rehearse(agreed: Terms, noise: str) -> None:
+def rehearse(agreed: AbstractTerms, noise: str) -> None:
     """Make the statement with placeholders, so that what cannot be certified is refused before anything is spent.
 
     Raises: CertificateError when a term of the policy or a setting cannot stand in a certificate.
     """
-    budget = agreed.fit.budget
     cap = Cap.of(agreed.policy.budget.lifetime_epsilon, agreed.policy.budget.lifetime_delta)
     row = Finding(
         check="rehearsal",
@@ -94,15 +89,15 @@ def rehearse(agreed: Terms, noise: str) -> None:
     facts = ReleaseFacts(
         release_id="0" * 32,
         policy=agreed.policy,
-        schema=agreed.schema,
-        guarantee=Guarantee.for_budget(budget, agreed.fit.unit, ()),
+        described=agreed.described,
+        about_rows=agreed.about_rows,
+        guarantee=Guarantee.for_budget(agreed.budget, agreed.unit, ()),
         noise=noise,
         transcript=(),
         generator=agreed.generator,
-        settings=generators.settings_of(agreed.fit.generator),
+        settings=generators.settings_of(agreed.kind),
         reasons=agreed.reasons,
         cautions=agreed.cautions,
-        rows=1,
         balance=Balance(cap=cap, spent=agreed.cost, reserved=Cost.of(0)),
         head=LedgerHead(sequence=1, digest="0" * 64),
         checks=agreed.checks,
@@ -112,11 +107,6 @@ def rehearse(agreed: Terms, noise: str) -> None:
         attempts_used=1,
     )
     require(predicate(facts, Findings(rows=(row,)), datetime.now(UTC)))
-
-
-def _about_rows(unit: PrivacyUnit) -> str:
-    """What the guarantee takes for granted about whose row is whose."""
-    return NO_IDENTIFIER if unit.column is None else ONE_IDENTIFIER.format(unit=unit.name, column=unit.column)
 
 
 def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> dict[str, object]:
@@ -134,7 +124,7 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
         "decision": "PASSED",
         "guarantee": {
             **facts.guarantee.statement(noise=facts.noise, transcript=facts.transcript),
-            "assumptions": [*ASSUMPTIONS, _about_rows(facts.guarantee.unit)],
+            "assumptions": [*ASSUMPTIONS, facts.about_rows],
             "notCovered": list(NOT_COVERED),
         },
         "budget": {
@@ -145,14 +135,7 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
             "ledgerSequence": facts.head.sequence,
             "ledgerHead": facts.head.digest,
         },
-        "schema": {
-            "digest": {"sha256": facts.schema.digest()},
-            "columns": len(facts.schema.released),
-            "rows": facts.rows,
-            "rowsBasis": "declared in the policy"
-            if isinstance(policy.records.rows, int)
-            else "estimated from noisy counts",
-        },
+        "schema": _schema(facts),
         "generator": {
             "name": facts.generator,
             "version": __version__,
@@ -177,3 +160,15 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
             *([HALF_COPY] if policy.audit.control == "half-copy" else []),
         ],
     }
+
+
+def _schema(facts: ReleaseFacts) -> dict[str, object]:
+    """The schema, and how much is released; of several tables, each of them."""
+    described, declared = facts.described, isinstance(facts.policy.records.rows, int)
+    found: dict[str, object] = {
+        "digest": {"sha256": described.digest},
+        "columns": described.columns,
+        "rows": described.rows,
+        "rowsBasis": "declared in the policy" if declared else "estimated from noisy counts",
+    }
+    return {**found, "tables": [dict(table) for table in described.tables]} if described.tables else found

@@ -1,61 +1,77 @@
-"""What a release rests on: every check that can be made without the table, before anything is spent.
+"""What a release of one table rests on: every check that can be made without the table, before anything is spent.
 
 Must never read a record or touch the ledger.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import final
 
-from privsynth import choosing, generators
+from privsynth import generators
 from privsynth.auditing import AuditPlan
 from privsynth.errors import PolicyRefusal
 from privsynth.fitting import FitPlan, require_size
+from privsynth.generator import AbstractGenerator
 from privsynth.policy import Policy
-from privsynth.policy.check_result import CheckResult
-from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.unit import PrivacyUnit
+from privsynth.releasing.agreeing import (
+    ROWS,
+    AbstractTerms,
+    Described,
+    choose,
+    passed,
+    require_affordable,
+    require_enough_people,
+)
 from privsynth.schema import Schema
-
-_ROWS = frozenset({"row", "record"})
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Everything public that a release rests on; two attempts with the same digest are the same release.
-
-    `generator` is a generator's name, never "auto"; `reasons` say why "auto" chose it, where it did, and `cautions` what
-    else is expected to do better, where it was named.
-    """
+class Terms(AbstractTerms):
+    """What a release of one table rests on."""
 
     schema: Schema
-    policy: Policy
-    plan: AuditPlan
     fit: FitPlan
-    generator: str
-    settings: Mapping[str, object]
-    reasons: tuple[str, ...]
-    cautions: tuple[str, ...]
-    checks: tuple[CheckResult, ...]
 
     @property
-    def digest(self) -> str:
-        """SHA-256 over the policy, the schema, the audit plan and the generator's settings."""
-        parts = (self.policy.digest, self.schema.digest(), self.plan.digest, self.generator, _text(self.settings))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    def title(self) -> str:
+        """The table's name."""
+        return self.schema.table.name
 
     @property
-    def cost(self) -> Cost:
-        """What the ledger is charged: the whole budget, whether or not the generator uses it up."""
-        budget = self.fit.budget
-        return Cost.of(budget.rho, budget.purchase_delta, budget.training)
+    def schema_digest(self) -> str:
+        """The schema's digest."""
+        return self.schema.digest()
+
+    @property
+    def budget(self) -> Budget:
+        """The plan's budget."""
+        return self.fit.budget
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """The plan's unit."""
+        return self.fit.unit
+
+    @property
+    def kind(self) -> AbstractGenerator:
+        """The plan's generator."""
+        return self.fit.generator
+
+    @property
+    def described(self) -> Described:
+        """One row, as long as nothing was drawn."""
+        return described(self.schema, 1)
+
+
+def described(schema: Schema, rows: int) -> Described:
+    """What the certificate says of a table."""
+    return Described(digest=schema.digest(), columns=len(schema.released), rows=rows)
 
 
 def terms(
@@ -66,13 +82,9 @@ def terms(
     Raises: PolicyError, PolicyRefusal, SchemaError or MechanismError; nothing is spent and no record is read.
     """
     policy.require_current(datetime.now(UTC).date())
-    checks = policy.check_schema(schema)
-    failed = [check for check in checks if check.result == "fail"]
-    if failed:
-        reasons = "; ".join(f"{check.rule}: {check.detail}" for check in failed)
-        raise PolicyRefusal(f"the schema does not meet the policy: {reasons}")
+    checks = passed(policy.check_schema(schema))
     chosen, plan = dict(settings or {}), AuditPlan.load(policy.audit.plan)
-    choice = _choice(schema, policy, generator or policy.generators.default, chosen)
+    choice = choose(policy, len(schema.modelled), asked=generator, settings=chosen)
     _require_unit(schema, policy)
     unit = PrivacyUnit(name=policy.unit.name, column=schema.unit, max_rows=policy.unit.max_rows if schema.unit else 1)
     kind = generators.get(choice.name, chosen)
@@ -85,7 +97,7 @@ def terms(
         composition=kind.composition,
         schedule=kind.schedule,
     )
-    _require_enough_people(policy, plan)
+    require_enough_people(policy, plan)
     agreed = Terms(
         schema=schema,
         policy=policy,
@@ -97,25 +109,8 @@ def terms(
         cautions=choice.cautions,
         checks=checks,
     )
-    cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
-    if not cap.admits(agreed.cost):
-        raise PolicyRefusal(
-            "not even one release fits the population's lifetime budget: the cap is held at one Renyi order, and half of "
-            "lifetime_delta is kept for bought categories; make release_epsilon smaller, or lifetime_delta larger"
-        )
+    require_affordable(agreed)
     return agreed
-
-
-def _choice(schema: Schema, policy: Policy, asked: str, settings: Mapping[str, object]) -> choosing.Choice:
-    """The generator that is meant, if the policy allows it."""
-    allowed = policy.generators.allow
-    if asked not in allowed:
-        raise PolicyRefusal(f'the policy does not allow the generator "{asked}"; it allows {", ".join(allowed)}')
-    return choosing.resolve(asked, len(schema.modelled), settings=settings, allowed=allowed)
-
-
-def _text(settings: Mapping[str, object]) -> str:
-    return json.dumps(dict(settings), sort_keys=True, default=str)
 
 
 def _require_unit(schema: Schema, policy: Policy) -> None:
@@ -124,19 +119,8 @@ def _require_unit(schema: Schema, policy: Policy) -> None:
         raise PolicyRefusal(
             f'column "{schema.unit}" names the {policy.unit.name} and would be modelled; make it kind = "identifier"'
         )
-    if schema.unit is None and policy.unit.name not in _ROWS:
+    if schema.unit is None and policy.unit.name not in ROWS:
         raise PolicyRefusal(
             f'the policy protects a {policy.unit.name}, but the schema names no unit column; declare unit = "COLUMN" in '
             '[table], or, where nobody has more than one row, release under a policy whose [unit] name is "row"'
-        )
-
-
-def _require_enough_people(policy: Policy, plan: AuditPlan) -> None:
-    """The declared size, which is an upper bound, must leave the audit as many people as its plan needs at the least."""
-    size, share = policy.require_population().public_size, policy.audit.holdout
-    people = size * share if policy.audit.control == "holdout" else size / 2
-    if people < plan.release.attempts_min:
-        raise PolicyRefusal(
-            f'the audit plan "{plan.name}" needs at least {plan.release.attempts_min} held-out people, and a population of at '
-            f'most {size} with holdout "{float(share):g}" leaves {int(people)}; hold out more, or set control = "half-copy"'
         )

@@ -8,22 +8,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, TypeVar, final
 
 from privsynth.errors import FitError, OutputError
-from privsynth.measurement import Transcript
 from privsynth.releasing.durably import sync_folder, write_durably
-from privsynth.schema import Schema
-from privsynth.transcript_files import (
-    arrays_from_bytes,
-    arrays_to_bytes,
-    transcript_from_files,
-    transcript_to_files,
-)
+from privsynth.transcript_files import Arrays, arrays_from_bytes, arrays_to_bytes
+
+_Kept = TypeVar("_Kept")
 
 _STATE = "state.json"
 _LOCK = "lock"
@@ -128,25 +124,24 @@ class Workspace:
         """Record the state durably, before anything is begun."""
         self.write(_STATE, json.dumps({"releaseId": release_id, "terms": terms, "keys": seeds.hex()}).encode())
 
-    def save_measurements(self, schema: Schema, transcript: Transcript, name: str = MEASUREMENTS) -> None:
+    def save_measurements(self, document: Mapping[str, object], arrays: Arrays, name: str = MEASUREMENTS) -> None:
         """Make the noisy answers durable, arrays before the file that names them: from here on a crash costs nothing."""
-        entries, arrays = transcript_to_files(transcript)
-        document: dict[str, object] = {"schema": schema.to_json(), "transcript": entries}
         if arrays:
             self.write(_arrays_of(name), arrays_to_bytes(arrays))
-            document["arrays"] = _arrays_of(name)
+            document = {**document, "arrays": _arrays_of(name)}
         self.write(name, json.dumps(document).encode())
 
-    def measurements(self, name: str = MEASUREMENTS) -> tuple[Schema, Transcript] | None:
-        """The completed schema and transcript of an earlier attempt, or None."""
+    def measurements(
+        self, read: Callable[[Mapping[str, Any], Arrays], _Kept], name: str = MEASUREMENTS
+    ) -> _Kept | None:
+        """The noisy answers of an earlier attempt, as `read` makes them of the document and arrays that were saved, or None."""
         path = self.folder / name
         if not path.exists():
             return None
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             stored = (self.folder / _arrays_of(name)).read_bytes() if "arrays" in document else None
-            arrays = {} if stored is None else arrays_from_bytes(stored)
-            return Schema.from_json(document["schema"]), transcript_from_files(document["transcript"], arrays)
+            return read(document, {} if stored is None else arrays_from_bytes(stored))
         except (OSError, ValueError, KeyError, TypeError, FitError):
             raise OutputError(f"{path} is damaged; its budget is spent: run again in a new --out") from None
 
@@ -160,21 +155,28 @@ class Workspace:
         return write_durably(self.folder / name, content)
 
     def write_candidate(self, name: str, content: bytes) -> Path:
-        """Write a file of the release that is being made."""
+        """Write a file of the release that is being made; `name` may lie in a folder of it."""
         self.candidate.mkdir(mode=0o700, exist_ok=True)
+        folder = (self.candidate / name).parent
+        if folder != self.candidate:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self.candidate)
         return write_durably(self.candidate / name, content)
 
     def clear_candidate(self) -> None:
         """Remove the files of an unfinished candidate."""
         if self.candidate.exists():
             for path in self.candidate.iterdir():
-                path.unlink()
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
     def publish(self) -> None:
         """Give the finished candidate its final name, in one rename."""
         self.candidate.chmod(0o755)
-        for path in self.candidate.iterdir():
-            path.chmod(0o755 if path.suffix == ".sh" else 0o644)
+        for path in self.candidate.rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.suffix == ".sh" else 0o644)
         self.candidate.rename(self.out)
         sync_folder(self.out.resolve().parent)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from privsynth import attacks, releasing
+from privsynth import attacks, auditing, fitting, releasing
 from privsynth.attack import Target
 from privsynth.certificate.keys import Signer
 from privsynth.errors import (
@@ -27,7 +27,6 @@ from privsynth.policy import Policy
 from privsynth.privacy.ledgers.memory import MemoryLedger
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.private import Private
-from privsynth.releasing import measuring as release_measuring
 from privsynth.releasing import path as release_path
 from privsynth.schema import Schema
 from tests import clinic
@@ -192,7 +191,7 @@ def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, 
         return clinic.passing_audit()
 
     clinic.pass_every_audit(monkeypatch.setattr)
-    monkeypatch.setattr(release_path.auditing, "run", run)
+    monkeypatch.setattr(auditing, "run", run)
     made = releasing.release(
         place["table"],
         schema=place["schema"],
@@ -233,11 +232,10 @@ def test_bought_categories_are_released_and_attacked_under_the_completed_schema(
         return clinic.passing_audit()
 
     clinic.pass_every_audit(monkeypatch.setattr)
-    monkeypatch.setattr(release_path.auditing, "run", run)
+    monkeypatch.setattr(auditing, "run", run)
     plans = []
-    for module in (release_measuring, release_path):
-        watched = lambda *given, **named: (plans.append(given[1]), measure(*given, **named))[1]  # noqa: E731
-        monkeypatch.setattr(module, "measure", watched)
+    watched = lambda *given, **named: (plans.append(given[1]), measure(*given, **named))[1]  # noqa: E731
+    monkeypatch.setattr(fitting, "measure", watched)
     releasing.release(
         place["table"],
         schema=schema,
