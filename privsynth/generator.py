@@ -6,7 +6,7 @@ Must never see records: a generator asks the curator, and everything after the n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, final
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.domain import Clique, Domain
+from privsynth.errors import FitError
 from privsynth.measurement import Transcript
 from privsynth.privacy.accounting import Composition
 from privsynth.privacy.sampled_gaussian import Schedule
@@ -24,6 +25,25 @@ if TYPE_CHECKING:
 
 Evidence: TypeAlias = Mapping[str, npt.NDArray[np.int64]]
 """Conditions for sampling: attribute -> the codes that are allowed (one or more)."""
+
+
+def require_evidence(domain: Domain, given: Mapping[str, npt.NDArray[np.int64]], wanted: Sequence[str]) -> int:
+    """Check evidence of each row's own. Returns: the number of rows.
+
+    Raises: FitError when it is outside the levels, of different lengths, none at all, or on what is wanted.
+    """
+    lengths = {codes.shape for codes in given.values()}
+    if len(lengths) != 1 or set(wanted) & set(given):
+        raise FitError(
+            "evidence for each row: expected codes of one length, of one attribute or more that are not wanted"
+        )
+    for name in wanted:
+        domain.index(name)
+    for name, codes in given.items():
+        size = domain.size(name)
+        if codes.size and (codes.min() < 0 or codes.max() >= size):
+            raise FitError(f'the evidence on "{name}" is outside its {size} levels')
+    return int(lengths.pop()[0])
 
 
 class AbstractDistribution(ABC):
@@ -54,6 +74,22 @@ class AbstractDistribution(ABC):
 
         Raises: FitError when the evidence has probability zero under the model.
         """
+
+    def draw_each(
+        self,
+        given: Mapping[str, npt.NDArray[np.int64]],
+        wanted: Sequence[str],
+        rng: np.random.Generator,  # noqa: ARG002  for those that have a direct way
+    ) -> dict[str, npt.NDArray[np.int64]] | None:
+        """Draw the wanted attributes once for each row of evidence, exactly; None where the model has no direct way to.
+
+        Whoever needs draws from every model asks `histories.matching`, which then matches records. Evidence that has
+        probability zero is weakened, never refused: it comes from records that were drawn, and those are what they are.
+        Shapes: every array is (rows,), codes of one attribute; at least one attribute is given.
+        Raises: FitError for evidence outside the levels, or on what is wanted.
+        """
+        require_evidence(self.domain, given, wanted)
+        return None
 
     @abstractmethod
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from privsynth.dataset import Dataset
 from privsynth.domain import Clique, Domain
 from privsynth.errors import FitError
-from privsynth.generator import AbstractDistribution, Evidence
+from privsynth.generator import AbstractDistribution, Evidence, require_evidence
 from privsynth.measurement import Transcript, measurements
 from privsynth.pgm.clique_vector import CliqueVector
 from privsynth.pgm.estimation import (
@@ -65,6 +65,19 @@ class GraphicalDistribution(AbstractDistribution):
         Raises: FitError when the evidence has probability zero under the model, or n is negative.
         """
         return self.model.draw(n, rng, given)
+
+    def draw_each(
+        self, given: Mapping[str, npt.NDArray[np.int64]], wanted: Sequence[str], rng: np.random.Generator
+    ) -> dict[str, npt.NDArray[np.int64]] | None:
+        """Draw the wanted attributes for each row of evidence, where the model says that all are independent; else None.
+
+        Raises: FitError for evidence outside the levels, or on what is wanted.
+        """
+        rows = require_evidence(self.domain, given, wanted)
+        if any(len(clique) > 1 for clique in self.model.potentials.cliques):
+            return None
+        tables = {name: self.project((name,)) for name in wanted}
+        return {name: rng.choice(len(table), size=rows, p=table / table.sum()) for name, table in tables.items()}
 
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """The potentials of all cliques, one after the other in the transcript's order, and the total."""

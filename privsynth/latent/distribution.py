@@ -5,7 +5,7 @@ Must never hold or need anything but what was made from a transcript.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -17,6 +17,7 @@ from privsynth.domain import Clique
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution, Evidence
 from privsynth.latent.dealing import class_counts, deal, split_groups
+from privsynth.latent.drawing_each import EachRow
 from privsynth.latent.estimation import Fitted, expand, fine_layout
 from privsynth.latent.layout import Layout
 from privsynth.latent.mixture import Mixture, wide_tables
@@ -38,6 +39,7 @@ class LatentClassDistribution(AbstractDistribution):
         self.domain = seen.domain
         self._group_of = seen.group_of
         self._fitted = fitted
+        self._each: EachRow | None = None
 
     @property
     def total(self) -> float:
@@ -88,6 +90,19 @@ class LatentClassDistribution(AbstractDistribution):
         self._draw_again(codes, mixture, within, rng)
         order = rng.permutation(n)
         return Dataset(tuple(column[order] for column in codes), self.domain)
+
+    def draw_each(
+        self, given: Mapping[str, npt.NDArray[np.int64]], wanted: Sequence[str], rng: np.random.Generator
+    ) -> dict[str, npt.NDArray[np.int64]]:
+        """Draw the wanted attributes for each row of evidence, from the mixture given it: a class, then levels in it.
+
+        Evidence that a class is 10^8 times less likely to give than another does not rule that class out. Rules are not
+        looked at.
+        Raises: FitError for evidence outside the levels, or on what is wanted.
+        """
+        if self._each is None:
+            self._each = EachRow(self.domain, *self.by_class())
+        return self._each.draw(given, wanted, rng)
 
     def _deal(
         self, mixture: Mixture, within: tuple[Floats, ...], n: int, rng: np.random.Generator
