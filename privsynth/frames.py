@@ -269,8 +269,8 @@ def _needed(library: str) -> None:
         raise InputError(f'{library} is not installed; install it with: pip install "privsynth[{library}]"')
 
 
-def _check_cells(table: pa.Table) -> None:
-    """No text may be a formula to a spreadsheet."""
+def check_cells(table: pa.Table) -> None:
+    """No text may be a formula to a spreadsheet. Raises: OutputError."""
     for name, column in zip(table.schema.names, table.columns, strict=True):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             starts = pc.utf8_slice_codeunits(pc.utf8_ltrim_whitespace(column), 0, 1)
@@ -296,7 +296,7 @@ def csv_bytes(table: pa.Table) -> bytes:
 
     Raises: OutputError when a text is a formula to a spreadsheet.
     """
-    _check_cells(table)
+    check_cells(table)
     header = pa.Table.from_arrays([pa.array([name]) for name in table.schema.names], names=table.schema.names)
     return _csv_lines(header) + b"".join(
         _csv_lines(table.slice(start, _WRITE_ROWS)) for start in range(0, table.num_rows, _WRITE_ROWS)
@@ -316,7 +316,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
     """
     import pyarrow.parquet as pq
 
-    _check_cells(table)
+    check_cells(table)
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()

@@ -5,6 +5,7 @@ Must never look into a table: a schema is right or wrong by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn, final
 
@@ -30,6 +31,8 @@ DEPTH = 3
 
 _CARRIED = 8
 """Up to so many columns, a row depends on all of the one before; with more, the schema says on which."""
+
+_PLAIN = re.compile(r"\w[\w -]{0,99}(?<! )")
 
 _LABELLED = (CategoryColumn, OrderedColumn, BooleanColumn)
 _POINTS = (IntegerColumn, DateColumn, DatetimeColumn)
@@ -74,11 +77,29 @@ def check(schema: DatabaseSchema, source: str) -> None:
     problem = labels.problem(schema.name)
     if problem is not None:
         raise SchemaError(f"[database] in {source}: name {problem}")
+    _names(schema, source)
     checker = _Checker(schema, source)
     for table in schema.tables:
         checker.table(table)
     for rule in schema.rules:
         checker.rule(rule)
+
+
+def _names(schema: DatabaseSchema, source: str) -> None:
+    """Tables are files and tables of a database, so their names are plain and differ; each stands after its parent."""
+    seen: list[str] = []
+    for table in schema.tables:
+        place = f"[tables.{table.name}] in {source}"
+        if not _PLAIN.fullmatch(table.name) or table.name.lower().startswith("sqlite_"):
+            raise SchemaError(
+                f"{place}: a table's name is the name of its file; use up to 100 letters, digits, spaces, _ and -, a letter or "
+                "digit first"
+            )
+        if table.name.lower() in [name.lower() for name in seen]:
+            raise SchemaError(f"{place}: another table's name differs by capital letters alone; rename one of them")
+        if (table.parent_name not in seen) if seen else table.parent_name is not None:
+            raise SchemaError(f"{place}: it stands before its parent; expected parents first")
+        seen.append(table.name)
 
 
 @final
@@ -94,23 +115,13 @@ class _Checker:
     def table(self, table: TableTerms) -> None:
         """Keys, parent, bound, time, order and derived columns of one table."""
         place = f"[tables.{table.name}]"
-        problem = labels.problem(table.name)
-        if problem is not None:
-            self._refuse(place, f"the table's name {problem}")
         if len(self._schema.ancestors(table.name)) >= DEPTH:
             self._refuse(place, f"tables may lie {DEPTH} deep; join it to its parent, or release it separately")
         if table.content is not None and table.content.unresolved:
             name = table.content.unresolved[0].name
             self._refuse(place, f'column "{name}" is to be bought; of several tables, declare every category and bound')
-        known = {column.name for column in table.identifiers} | {one.name for one in table.derived}
-        foreign = () if table.parent is None else table.parent.columns
-        for name in table.key:
-            if name not in known and name not in foreign:
-                self._refuse(
-                    place, f'key names "{name}": declare it with kind = "identifier", or as a derived sequence'
-                )
-        if len(set(table.released)) != len(table.released) or set(table.columns) & {one.name for one in table.derived}:
-            self._refuse(place, "a column is declared twice, modelled and derived; keep one of the two")
+        self._columns(table, place)
+        self._key(table, place)
         self._parent(table, place)
         self._time(table, place)
         for one in table.carry:
@@ -118,6 +129,53 @@ class _Checker:
                 self._refuse(place, f'carry names "{one}", which is no modelled column of it')
         for column in table.derived:
             self._derived(table, column, f'{place} derived "{column.name}"')
+
+    def _columns(self, table: TableTerms, place: str) -> None:
+        """Each column of the output is one thing, under a lawful name."""
+        derived = [one.name for one in table.derived]
+        links = () if table.parent is None else (*table.parent.columns, *table.parent.unit)
+        others = {*table.columns, *(one.name for one in table.identifiers), *links}
+        for name in derived:
+            if derived.count(name) > 1 or name in others:
+                self._refuse(place, f'column "{name}" is declared twice, derived and otherwise; keep one of the two')
+        for name in (*links, *derived):
+            problem = labels.problem(name)
+            if problem is not None:
+                self._refuse(place, f'the name of column "{name}" {problem}')
+        if len({name.lower() for name in table.released}) != len(table.released):
+            self._refuse(place, "the names of two columns differ by capital letters alone; rename one of them")
+        if table.order is not None and table.order in table.columns:
+            self._refuse(place, f'order "{table.order}" is a modelled column; say time = {{column = "{table.order}"}}')
+        for what, names in (("key", table.key), ("parent", table.parent.columns if table.parent is not None else ())):
+            if len(set(names)) != len(names):
+                self._refuse(place, f"{what}: a column is named twice; remove one")
+
+    def _key(self, table: TableTerms, place: str) -> None:
+        """A key is made of what is made anew, and differs from row to row."""
+        own = {column.name: column for column in table.identifiers}
+        sequences = {one.name for one in table.derived if isinstance(one, Sequence)}
+        foreign = () if table.parent is None else table.parent.columns
+        links = {*foreign, *(() if table.parent is None else table.parent.unit)}
+        for name in table.key:
+            if name not in links and name not in sequences and name not in own:
+                self._refuse(
+                    place, f'key names "{name}": declare it with kind = "identifier", or as a derived sequence'
+                )
+            if name in own and name not in links and own[name].faker is not None:
+                self._refuse(place, f'key "{name}": invented names repeat; say make = "P-########" instead of faker')
+        link = table.parent
+        if link is not None and link.optional and {*table.key} & {*foreign} - {*link.unit}:
+            self._refuse(
+                place, "key: it holds a foreign key that may be empty; give the rows an identifier of their own"
+            )
+        if not table.key or {*table.key} & {*own} - links:
+            return
+        single = bool({*table.key} & sequences) or (table.bound is not None and table.bound.largest == 1)
+        if not {*foreign} <= {*table.key} or not single:
+            self._refuse(
+                place,
+                "key: rows would share it; add a column of kind identifier, or the parent's columns and a derived sequence",
+            )
 
     def _parent(self, table: TableTerms, place: str) -> None:
         link = table.parent
@@ -143,10 +201,12 @@ class _Checker:
             self._refuse(
                 place, f'parent: "{parent.name}" has a key of {len(parent.key)} columns, found {len(link.columns)}'
             )
-        if link.optional and (len(link.unit) != len(self._schema.root.key) or parent is self._schema.root):
+        if (link.unit or link.optional) and (
+            len(link.unit) != len(self._schema.root.key) or parent is self._schema.root
+        ):
             self._refuse(
                 place,
-                "parent: an optional parent is no unit itself, and unit = [...] names as many columns as the units' key",
+                "parent: unit = [...] is for rows whose parent is no unit itself, and names as many columns as the units' key",
             )
         for name in (*link.columns, *link.unit):
             if name in table.columns:
@@ -260,9 +320,17 @@ class _Checker:
                 related = {one.name for one in self._schema.ancestors(left)} | {left}
                 if right not in related and left not in {one.name for one in self._schema.ancestors(right)}:
                     self._refuse(place, f'"{left}" and "{right}" are not one above the other')
-                for table, column in zip(tables, (left_column, right_column), strict=True):
-                    if not isinstance(self._column(table, column, place), _POINTS):
-                        self._refuse(place, f'"{table.name}.{column}" is no date, datetime or integer')
+                found = [
+                    self._column(table, column, place)
+                    for table, column in zip(tables, (left_column, right_column), strict=True)
+                ]
+                if not all(isinstance(one, _POINTS) for one in found):
+                    self._refuse(place, f'"{rule.left}" or "{rule.right}" is no date, datetime or integer')
+                if len({isinstance(one, IntegerColumn) for one in found}) > 1:
+                    self._refuse(
+                        place,
+                        f'"{rule.left}" and "{rule.right}" are not counted alike; compare two dates or two numbers',
+                    )
             case Balanced():
                 table = self._schema.table(rule.table)
                 if table.parent is None:

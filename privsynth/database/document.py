@@ -188,6 +188,7 @@ class _Reader:
                 "units, or what a unit is called where no table lists them), and nothing else but description"
             )
         unit = head["unit"]
+        self._text(head.get("description"), "[database] description")
         read: dict[str, TableTerms] = {}
         constants: dict[str, Any] = {}
         for name, content in tables.items():
@@ -226,7 +227,6 @@ class _Reader:
             constants[column] = columns.pop(column)
         derived = self._checked(tuple[Derived, ...], content.get("derived", []), f"{place} derived")
         derived = derived + tuple(Copied(kind="copied", name=one, of=f"{unit}.{one}") for one in constant)
-        order = content.get("order")
         schema, identifiers = self._columns(name, columns, content.get("rules", []))
         bound = self._optional(Bound, content.get("bound"), f"{place} bound")
         carry = content.get("carry")
@@ -239,10 +239,10 @@ class _Reader:
             parent=link,
             bound=bound,
             time=self._optional(Time, content.get("time"), f"{place} time"),
-            order=order if isinstance(order, str) else None,
+            order=self._text(content.get("order"), f"{place} order"),
             carry=self._carry(name, schema, carry, place) if link is not None else (),
             derived=derived,
-            file=content.get("file"),
+            file=self._text(content.get("file"), f"{place} file"),
             constant=constant,
             dropped=self._dropped(name, columns) if schema is None else (),
             parent_name=parent_name,
@@ -278,8 +278,8 @@ class _Reader:
         self, name: str, columns: Mapping[str, Any], rules: object
     ) -> tuple[Schema | None, tuple[IdentifierColumn, ...]]:
         """The table's columns as a schema; where none is modelled, its identifiers alone."""
-        kinds = {spec.get("kind") if isinstance(spec, dict) else None for spec in columns.values()}
-        if kinds - {"identifier", "text"}:
+        kinds = {str(spec.get("kind")) if isinstance(spec, dict) else "" for spec in columns.values()}
+        if kinds - {"identifier", "text"} or rules:
             schema = Schema.from_document(
                 {"table": {"name": name}, "columns": columns, "rules": rules}, f"{self._source}, [tables.{name}]"
             )
@@ -301,6 +301,11 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise SchemaError(f"{place} in {self._source}: expected a list of column names")
         return tuple(value)
+
+    def _text(self, value: object, place: str) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise SchemaError(f"{place} in {self._source}: expected text in quotes")
+        return value
 
     def _optional(self, kind: Any, value: object, place: str) -> Any:
         return None if value is None else self._checked(kind, value, place)

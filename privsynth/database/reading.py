@@ -45,7 +45,7 @@ def read(source: frames.Source, schema: DatabaseSchema, *, out_of_domain: OutOfD
 
 
 def read_public(source: frames.Source, schema: DatabaseSchema, *, out_of_domain: OutOfDomain = "refuse") -> Database:
-    """Read synthetic tables, which nobody needs protection from; identifiers that link nothing may be absent.
+    """Read synthetic tables, which nobody needs protection from; identifiers that link nothing and the order may be absent.
 
     Raises: RecordsError and InputError as `read`.
     """
@@ -65,7 +65,7 @@ class _Loaded:
 def _read(source: frames.Source, schema: DatabaseSchema, out_of_domain: OutOfDomain, *, public: bool) -> Database:
     loaded: dict[str, _Loaded] = {}
     listed = [table for table in schema.tables if table.listed]
-    with sources.opened(source, [table.name for table in listed]) as tables:
+    with sources.opened(source, [table.name for table in listed], pairs=public) as tables:
         for terms in listed:
             try:
                 loaded[terms.name] = _load(tables, schema, terms, out_of_domain, public=public)
@@ -96,7 +96,7 @@ def _load(
     found = tables.columns(name)
     derived = {one.name for one in terms.derived} - set(terms.constant)
     links = () if terms.parent is None else (*terms.parent.columns, *terms.parent.unit)
-    order = () if terms.order is None else (terms.order,)
+    order = () if terms.order is None or (public and terms.order not in found) else (terms.order,)
     needed = dict.fromkeys((*links, *order, *terms.constant))
     is_parent = bool(schema.children(terms.name))
     if is_parent or set(terms.key) <= {*found}:
@@ -228,7 +228,7 @@ class _Linker:
             assert loaded.records is not None
             ticks = loaded.records.ticks[terms.time.column]
             return np.where(ticks == MISSING, np.iinfo(np.int64).max, ticks)
-        if terms.order is None:
+        if terms.order is None or terms.order not in loaded.beside:
             return np.zeros(loaded.rows, dtype=np.int64)
         return _whole_numbers(loaded.beside[terms.order], terms.order, terms.name)
 

@@ -60,9 +60,10 @@ def is_several(source: frames.Source) -> bool:
 
 
 @contextmanager
-def opened(source: frames.Source, listed: Sequence[str]) -> Iterator[AbstractTables]:
+def opened(source: frames.Source, listed: Sequence[str], *, pairs: bool = False) -> Iterator[AbstractTables]:
     """Open a folder, a database file, or {table: path or frame}; one path or frame is the table where one is `listed`.
 
+    Args: `pairs` takes NAME.csv beside NAME.parquet for the same table twice, as a release has it.
     Raises: RecordsError when it is none of these, InputError when the extra that reads it is not installed.
     """
     if isinstance(source, Mapping) and set(listed) & {str(name) for name in source}:
@@ -77,7 +78,7 @@ def opened(source: frames.Source, listed: Sequence[str]) -> Iterator[AbstractTab
             )
         yield _Mapped({listed[0]: source}, listed)
     elif Path(source).is_dir():
-        yield _Folder(Path(source))
+        yield _Folder(Path(source), pairs=pairs)
     else:
         path = Path(source)
         if not path.is_file():
@@ -120,7 +121,8 @@ class _Mapped(AbstractTables):
 class _Folder(AbstractTables):
     """A folder with one file for each table: NAME.csv, NAME.parquet ..., or the file that the schema names."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, pairs: bool) -> None:
+        self._pairs = pairs
         self._files = {
             file.name: file
             for file in sorted(folder.iterdir())
@@ -134,11 +136,11 @@ class _Folder(AbstractTables):
         fitting = [one for one in self._files if one == file or (file is None and title(one) == table)]
         if not fitting:
             wanted = file or f"{table}.csv (.csv.gz, .tsv, .parquet)"
-            raise RecordsError(f'table "{table}": the folder has no file {wanted}; add it, or name it: file = "..."')
+            raise RecordsError(f'the folder has no file {wanted}; add it, or name it: file = "..."')
+        if self._pairs and fitting == [f"{table}.csv", f"{table}.parquet"]:
+            return fitting[0]
         if len(fitting) > 1:
-            raise RecordsError(
-                f'table "{table}": the folder has {", ".join(fitting)}; keep one of them, or name it: file = "..."'
-            )
+            raise RecordsError(f'the folder has {", ".join(fitting)}; keep one of them, or name it: file = "..."')
         return fitting[0]
 
     def columns(self, name: str) -> tuple[str, ...]:
@@ -261,5 +263,5 @@ def _duckdb(path: Path) -> _Database:
 
 
 def _duckdb_blocks(connection: Any, query: str, rows: int) -> Iterator[list[pa.Array]]:
-    for batch in connection.execute(query).to_arrow_reader(rows):
+    for batch in connection.sql(query).to_arrow_reader(rows):
         yield [column.cast(pa.string()) for column in batch.columns]
