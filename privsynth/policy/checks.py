@@ -5,7 +5,7 @@ Must never let a check that could not run count as passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,13 @@ from privsynth.identifiers import capacity, regenerate, unrepeated
 from privsynth.policy.check_result import CheckResult, absent, named, verdict
 from privsynth.policy.terms import Deidentification, Unit
 from privsynth.schema import Schema
-from privsynth.schema.columns import BooleanColumn, CategoryColumn, ModelledColumn, OrderedColumn
+from privsynth.schema.columns import (
+    BooleanColumn,
+    CategoryColumn,
+    IdentifierColumn,
+    ModelledColumn,
+    OrderedColumn,
+)
 
 _GDPR = "GDPR Recital 26; WP29 Opinion 05/2014"
 _OWN = "this policy"
@@ -49,27 +55,32 @@ def check_schema(schema: Schema, *, unit: Unit, terms: Deidentification, rows: i
     """The rules that a schema alone can answer; `rows` is how many may be released at most, None where nobody said."""
     return (
         _unit(schema, unit),
-        _identifiers(schema),
-        _made_anew(schema, terms, rows),
-        _declared_text(schema, terms),
+        identifiers_not_modelled(schema),
+        made_anew(schema.identifiers, unrepeated(schema), terms, rows),
+        declared_text(schema, terms),
         _known(schema, terms),
-        *(_clearance(name, reason) for name, reason in terms.cleared.items()),
+        *clearances(terms),
     )
 
 
 def check_release(schema: Schema, table: pa.Table, *, terms: Deidentification) -> tuple[CheckResult, ...]:
     """The rules on the values that are to be released: one a detector, and that nothing undeclared is there."""
-    found = {column: _found(table[column], terms) for column in table.column_names}
     return (
-        released_columns(schema, table),
-        _labels(schema, table),
-        *(_detected(detector, found, terms) for detector in detectors(terms)),
+        released_columns([column.name for column in schema.released], table),
+        released_labels(schema, table),
+        *check_values(table, terms),
     )
 
 
-def released_columns(schema: Schema, table: pa.Table) -> CheckResult:
+def check_values(table: pa.Table, terms: Deidentification) -> tuple[CheckResult, ...]:
+    """One rule a detector, on all columns of a table."""
+    found = {column: _found(table[column], terms) for column in table.column_names}
+    return tuple(_detected(detector, found, terms) for detector in detectors(terms))
+
+
+def released_columns(declared: Sequence[str], table: pa.Table) -> CheckResult:
     """The released columns are the declared ones, each once; a column that is there twice can be asked for by no name."""
-    declared, found = [column.name for column in schema.released], list(table.column_names)
+    found = list(table.column_names)
     problems = [f'column "{name}" is declared and not in the released table' for name in declared if name not in found]
     problems += [f'column "{name}" is in the released table and not declared' for name in found if name not in declared]
     if len(set(found)) != len(found):
@@ -92,7 +103,8 @@ def _unit(schema: Schema, unit: Unit) -> CheckResult:
     )
 
 
-def _identifiers(schema: Schema) -> CheckResult:
+def identifiers_not_modelled(schema: Schema) -> CheckResult:
+    """No column whose role is identifier is modelled."""
     problems = [
         f'column "{column.name}" has the role identifier and would be modelled; declare kind = "identifier" or leave it out'
         for column in schema.modelled
@@ -101,16 +113,20 @@ def _identifiers(schema: Schema) -> CheckResult:
     return verdict("identifiers-not-modelled", _GDPR, problems, "no identifier is modelled; free text is left out")
 
 
-def _made_anew(schema: Schema, terms: Deidentification, rows: int | None) -> CheckResult:
-    """Make some identifiers of each column: a range that is unknown, or a form that somebody may hold, shows at once."""
+def made_anew(
+    columns: Sequence[IdentifierColumn], single: Collection[str], terms: Deidentification, rows: int | None
+) -> CheckResult:
+    """Make some identifiers of each column: a range that is unknown, or a form that somebody may hold, shows at once.
+
+    Args: `single` names the columns that may not repeat in so many `rows`, None where nobody can say how many.
+    """
     rule = "identifiers-never-issued"
-    columns = schema.identifiers
     if not columns:
         return absent(rule, _GDPR, "the schema has no identifier column")
     problems = [
         f'column "{column.name}" may not repeat, and its range is too small for {rows} rows; lengthen its pattern'
         for column in columns
-        if column.name in unrepeated(schema) and rows is not None and (capacity(column) or rows) < rows
+        if column.name in single and rows is not None and (capacity(column) or rows) < rows
     ]
     for column in columns:
         try:
@@ -126,7 +142,7 @@ def _made_anew(schema: Schema, terms: Deidentification, rows: int | None) -> Che
     return verdict(rule, _GDPR, problems, passed)
 
 
-def _declared_text(schema: Schema, terms: Deidentification) -> CheckResult:
+def declared_text(schema: Schema, terms: Deidentification) -> CheckResult:
     """Labels and markers are released as they are declared, so they are looked at before anything is spent."""
     problems = []
     for column in schema.modelled:
@@ -158,12 +174,17 @@ def _known(schema: Schema, terms: Deidentification) -> CheckResult:
     return verdict("policy-columns-known", _OWN, problems, "every column that the policy names is in the schema")
 
 
+def clearances(terms: Deidentification) -> tuple[CheckResult, ...]:
+    """The reasons that the policy gives, as attested and not as checked."""
+    return tuple(_clearance(name, reason) for name, reason in terms.cleared.items())
+
+
 def _clearance(name: str, reason: str) -> CheckResult:
     detail = f'column "{name}" is not what its name or labels suggest: {reason}'
     return CheckResult(rule="column-cleared", citation=_OWN, result="attested", method="attested", detail=detail)
 
 
-def _labels(schema: Schema, table: pa.Table) -> CheckResult:
+def released_labels(schema: Schema, table: pa.Table) -> CheckResult:
     """Every released label is a declared (or bought) one, so that no text of a record can have come through."""
     problems = []
     for column in schema.modelled:

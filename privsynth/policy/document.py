@@ -6,17 +6,19 @@ Must never be built from anything but policy files, and never weaker than any fi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from privsynth import toml_file
+from privsynth.database.document import DatabaseSchema
 from privsynth.errors import PolicyError, PolicyRefusal
 from privsynth.policy import checks as policy_checks
 from privsynth.policy import diff as policy_diff
 from privsynth.policy import files as policy_file
 from privsynth.policy.check_result import CheckResult, absent
+from privsynth.policy.databases import DatabaseChecks
 from privsynth.policy.deidentification import SafeHarbor
 from privsynth.policy.files import Source
 from privsynth.policy.terms import (
@@ -201,10 +203,20 @@ class Policy:
     ) -> tuple[CheckResult, ...]:
         """Every rule on the values that are to be released; no value stands in a result."""
         if len(set(table.column_names)) < table.num_columns:
-            return (policy_checks.released_columns(schema, table),)
+            return (policy_checks.released_columns([column.name for column in schema.released], table),)
         general = policy_checks.check_release(schema, table, terms=self.deidentification)
         profile = self._safe_harbor(schema, today)
         return general if profile is None else (*general, *profile.check_release(table))
+
+    def check_database(self, schema: DatabaseSchema, *, today: dt.date | None = None) -> tuple[CheckResult, ...]:
+        """The same of several tables: every rule that their schema alone can answer."""
+        return self._of_database(schema, today).check_schema()
+
+    def check_tables(
+        self, schema: DatabaseSchema, tables: Mapping[str, pa.Table], *, today: dt.date | None = None
+    ) -> tuple[CheckResult, ...]:
+        """The same of several tables: every rule on the values that are to be released."""
+        return self._of_database(schema, today).check_release(tables)
 
     def diff(self, other: Policy) -> list[str]:
         """What `other` tightens, loosens or changes against this policy, one readable line each."""
@@ -220,12 +232,23 @@ class Policy:
             return self.records.rows
         return None if self.population is None else self.population.public_size * self.unit.max_rows
 
+    def _of_database(self, schema: DatabaseSchema, today: dt.date | None) -> DatabaseChecks:
+        declared, size = self.records.rows, self.population and self.population.public_size
+        return DatabaseChecks(
+            schema=schema,
+            unit=self.unit,
+            terms=self.deidentification,
+            harbor=self._harbor(today),
+            units=declared if isinstance(declared, int) else size,
+        )
+
     def _safe_harbor(self, schema: Schema, today: dt.date | None) -> SafeHarbor | None:
+        profile = self._harbor(today)
+        return None if profile is None else profile(schema, self.deidentification)
+
+    def _harbor(self, today: dt.date | None) -> Callable[[Schema, Deidentification], SafeHarbor] | None:
+        """The profile of any table, where the policy asks for it."""
         if self.deidentification.profile == "none":
             return None
-        return SafeHarbor(
-            schema=schema,
-            terms=self.deidentification,
-            attestations=self.attestations,
-            today=today or dt.datetime.now(dt.UTC).date(),
-        )
+        day = today or dt.datetime.now(dt.UTC).date()
+        return lambda schema, terms: SafeHarbor(schema=schema, terms=terms, attestations=self.attestations, today=day)
