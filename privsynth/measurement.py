@@ -200,13 +200,14 @@ class Selection:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """A fact about one column that was bought: its categories, its bounds or its bin edges.
+    """A fact about one column that was bought: its categories, its bounds or its bin edges; or one about a table.
 
-    `found` is what the schema is completed with: labels (str) or edges and bounds (decimal strings).
+    `found` is what the schema is completed with: labels (str) or edges and bounds (decimal strings). Of a table, named in
+    `column`, "rows" is how many rows of a unit are used at most, followed by the noisy numbers of units by how many they have.
     """
 
     column: str
-    fact: Literal["categories", "bounds", "edges"]
+    fact: Literal["categories", "bounds", "edges", "rows"]
     found: tuple[str, ...]
     event: Event
 

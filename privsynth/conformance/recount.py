@@ -64,7 +64,7 @@ def encoded(run: Run, table: Records, unit: PrivacyUnit) -> Dataset:
 def _schema_with(table: Records, transcript: Transcript) -> Schema:
     schema = table.schema
     for entry in transcript:
-        if isinstance(entry, Purchase):
+        if isinstance(entry, Purchase) and entry.fact != "rows":
             schema = schema.resolve(entry.column, entry.fact, entry.found)
     return schema
 

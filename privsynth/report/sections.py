@@ -286,6 +286,8 @@ def _bought(purchase: Purchase) -> str:
             return f"{purchase.column}: the bounds {' and '.join(purchase.found)}; what lies beyond was moved to them."
         case "edges":
             return f"{purchase.column}: {plural(found, 'bin edge', 'bin edges')}."
+        case "rows":
+            return f"{purchase.column}: {plural(int(purchase.found[0]), 'row', 'rows')} of one unit used at most."
 
 
 def _rare_lines(found: Sequence[RareNumbers]) -> list[Section]:
