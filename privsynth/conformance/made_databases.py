@@ -187,7 +187,8 @@ def _kinds() -> dict[str, Kind]:
 
 def bound_of(table: TableTerms) -> int:
     """The largest number of a unit's rows that may be used; where it is bought, the largest that may be found."""
-    assert table.bound is not None
+    if table.bound is None:
+        return 1
     return table.bound.rows if isinstance(table.bound.rows, int) else min(table.bound.largest, MOST_ROWS)
 
 

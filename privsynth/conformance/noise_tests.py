@@ -29,6 +29,8 @@ _LEAST_PAIR = 8
 _MOST_AGAIN = 100
 """Fits asked again as a whole; what is still missing then is asked for at once."""
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
 _PART = 1 << 15
 _PARTS = 5
 """A large table of five parts: sources may draw in blocks, of up to four of them."""
@@ -63,14 +65,16 @@ class Sample:
             for stage, size in _sizes(again[-1:]).items():
                 have[stage] += size
         progress.report("conformance: noise", 1, 1)
-        more = [
-            (stage, _many(call, -(-(terms.residuals_min - size) // call.exact.size), source))
-            for stage, size in have.items()
-            if size < terms.residuals_min
-            for call in [_first(fits, stage)]
-        ]
+        more = _more(fits, have, source, terms)
         keys = tuple(key for run in runs for key in run.noise.keys)
-        return cls(label=label, fits=fits, again=tuple(again), more=tuple(more), keys=keys)
+        return cls(label=label, fits=fits, again=tuple(again), more=more, keys=keys)
+
+    @classmethod
+    def few(cls, runs: Sequence[Run], source: AbstractNoiseSource, terms: ConformanceTerms, *, cells: int) -> Sample:
+        """Recorded fits that ask for very many noisy answers: of each use of noise whole tables of up to so many cells."""
+        fits = tuple(tuple(_fewer(asked, cells) for asked in run.asked()) for run in runs)
+        more = _more(fits, _sizes(fits), source, terms)
+        return cls(label="", fits=fits, again=(), more=more, keys=tuple(key for run in runs for key in run.noise.keys))
 
     def calls(self) -> Iterator[tuple[str, Call]]:
         """All uses of noise, with their stages as they are named here."""
@@ -89,6 +93,34 @@ def _sizes(fits: Sequence[Sequence[Asked]]) -> dict[str, int]:
             if asked.call.kind == "gaussian":
                 found[asked.stage] = found.get(asked.stage, 0) + asked.call.exact.size
     return found
+
+
+def _more(
+    fits: Sequence[Sequence[Asked]], have: Mapping[str, int], source: AbstractNoiseSource, terms: ConformanceTerms
+) -> tuple[tuple[str, Call], ...]:
+    """What stages lack of the plan's number of noisy answers, asked for at once."""
+    return tuple(
+        (stage, _many(call, -(-(terms.residuals_min - size) // call.exact.size), source))
+        for stage, size in have.items()
+        if size < terms.residuals_min
+        for call in [_first(fits, stage)]
+    )
+
+
+def _fewer(asked: Asked, cells: int) -> Asked:
+    """Some whole tables of a use of noise, evenly from all of them, with at most so many cells; one at least."""
+    call = asked.call
+    if call.kind != "gaussian" or call.exact.size <= cells:
+        return asked
+    sizes = np.array([math.prod(shape) for shape in asked.shapes])
+    order = np.argsort(np.arange(len(sizes)) * _GOLDEN % 1)
+    kept = np.sort(order[np.cumsum(sizes[order]) <= cells])
+    kept = kept if kept.size else np.array([sizes.argmin()])
+    starts = np.cumsum(sizes) - sizes
+    places = np.concatenate([np.arange(starts[table], starts[table] + sizes[table]) for table in kept.tolist()])
+    exact, noisy = call.exact[places], call.noisy[places]
+    few = Call(kind="gaussian", shape=exact.shape, parameter=call.parameter, exact=exact, noisy=noisy)
+    return Asked(call=few, events=asked.events, shapes=tuple(asked.shapes[table] for table in kept.tolist()))
 
 
 def _first(fits: Sequence[Sequence[Asked]], stage: str) -> Call:
