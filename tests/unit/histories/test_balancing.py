@@ -1,0 +1,135 @@
+"""Balances: the last amounts make debits equal credits, or the parent goes."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privsynth.database import Database, DatabaseSchema, Rows
+from privsynth.histories.across import enforce
+from privsynth.schema.ticks import MISSING
+from tests.enforced import gone, holds, ticks_of
+from tests.made_database import make_rows
+
+RNG = np.random.default_rng(0)
+
+
+POSTINGS = """
+[database]
+name = "postings"
+unit = "firms"
+[tables.firms]
+key = ["firm"]
+[tables.firms.columns]
+firm = {kind = "identifier", make = "F-####"}
+[tables.entries]
+key = ["entry"]
+parent = {table = "firms", columns = ["firm"]}
+bound = {rows = 4}
+[tables.entries.columns]
+entry = {kind = "identifier", make = "E-####"}
+[tables.lines]
+parent = {table = "entries", columns = ["entry"]}
+bound = {rows = 20}
+[tables.lines.columns]
+side = {kind = "category", values = ["debit", "credit"]}
+amount = {kind = "number", lower = "0.50", upper = "10.00", precision = "0.01", missing = [""]}
+[[rules]]
+kind = "balanced"
+table = "lines"
+amount = "amount"
+negative = {column = "side", values = ["credit"]}
+"""
+
+
+def postings(entries: list[list[int | None]], *, more: str = "") -> Database:
+    """One firm a entry; amounts in hundredths, credits below zero, None missing."""
+    schema = DatabaseSchema.loads(POSTINGS + more)
+    count = np.arange(len(entries))
+    parent = np.repeat(count, [len(one) for one in entries])
+    values = [value for one in entries for value in one]
+    amount = np.array([MISSING if value is None else abs(value) for value in values])
+    side = np.array([int(value is not None and value < 0) for value in values])
+    return Database(
+        schema=schema,
+        tables={
+            "firms": Rows(records=None, parent=np.full(len(entries), -1), unit=count),
+            "entries": Rows(records=None, parent=count, unit=count),
+            "lines": make_rows(schema, "lines", {"side": side, "amount": amount}, parent, parent),
+        },
+    )
+
+
+def lines_of(database: Database) -> list[list[int | None]]:
+    amount, side = ticks_of(database, "lines", "amount"), ticks_of(database, "lines", "side")
+    found: list[list[int | None]] = [[] for _ in range(database.tables["entries"].count)]
+    for above, value, credit in zip(database.tables["lines"].parent, amount, side, strict=True):
+        found[above].append(None if value == MISSING else int(-value if credit else value))
+    return found
+
+
+def test_the_last_amounts_make_debits_equal_credits():
+    drawn = postings(
+        [
+            [300, -200, -100],
+            [300, -200],
+            [500, 500, -900, -60],
+            [100, -1000, -1000],
+            [None, None],
+            [400, -350, None],
+            [700],
+        ]
+    )
+    found, counts = enforce(drawn.schema, drawn, rng=RNG)
+    holds(drawn.schema, found)
+    assert lines_of(found) == [
+        [300, -200, -100],
+        [300, -300],
+        [500, 500, -900, -100],
+        [100, -50, -50],
+        [None, None],
+        [400, -400, None],
+    ]
+    assert counts["lines.amount balances"] == 2 + 4 + 3 + 3 + 1
+    assert gone(counts) == {"firms": 0, "entries": 1, "lines": 1}
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.lists(st.one_of(st.none(), st.integers(50, 1000), st.integers(-1000, -50)), max_size=6),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_every_entry_that_can_balance_does_and_the_others_go(entries):
+    drawn = postings([*entries, [50, -50]])
+    found, counts = enforce(drawn.schema, drawn, rng=RNG)
+    holds(drawn.schema, found)
+    able = []
+    for one in [*entries, [50, -50]]:
+        here = [value for value in one if value is not None]
+        debit, credit = sum(value > 0 for value in here), sum(value < 0 for value in here)
+        if 1000 * debit >= 50 * credit and 1000 * credit >= 50 * debit:
+            able.append(one)
+    after = lines_of(found)
+    assert [len(one) for one in after] == [len(one) for one in able]
+    assert all(sum(value or 0 for value in one) == 0 for one in after)
+    for before, now in zip(able, after, strict=True):
+        assert now == before or sum(value or 0 for value in before) != 0
+        assert [value and value > 0 for value in now] == [value and value > 0 for value in before]
+    assert gone(counts)["entries"] == len(entries) + 1 - len(able)
+
+
+def test_a_balance_that_a_rule_of_the_table_forbids_is_left_out():
+    more = """
+    [[tables.lines.rules]]
+    kind = "order"
+    left = "amount"
+    op = "<="
+    value = "2.00"
+    """
+    drawn = postings([[200, -200], [200, -100], [200, 200, 200, -50], [900, -900]], more=more)
+    found, counts = enforce(drawn.schema, drawn, rng=RNG)
+    holds(drawn.schema, found)
+    assert [200, -200] in lines_of(found)
+    assert counts["lines: amount <= 2.00"] == 2
