@@ -6,7 +6,7 @@ Must never let an attack know who is a member: it sees members and controls shuf
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, final
 
@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from privsynth.database.held import Database
 from privsynth.errors import AuditError
+from privsynth.histories import gathering
 from privsynth.measurement import Transcript
 from privsynth.private import Private
 from privsynth.records import Records
@@ -26,7 +28,9 @@ Tier: TypeAlias = Literal["release only", "release and auxiliary data", "algorit
 """What the attacker has: the release; also facts about people; also the code; also the noisy answers; also all other rows."""
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Need: TypeAlias = Literal["nothing more", "the noisy answers", "the generator"]
+Need: TypeAlias = Literal[
+    "nothing more", "the noisy answers", "the generator", "histories", "noisy answers about histories"
+]
 """What an attack needs beside the release and the targets: what it lacks it cannot be tried without."""
 Refit: TypeAlias = Callable[[Records, np.random.Generator], Records]
 """Fits the generator of the release anew, to records that the attacker has, and releases as many as the release holds."""
@@ -39,12 +43,42 @@ _CRASHES = (ArithmeticError, AssertionError, AttributeError, LookupError, Memory
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NoisyTables:
+    """Noisy answers about histories, table by table, and how many rows of a unit each of them used at most."""
+
+    transcripts: Mapping[str, Transcript]
+    used: Mapping[str, int]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeenHistories:
+    """Whole histories as an attacker sees them: those released, and the targets', whose unit i is target i."""
+
+    synthetic: Database
+    targets: Database
+    noisy: NoisyTables | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Histories:
+    """Whole histories under attack: unit i of `members` (of `controls`) is row i of the target's members (controls)."""
+
+    synthetic: Database
+    members: Private[Database]
+    controls: Private[Database]
+    noisy: NoisyTables | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
     """What an attacker sees: the release, and records of people of whom some were in the training data.
 
     Shapes: `targets` holds members and controls, one row a person, in random order.
     Args: `transcript` holds the noisy answers that were published with the release; `refit` is its generator. Either is None
-        where this release's attackers have no such thing.
+        where this release's attackers have no such thing. With `histories`, `synthetic` and `targets` are profiles of them.
     """
 
     schema: Schema
@@ -52,6 +86,7 @@ class View:
     targets: Records
     transcript: Transcript | None = None
     refit: Refit | None = None
+    histories: SeenHistories | None = None
 
 
 @final
@@ -117,7 +152,7 @@ class AttackResult:
 class Target:
     """A release under attack, with equally many members of its training data and people who were not in it.
 
-    Raises: AuditError when the release or an arm is empty, or the arms differ in size.
+    Raises: AuditError when the release or an arm is empty, the arms differ in size, or histories are not those of the targets.
     """
 
     schema: Schema
@@ -126,6 +161,7 @@ class Target:
     controls: Private[Records]
     transcript: Transcript | None = None
     refit: Refit | None = None
+    histories: Histories | None = None
 
     def __post_init__(self) -> None:
         members, controls = self.members.open().rows, self.controls.open().rows
@@ -133,6 +169,9 @@ class Target:
             raise AuditError("an attack needs a release and targets with at least one row each")
         if members != controls:
             raise AuditError("an attack needs as many controls as members; draw both with `one_row_a_unit`")
+        whole = self.histories
+        if whole is not None and (whole.members.open().units, whole.controls.open().units) != (members, controls):
+            raise AuditError("every target needs a history of its own; give one unit a row")
 
 
 def one_row_a_unit(records: Records, rng: np.random.Generator) -> Records:
@@ -175,8 +214,15 @@ class AbstractAttack(BaseModel, ABC):
     @final
     def possible(self, target: Target) -> bool:
         """Whether the audit was given what the attack needs."""
-        given = {"nothing more": True, "the noisy answers": target.transcript is not None}
-        return given.get(self.needs, target.refit is not None)
+        whole = target.histories
+        given: dict[Need, bool] = {
+            "nothing more": True,
+            "the noisy answers": target.transcript is not None,
+            "the generator": target.refit is not None,
+            "histories": whole is not None,
+            "noisy answers about histories": whole is not None and whole.noisy is not None,
+        }
+        return given[self.needs]
 
     @final
     def run(self, target: Target, *, rng: np.random.Generator) -> tuple[AttackResult, ...]:
@@ -195,6 +241,7 @@ class AbstractAttack(BaseModel, ABC):
             targets=together(members, controls).take(order),
             transcript=target.transcript,
             refit=target.refit,
+            histories=None if target.histories is None else _seen(target.histories, order),
         )
         try:
             outcomes = self.attack(view, rng=rng)
@@ -204,6 +251,12 @@ class AbstractAttack(BaseModel, ABC):
         if not outcomes:
             raise AuditError(f'attack "{self.name}" attacked nothing; this is no finding')
         return tuple(_count(self.name, outcome, order < members.rows) for outcome in outcomes)
+
+
+def _seen(whole: Histories, order: npt.NDArray[np.int64]) -> SeenHistories:
+    """Members and controls in the order of the targets; whose they are is forgotten."""
+    both = gathering.together(whole.members.open(), whole.controls.open())
+    return SeenHistories(synthetic=whole.synthetic, targets=gathering.taken(both, order), noisy=whole.noisy)
 
 
 def _count(name: str, outcome: Outcome, is_member: Flags) -> AttackResult:

@@ -306,3 +306,24 @@ def isolation(records: Records, names: Names, neighbours: int) -> Int64s:
     """
     search = Neighbours(records, names, scale="range")
     return search.nearest(search.gower.points(records), neighbours + 1)[0][:, -1].astype(np.int64)
+
+
+def joined(table: Records, points: Records, left: Names, right: Names, k: int) -> npt.NDArray[np.bool_]:
+    """Which points have a record of the table that is among the k nearest to them in both sets of columns.
+
+    Records that are equally far are among the nearest together or not at all, so that at most k are. Shapes: (points,).
+    """
+    found = np.zeros(points.rows, dtype=bool)
+    near_left, near_right = (_near(table, points, names, k) for names in (left, right))
+    found[np.intersect1d(near_left, near_right) // table.rows] = True
+    return found
+
+
+def _near(table: Records, points: Records, names: Names, k: int) -> Int64s:
+    """The records nearest to each point in these columns, as point * records + record."""
+    search = Neighbours(table, names)
+    distances, rows = search.nearest(search.gower.points(points), k + 1)
+    near = np.ones(distances.shape, dtype=bool)
+    if distances.shape[1] > k:
+        near = distances < distances[:, -1:]
+    return np.asarray(np.nonzero(near)[0] * table.rows + rows[near])

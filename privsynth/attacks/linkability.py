@@ -5,17 +5,14 @@ Must never count a link that chance explains: how often controls' halves are lin
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias, final
+from typing import ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Flags, Outcome, Tier, View
-from privsynth.neighbours import Neighbours
-
-Int64s: TypeAlias = npt.NDArray[np.int64]
+from privsynth.attack import AbstractAttack, Outcome, Tier, View
+from privsynth.neighbours import joined
 
 
 @final
@@ -42,7 +39,7 @@ class Linkability(AbstractAttack):
         linked = np.zeros(view.targets.rows, dtype=bool)
         for number, (left, right) in enumerate(halves):
             progress.report("audit: linkability", number, len(halves))
-            linked |= _linked(self._near(view, left), self._near(view, right), view.synthetic.rows, len(linked))
+            linked |= joined(view.synthetic, view.targets, left, right, self.neighbours)
         attempted = np.ones(view.targets.rows, dtype=bool)
         return (Outcome(label="linkability", success=linked, attempted=attempted, baseline=0.0),)
 
@@ -54,21 +51,6 @@ class Linkability(AbstractAttack):
         dealt = [rng.permutation(len(names)).tolist() for _ in range(self.deals if len(names) > 1 else 0)]
         middle = len(names) // 2
         return [([names[place] for place in one[:middle]], [names[place] for place in one[middle:]]) for one in dealt]
-
-    def _near(self, view: View, names: list[str]) -> Int64s:
-        """The released records nearest to each target in these columns, as target * released records + record."""
-        search = Neighbours(view.synthetic, names)
-        distances, rows = search.nearest(search.gower.points(view.targets), self.neighbours + 1)
-        near = np.ones(distances.shape, dtype=bool)
-        if distances.shape[1] > self.neighbours:
-            near = distances < distances[:, -1:]
-        return np.nonzero(near)[0] * view.synthetic.rows + rows[near]
-
-
-def _linked(left: Int64s, right: Int64s, released: int, targets: int) -> Flags:
-    linked = np.zeros(targets, dtype=bool)
-    linked[np.intersect1d(left, right) // released] = True
-    return linked
 
 
 ATTACK = Linkability

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import statistics
+from privsynth.database.held import Database
 from privsynth.errors import AuditError
 from privsynth.records import Records
 
@@ -19,6 +20,10 @@ _ALPHA: Final = 1e-4
 _MOST_PAIRS: Final = 5000
 _ROUND = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_IN_BOTH = (
+    "somebody is among the members and among the controls; controls must be people whom the generator never saw: "
+    "split them off before the generator is fitted, by person and not by row"
+)
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -37,11 +42,22 @@ def require_apart(members: Records, controls: Records, *, rng: np.random.Generat
     Raises: AuditError, at most once in 10,000 holdouts that were split off at random.
     """
     if _named(members) & _named(controls) or _same_keys(members, controls):
-        raise AuditError(
-            "somebody is among the members and among the controls; controls must be people whom the generator never saw: "
-            "split them off before the generator is fitted, by person and not by row"
-        )
-    if _chance_of_pairs(_people(members), _people(controls), rng) < _ALPHA:
+        raise AuditError(_IN_BOTH)
+    _require_few_pairs(_people(members), _people(controls), rng)
+
+
+def require_histories_apart(members: Database, controls: Database, *, rng: np.random.Generator) -> None:
+    """Refuse a holdout that shares units with the training tables: by their names, and by whole histories that are equal.
+
+    Raises: AuditError, as `require_apart` does.
+    """
+    if set(members.unit_names or ()) & set(controls.unit_names or ()):
+        raise AuditError(_IN_BOTH)
+    _require_few_pairs(_histories(members), _histories(controls), rng)
+
+
+def _require_few_pairs(members: Hashes, controls: Hashes, rng: np.random.Generator) -> None:
+    if _chance_of_pairs(members, controls, rng) < _ALPHA:
         raise AuditError(
             "more records of the holdout stand in the training table too than chance explains, so that it is no holdout; "
             "give one that was split off at random, by person, before the generator was fitted, and duplicates removed"
@@ -88,6 +104,18 @@ def _people(records: Records) -> Hashes:
     order = np.argsort(records.units, kind="stable")
     starts = np.flatnonzero(np.diff(records.units[order], prepend=-1))
     return np.add.reduceat(_mixed(rows + _ROUND)[order], starts)
+
+
+def _histories(database: Database) -> Hashes:
+    """A hash of each unit: of all rows of all its tables, in any order."""
+    hashes = np.zeros(database.units, dtype=np.uint64)
+    for number, rows in enumerate(database.tables.values()):
+        salt = np.uint64(int(_ROUND) * (number + 1) % (1 << 64))
+        found = (
+            np.full(rows.count, salt) if rows.records is None else _rows(rows.records, tuple(rows.records.ticks)) + salt
+        )
+        np.add.at(hashes, rows.unit, _mixed(found))
+    return hashes
 
 
 def _chance_of_pairs(members: Hashes, controls: Hashes, rng: np.random.Generator) -> float:

@@ -13,52 +13,19 @@ from typing import final
 import numpy as np
 
 from privsynth import progress, statistics
-from privsynth.attack import AbstractAttack, AttackResult, Target, together
+from privsynth.attack import AbstractAttack, AttackResult, Target
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
-from privsynth.auditing import recounting, verdicts
-from privsynth.auditing.people import People
+from privsynth.auditing import verdicts
+from privsynth.auditing.people import AbstractPeople
 from privsynth.auditing.verdicts import Trial
 from privsynth.findings import Figure, Finding, Verdict
 
 _COARSE = {"transcript", "algorithm"}
 """Tiers of attacks on noisy answers and on the tables that a generator measures."""
 _SEEN = ("a share", "all")
+_NOTHING = "nothing"
 _PLANTED = "control: planted leak", "that the audit is blind"
 _HOLDOUT = "control: holdout as release", "that the audit sees leaks where there are none"
-
-
-def planted_leak(
-    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: People, *, rng: np.random.Generator
-) -> Finding:
-    """Present a release of which a share is copied members: every attack that was tried has to notice.
-
-    It holds as many rows as members are tried, and where there are noisy answers, they count exactly what it holds. Where an
-    attack does not notice, all members that it tries are copied. One that does not notice that either is excused when it
-    could not exceed its limit even so: then a leak of this kind tells nothing in this table. So is one that knows the release
-    by tables of few columns alone: of few people, such tables tell little, whoever is copied. Where no attack at all notices,
-    nothing is excused: an audit that is blind passes nothing.
-    """
-    terms = plan.release
-    target = people.target(people.size_for(terms.control_attempts))
-    size = target.members.open().rows
-    some, all_copied = _with_copies(target, math.ceil(terms.planted_share * size)), _with_copies(target, size)
-    tried = [trial for trial in verdicts.trials(plan, attacks) if trial.group == "everyone"]
-    found: dict[AbstractAttack, Sight] = {}
-    for step, trial in enumerate(tried):
-        progress.report("audit: planted leak", step, len(tried))
-        found[trial.attack] = _planted(trial, some, all_copied, terms, rng=rng)
-    noticed = any(sight.seen in _SEEN for sight in found.values())
-    for attack, sight in found.items():
-        if noticed and sight.seen == "nothing" and attack.tier in _COARSE:
-            found[attack] = replace(sight, seen="nothing, which is excused: it sees tables of few columns alone")
-    blind = [attack.name for attack, sight in found.items() if sight.seen == "nothing"]
-    return _row(
-        _PLANTED,
-        verdict="PASS" if noticed and not blind else "INCONCLUSIVE",
-        meaning=_planted_meaning(seen=noticed and not blind),
-        figures={f"p-value of no leak, {attack.name}": sight.p_value for attack, sight in found.items()}
-        | {f"noticed, {attack.name}": sight.seen for attack, sight in found.items()},
-    )
 
 
 @final
@@ -68,6 +35,61 @@ class Sight:
 
     p_value: float
     seen: str
+
+    @property
+    def noticed(self) -> bool:
+        """Whether it noticed anything."""
+        return self.seen in _SEEN
+
+
+def planted_leak(
+    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: AbstractPeople, *, rng: np.random.Generator
+) -> Finding:
+    """Present a release of which a share is copied members: every attack that was tried has to notice (see `sights`)."""
+    return planted_row(sights(plan, attacks, people, rng=rng))
+
+
+def sights(
+    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: AbstractPeople, *, rng: np.random.Generator
+) -> dict[str, Sight]:
+    """What each attack, by name, makes of a release of which a share is copied members.
+
+    It holds as many rows as members are tried, and where there are noisy answers, they count exactly what it holds. Where an
+    attack does not notice, all members that it tries are copied. One that does not notice that either is excused when it
+    could not exceed its limit even so: then a leak of this kind tells nothing in this table. So is one that knows the release
+    by tables of few columns alone: of few people, such tables tell little, whoever is copied. Where no attack at all notices,
+    nothing is excused: an audit that is blind passes nothing.
+    """
+    terms = plan.release
+    size = people.size_for(terms.control_attempts)
+    some, all_copied = people.planted(size, math.ceil(terms.planted_share * size)), people.planted(size, size)
+    tried = [trial for trial in verdicts.trials(plan, attacks) if trial.group == "everyone"]
+    found: dict[AbstractAttack, Sight] = {}
+    for step, trial in enumerate(tried):
+        progress.report("audit: planted leak", step, len(tried))
+        found[trial.attack] = _planted(trial, some, all_copied, terms, rng=rng)
+    noticed = any(sight.noticed for sight in found.values())
+    for attack, sight in found.items():
+        if noticed and sight.seen == _NOTHING and attack.tier in _COARSE:
+            found[attack] = excused(sight, "it sees tables of few columns alone")
+    return {attack.name: sight for attack, sight in found.items()}
+
+
+def excused(sight: Sight, reason: str) -> Sight:
+    """Nothing was noticed, and that is no fault of the audit."""
+    return replace(sight, seen=f"nothing, which is excused: {reason}") if sight.seen == _NOTHING else sight
+
+
+def planted_row(found: Mapping[str, Sight]) -> Finding:
+    """The control's row: passed where some attack noticed the planted leak, and none is blind to it."""
+    passed = any(sight.noticed for sight in found.values()) and all(sight.seen != _NOTHING for sight in found.values())
+    return _row(
+        _PLANTED,
+        verdict="PASS" if passed else "INCONCLUSIVE",
+        meaning=_planted_meaning(seen=passed),
+        figures={f"p-value of no leak, {name}": sight.p_value for name, sight in found.items()}
+        | {f"noticed, {name}": sight.seen for name, sight in found.items()},
+    )
 
 
 def _planted(trial: Trial, some: Target, all_copied: Target, terms: ReleaseTerms, *, rng: np.random.Generator) -> Sight:
@@ -83,7 +105,7 @@ def _planted(trial: Trial, some: Target, all_copied: Target, terms: ReleaseTerms
         <= terms.alpha_pass
         for result in results
     )
-    return Sight(p_value=p_value, seen="harmless" if harmless else "nothing")
+    return Sight(p_value=p_value, seen="harmless" if harmless else _NOTHING)
 
 
 def _planted_meaning(*, seen: bool) -> str:
@@ -96,25 +118,32 @@ def _planted_meaning(*, seen: bool) -> str:
 
 
 def holdout_as_release(
-    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: People, *, rng: np.random.Generator
+    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: AbstractPeople, *, rng: np.random.Generator
 ) -> Finding:
     """Present half of the controls as the release: no attack may tell members from the other half.
 
     This is also the test of whether members and controls are exchangeable at all, in either direction. An audit that has
     failed runs it with the attacks that failed, to tell a leak from groups that differ anyway.
     """
+    return holdout_row(differences(plan, attacks, people, rng=rng), plan.release)
+
+
+def differences(
+    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: AbstractPeople, *, rng: np.random.Generator
+) -> dict[str, float]:
+    """P-values of members and controls being alike, where other controls are the release, by what was attacked."""
     terms = plan.release
-    controls = people.controls.open()
-    size = min(people.size_for(terms.control_attempts), controls.rows // 2)
-    presented = controls.take(np.arange(size, controls.rows))
-    target = replace(
-        people.target(size), synthetic=presented, transcript=recounting.recounted(people.transcript, presented)
-    )
+    target = people.holdout(min(people.size_for(terms.control_attempts), people.all_controls // 2))
     p_values = {}
     for step, attack in enumerate(attacks):
         progress.report("audit: holdout as release", step, len(attacks))
         for result in attack.run(target, rng=rng):
             p_values[result.label] = _two_sided(result)
+    return p_values
+
+
+def holdout_row(p_values: Mapping[str, float], terms: ReleaseTerms) -> Finding:
+    """The control's row: passed where no attack tells the two groups apart, at `alpha_control` over all of them."""
     told_apart = min(statistics.holm(list(p_values.values()))) <= terms.alpha_control
     return _row(
         _HOLDOUT,
@@ -124,14 +153,6 @@ def holdout_as_release(
         else "No attack takes people whom the generator never saw for its training data.",
         figures={f"p-value of no difference, {label}": value for label, value in p_values.items()},
     )
-
-
-def _with_copies(target: Target, copies: int) -> Target:
-    """The target with a release of `copies` members and as many other rows of the release as make up the number of members."""
-    members = target.members.open()
-    rest = target.synthetic.take(np.arange(min(target.synthetic.rows, members.rows - copies)))
-    planted = together(rest, members.take(np.arange(copies)))
-    return replace(target, synthetic=planted, transcript=recounting.recounted(target.transcript, planted))
 
 
 def planted_not_run() -> Finding:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.dataset import Dataset
 from privsynth.domain import Clique
 from privsynth.encoding import encode_public
 from privsynth.measurement import Entry, ErrorScores, Measurement, Transcript, measurements
@@ -28,9 +29,11 @@ def recounted(transcript: Transcript | None, records: Records) -> Transcript | N
     they measure against tables that the transcript does not hold.
     Privacy: exact counts; internal to an audit's controls.
     """
-    if transcript is None:
-        return None
-    counted = encode_public(records)
+    return None if transcript is None else recounted_in(transcript, encode_public(records))
+
+
+def recounted_in(transcript: Transcript, counted: Dataset) -> Transcript:
+    """The same questions with the exact answers for encoded records, weighted where these are (see `recounted`)."""
     answers: dict[_Question, npt.NDArray[np.int64]] = {}
     for groups in dict.fromkeys(_question(entry)[1] for entry in measurements(transcript)):
         asked = [entry for entry in measurements(transcript) if _question(entry)[1] == groups]

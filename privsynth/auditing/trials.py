@@ -15,7 +15,7 @@ from privsynth import progress
 from privsynth.attack import AbstractAttack, AttackResult, Target
 from privsynth.audit_plan import AuditPlan
 from privsynth.auditing import verdicts
-from privsynth.auditing.people import People
+from privsynth.auditing.people import AbstractPeople
 from privsynth.auditing.verdicts import Group, Look, Trial
 from privsynth.errors import AuditError
 from privsynth.findings import Claim, Finding
@@ -30,7 +30,7 @@ class Tried:
     failing: Sequence[AbstractAttack]
 
 
-def sorted_out(plan: AuditPlan, people: People) -> tuple[list[AbstractAttack], dict[str, str]]:
+def sorted_out(plan: AuditPlan, people: AbstractPeople) -> tuple[list[AbstractAttack], dict[str, str]]:
     """The attacks that can be tried, in the plan's order, and why which others cannot.
 
     Raises: AuditError when none can.
@@ -49,7 +49,11 @@ def sorted_out(plan: AuditPlan, people: People) -> tuple[list[AbstractAttack], d
 
 
 def attack_all(
-    plan: AuditPlan, attacks: Sequence[AbstractAttack], people: People, claim: Claim | None, rng: np.random.Generator
+    plan: AuditPlan,
+    attacks: Sequence[AbstractAttack],
+    people: AbstractPeople,
+    claim: Claim | None,
+    rng: np.random.Generator,
 ) -> Tried:
     """Run every trial, look after look, until all are decided, the plan's looks are used up, or one has failed.
 
@@ -73,7 +77,7 @@ def _one_look(
     plan: AuditPlan,
     waiting: Sequence[Trial],
     look: Look,
-    people: People,
+    people: AbstractPeople,
     found: dict[Trial, list[Finding]],
     *,
     of: int,
@@ -133,7 +137,7 @@ def _stopped(
 class _Crowd:
     """The people of one look; the most isolated are sought when they are first asked for."""
 
-    def __init__(self, people: People, look: Look, isolated_share: float) -> None:
+    def __init__(self, people: AbstractPeople, look: Look, isolated_share: float) -> None:
         self._people, self._look, self._share = people, look, isolated_share
         self._targets: dict[Group, Target] = {}
 

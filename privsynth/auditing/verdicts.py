@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, final
 from privsynth import statistics
 from privsynth.attack import AbstractAttack, AttackResult
 from privsynth.audit_plan import AuditPlan, ReleaseTerms
-from privsynth.auditing.people import People
+from privsynth.auditing.people import AbstractPeople
 from privsynth.epsilon_bounds import implied_epsilon
 from privsynth.findings import Claim, Figure, Finding, Verdict
 from privsynth.sampled_curve import SampledCurve
@@ -113,7 +113,7 @@ def spending(count: int) -> list[float]:
     return [2.0 ** -(count - max(1, index)) for index in range(count)]
 
 
-def looks(terms: ReleaseTerms, people: People, claim: Claim | None) -> list[Look]:
+def looks(terms: ReleaseTerms, people: AbstractPeople, claim: Claim | None) -> list[Look]:
     """The looks of an audit, smallest first. Where there are too few people for all of them, the rest share the alphas."""
     sizes = {people.size_for(wanted): wanted for wanted in reversed(terms.attempts)}
     shares = spending(len(sizes))
