@@ -162,13 +162,38 @@ class BudgetClaim(AbstractPart):
 
 
 @final
+class BoundClaim(AbstractPart):
+    """How many rows of one unit shaped what was learned of a table: at most `rows`, `keep` says which.
+
+    With `weights` "unit" all of a unit's rows together count as one, with "row" each counts as one.
+    """
+
+    rows: Annotated[int, Field(ge=1)]
+    basis: Literal["declared", "bought"]
+    keep: Literal["random", "first", "last"]
+    weights: Literal["unit", "row"]
+
+
+@final
+class TableClaim(AbstractPart):
+    """One of several tables as released; the units themselves have neither parent nor bound."""
+
+    name: Text
+    columns: Count
+    rows: Count
+    parent: Text | None
+    bound: BoundClaim | None
+
+
+@final
 class SchemaClaim(AbstractPart):
-    """The public schema, and how many rows are released and why that many."""
+    """The public schema, how many rows are released and why that many; of several tables, each (none were before 0.3)."""
 
     digest: Digest
     columns: Annotated[int, Field(ge=1)]
     rows: Count
     rows_basis: Text
+    tables: list[TableClaim] = []
 
 
 @final
