@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +105,14 @@ def draft(source: frames.Source) -> str:
     Raises: RecordsError when the table cannot be read, or a column's name cannot be one in a schema.
     """
     names = frames.column_names(source)
+    check_header(names)
+    title = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "table"
+    head = _HEAD.format(lists=", ".join(codelists.names()), name=json.dumps(title, ensure_ascii=False))
+    return head + columns_asked(frames.read(source, names), "columns", buying=True)
+
+
+def check_header(names: Sequence[str]) -> None:
+    """Whether names can be those of columns and are no record. Raises: RecordsError."""
     if not names:
         raise RecordsError("the table has no columns; expected a first line with their names")
     for name in names:
@@ -117,16 +126,22 @@ def draft(source: frames.Source) -> str:
             "the first line looks like a record and not like names of columns (numbers or dates among them); "
             "add a line with the names, because what stands there would be published with the schema"
         )
-    arrays = frames.read(source, names)
-    title = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "table"
-    parts = [_HEAD.format(lists=", ".join(codelists.names()), name=json.dumps(title, ensure_ascii=False))]
-    for name in names:
-        kind = _guess(name, arrays[name])
-        parts.append(f"\n[columns.{_key(name)}]\nkind = {json.dumps(kind)}\n{_QUESTIONS[kind]}")
+
+
+def columns_asked(arrays: Mapping[str, pa.Array], place: str, *, buying: bool) -> str:
+    """Every column's name and guessed kind under [`place`.NAME], and what is asked of it; without `buying`, not to buy it."""
+    parts = []
+    for name, array in arrays.items():
+        kind = _guess(name, array)
+        asked = (
+            _QUESTIONS[kind] if buying else re.sub(r"^#   buy.*\n|, or buy = true", "", _QUESTIONS[kind], flags=re.M)
+        )
+        parts.append(f"\n[{place}.{toml_key(name)}]\nkind = {json.dumps(kind)}\n{asked}")
     return "".join(parts)
 
 
-def _key(name: str) -> str:
+def toml_key(name: str) -> str:
+    """A name as a key of TOML."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 

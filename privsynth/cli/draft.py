@@ -11,8 +11,14 @@ from typing import Annotated
 import typer
 
 
-def draft(table: Annotated[Path, typer.Argument(help="CSV or Parquet file.")]) -> None:
+def draft(
+    table: Annotated[
+        Path, typer.Argument(help="CSV or Parquet file; or several tables: a folder, SQLite or DuckDB file.")
+    ],
+) -> None:
     """Write a schema to fill in: names and kinds only; what is private is left as a question."""
-    from privsynth.drafting import draft as draft_schema
+    from privsynth import drafting
+    from privsynth.database import drafting as several
+    from privsynth.database import sources
 
-    typer.echo(draft_schema(table), nl=False)
+    typer.echo((several if sources.is_several(table) else drafting).draft(table), nl=False)

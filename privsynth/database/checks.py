@@ -85,12 +85,17 @@ def check(schema: DatabaseSchema, source: str) -> None:
         checker.rule(rule)
 
 
+def plain_name(name: str) -> bool:
+    """Whether a table may have this name: it becomes the name of a file, and of a table in a database."""
+    return bool(_PLAIN.fullmatch(name)) and not name.lower().startswith("sqlite_")
+
+
 def _names(schema: DatabaseSchema, source: str) -> None:
     """Tables are files and tables of a database, so their names are plain and differ; each stands after its parent."""
     seen: list[str] = []
     for table in schema.tables:
         place = f"[tables.{table.name}] in {source}"
-        if not _PLAIN.fullmatch(table.name) or table.name.lower().startswith("sqlite_"):
+        if not plain_name(table.name):
             raise SchemaError(
                 f"{place}: a table's name is the name of its file; use up to 100 letters, digits, spaces, _ and -, a letter or "
                 "digit first"

@@ -36,8 +36,8 @@ class AbstractTables(ABC):
     """The tables of a source. `name` is a table's name there: of a file, of a table in a database, or of a dict's entry."""
 
     @abstractmethod
-    def names(self) -> tuple[str, ...]:
-        """The names of all tables, in alphabetical order."""
+    def listing(self) -> dict[str, str]:
+        """All tables in alphabetical order: what a schema calls each, and its name in the source. Raises: RecordsError."""
 
     @abstractmethod
     def find(self, table: str, file: str | None) -> str:
@@ -102,8 +102,8 @@ class _Mapped(AbstractTables):
                 )
         self._tables = tables
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._tables))
+    def listing(self) -> dict[str, str]:
+        return {name: name for name in sorted(self._tables)}
 
     def find(self, table: str, file: str | None) -> str:  # noqa: ARG002
         if table not in self._tables:
@@ -129,8 +129,11 @@ class _Folder(AbstractTables):
             if file.is_file() and file.name.lower().endswith(ENDINGS)
         }
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._files)
+    def listing(self) -> dict[str, str]:
+        titles = [title(name) for name in self._files]
+        if len(set(titles)) < len(titles):
+            raise RecordsError("the folder has two files of one name with different endings; keep one of them")
+        return dict(zip(titles, self._files, strict=True))
 
     def find(self, table: str, file: str | None) -> str:
         fitting = [one for one in self._files if one == file or (file is None and title(one) == table)]
@@ -171,14 +174,14 @@ class _Database(AbstractTables):
     def close(self) -> None:
         self._connection.close()
 
-    def names(self) -> tuple[str, ...]:
+    def listing(self) -> dict[str, str]:
         listing = _LISTINGS[self._kind]
         rows = attempt(lambda: self._connection.execute(listing).fetchall(), self._path.name)
-        return tuple(sorted(str(row[0]) for row in rows))
+        return {name: name for name in sorted(str(row[0]) for row in rows)}
 
     def find(self, table: str, file: str | None) -> str:
         wanted = file or table
-        if wanted not in self.names():
+        if wanted not in self.listing():
             raise RecordsError(f'{self._path.name} has no table "{wanted}"; add it, or name it: file = "TABLE"')
         return wanted
 
