@@ -99,13 +99,13 @@ def compare(
         sizes.update(_sizes(one, other, terms))
         mine, theirs = joined(one, terms.name), joined(other, terms.name)
         if terms.time is not None:
-            gaps[terms.name] = _of(mine, theirs, [("gap",)], spaced=True)[0]
+            gaps[terms.name] = apart(mine, theirs, [("gap",)], spaced=True)[0]
         moves = [(f"previous.{column}", column) for column in terms.carry]
-        found = _of(mine, theirs, moves, follows=True)
+        found = apart(mine, theirs, moves, follows=True)
         transitions.update({f"{terms.name}.{column}": value for (_, column), value in zip(moves, found, strict=True)})
         across = list(itertools.product(mine.above, mine.own))
         named = [f"{above}, {terms.name}.{column}" for above, column in across]
-        pairs.update(zip(named, _of(mine, theirs, across), strict=True))
+        pairs.update(zip(named, apart(mine, theirs, across), strict=True))
         aggregates.update(_aggregates(one, other, terms))
         for length, table in marginals.items():
             table.update(_marginals(mine, theirs, terms.name, length, triples, rng))
@@ -144,10 +144,10 @@ def _sizes(one: Database, other: Database, terms: TableTerms) -> dict[str, float
     return found
 
 
-def _of(
+def apart(
     mine: Joined, theirs: Joined, cliques: Sequence[Clique], *, follows: bool = False, spaced: bool = False
 ) -> list[float]:
-    """The distance of each table, over all rows, those with a row before, or those with a known gap."""
+    """The distance of each table of two joined tables, over all rows, those with a row before, or those with a known gap."""
     parts = []
     for each in (mine, theirs):
         data = each.data.take(each.spaced if spaced else each.follows) if follows or spaced else each.data
@@ -166,7 +166,7 @@ def _marginals(
     cliques: list[Clique] = list(itertools.combinations(attributes, length))
     if length > 2 and len(cliques) > most:
         cliques = [cliques[place] for place in np.sort(rng.choice(len(cliques), most, replace=False)).tolist()]
-    found = _of(mine, theirs, cliques)
+    found = apart(mine, theirs, cliques)
     return {f"{name}: {', '.join(clique)}": value for clique, value in zip(cliques, found, strict=True)}
 
 

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.database.document import DatabaseSchema, TableTerms
+from privsynth.database.document import TableTerms
 from privsynth.database.held import Database, Rows
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
@@ -128,22 +128,24 @@ def _above(database: Database, name: str, codes: dict[str, _Ints], sizes: dict[s
     """Add the columns of all ancestors; of one that a row may lack, with a level more."""
     found: list[str] = []
     rows = database.tables[name]
-    for above, positions in _ancestors(database.schema, database, name):
+    link = database.schema.table(name).parent
+    for above, positions in _ancestors(database, name):
         values, levels = _columns(database, above)
+        may_lack = link is not None and link.optional and above == database.schema.table(name).parent_table
         absent = positions < 0
         for column in values:
             label = f"{above}.{column}"
             taken = values[column][np.maximum(positions, 0)] if values[column].size else np.zeros(rows.count, np.int64)
             codes[label] = np.where(absent, levels[column], taken)
-            sizes[label] = levels[column] + 1
+            sizes[label] = levels[column] + int(may_lack)
             found.append(label)
     return tuple(found)
 
 
-def _ancestors(schema: DatabaseSchema, database: Database, name: str) -> list[tuple[str, _Ints]]:
+def _ancestors(database: Database, name: str) -> list[tuple[str, _Ints]]:
     """Each ancestor with the position of every row's own row in it; -1 where there is none. The units are never absent."""
     found: list[tuple[str, _Ints]] = []
-    rows = database.tables[name]
+    schema, rows = database.schema, database.tables[name]
     positions = rows.parent
     for above in schema.ancestors(name):
         if above is schema.root:
