@@ -107,13 +107,8 @@ def _running(database: Database, table: str, one: Running) -> pa.Array:
     so_far = np.cumsum(amounts)
     before = (so_far - amounts)[starts]
     size = _weighed(group, amounts, len(starts))
-    opening = None if one.opening is None else kinship.lifted(database, table, _above(one.opening, database, table))
+    opening = None if one.opening is None else kinship.lifted(database, table, one.opening)
     return _summed(one.name, column, so_far - before[group], size[group], opening)
-
-
-def _above(name: str, database: Database, table: str) -> str:
-    """The reference with its table: an opening is never a column of the row itself."""
-    return name if "." in name else f"{database.schema.table(table).parent_table}.{name}"
 
 
 def _total(database: Database, table: str, one: Total) -> pa.Array:
@@ -174,7 +169,11 @@ def _step(column: ModelledColumn) -> Fraction:
 
 def _elapsed(database: Database, table: str, one: Elapsed) -> pa.Array:
     """Whole days, months or years from one date to another; below zero, and as long, where they are the other way round."""
-    (first, since), (second, at) = (kinship.lifted(database, table, name) for name in (one.since, one.at))
+    own = database.schema.table(table).columns
+    (first, since), (second, at) = (
+        kinship.column_and_ticks(database, table, name) if name in own else kinship.lifted(database, table, name)
+        for name in (one.since, one.at)
+    )
     absent = (since == MISSING) | (at == MISSING)
     start, end = _days(first, np.where(absent, 0, since)), _days(second, np.where(absent, 0, at))
     found = whole_spans(np.minimum(start, end), np.maximum(start, end), one.unit)

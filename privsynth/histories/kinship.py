@@ -49,16 +49,15 @@ def _at(values: _Ints, place: _Ints, *, absent: int) -> _Ints:
 
 
 def lifted(database: Database, table: str, name: str) -> tuple[ModelledColumn, _Ints]:
-    """A column of this table, of its parent, or "table.column" of an ancestor, and its tick for each row of `table`.
+    """The column "table.column" of this table or one above it (without a dot: of its parent), for each row of `table`.
 
-    Missing where there is no such row. Shapes: (rows,).
+    Returns: the column, and its tick in the row above; missing where there is no such row. Shapes: (rows,).
     """
-    terms = database.schema.table(table)
     above, _, column = name.rpartition(".")
-    if (not above and name in terms.columns) or above == table:
-        return column_and_ticks(database, table, column)
-    source = above or terms.parent_table
+    source = above or database.schema.table(table).parent_table
     spec, ticks = column_and_ticks(database, source, column)
+    if source == table:
+        return spec, ticks
     return spec, _at(ticks, rows_above(database, table, source), absent=MISSING)
 
 
