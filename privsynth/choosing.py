@@ -22,7 +22,7 @@ _BY_ERROR: Final = ("latent_class", "aim", "mst", "independent")
 _BY_SIZE: Final = ("independent", "latent_class", "aim", "mst")
 
 
-_DEEP: Final = ("vae", "gan")
+DEEP: Final = ("vae", "gan")
 """Generators that train under DP-SGD: asked for by name, never chosen."""
 
 
@@ -85,7 +85,7 @@ def resolve(
 
 def cautions(name: str, attributes: int) -> tuple[str, ...]:
     """What is known against a generator on a table of so many attributes, from measurements that docs/deep.md holds."""
-    if name not in _DEEP:
+    if name not in DEEP:
         return ()
     if attributes == 1:
         return (f"{name}: a single column holds nothing for a network to learn; independent is expected to do better",)

@@ -248,7 +248,7 @@ def column_numbers(bought: Bought, released: Dataset, labels: Sequence[tuple[str
 def table_numbers(bought: Bought, released: Dataset) -> list[TableNumbers]:
     """The measured tables of two attributes or more, the best known first."""
     wide = [table for table in bought.tables if len(table.clique) > 1]
-    scale = bought.total / max(1, released.rows)
+    scale = bought.total / max(1, released.total)
     out = []
     plain = iter(released.marginals([table.clique for table in wide if not table.groups]))
     for table in wide:

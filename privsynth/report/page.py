@@ -60,17 +60,17 @@ def render(
     Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
     """
     facts = gather(predicate, schema, transcript, released, predicted)
-    impossible = report_sections.impossible(facts)
+    impossible = report_sections.impossible(facts.claims, facts.broken, facts.broken_rows, facts.released.rows)
     context: dict[str, object] = {
         "page": _page(facts, impossible),
-        "g": report_sections.guarantee(facts),
+        "g": report_sections.guarantee(facts.claims),
         "rules": impossible,
         "trust": report_sections.trust(facts),
         "rare": report_sections.rare(facts),
         "attacks": report_attacks.attacks(facts.claims),
         "pictures": report_gallery.picture_section(facts),
         "policy": report_sections.policy(facts.claims),
-        "reproduce": report_sections.reproduce(facts),
+        "reproduce": report_sections.reproduce(facts.claims),
         "ledger": report_sections.ledger(facts.claims),
     }
     return fill("report.html", context)
@@ -136,56 +136,66 @@ _REFUSAL_FOOTER = "This page holds no data and no number computed on real people
 
 def _page(facts: Facts, impossible: Section) -> Section:
     """The head of the page: verdict, summary and cards."""
-    claims = facts.claims
-    decision = claims.text("decision")
     title = facts.schema.table.title or facts.schema.table.name
-    recipients = claims.text("recipients.class")
     rows = count(facts.released.rows)
+    what = f"{rows} synthetic rows in {plural(len(facts.schema.released), 'column', 'columns')}"
+    return top(facts.claims, title, what, _cards(facts, impossible), SECTIONS)
+
+
+def top(claims: Claims, title: str, what: str, cards: list[Section], sections: tuple[tuple[str, str], ...]) -> Section:
+    """The head of a release's page; `what` says in a few words what is released."""
+    decision, recipients = claims.text("decision"), claims.text("recipients.class")
     return {
         **head(title),
         "decision": decision,
         "passed": decision == "PASSED",
-        "summary": f"{rows} synthetic rows in {plural(len(facts.schema.released), 'column', 'columns')}, released under policy "
+        "summary": f"{what}, released under policy "
         f"“{claims.text('policy.name')}” to recipients of class “{recipients}” on {claims.text('issuedAt')[:10]}, valid until "
         f"{claims.text('expiresAt')[:10]}.",
-        "cards": _cards(facts, impossible),
-        "sections": SECTIONS,
+        "cards": cards,
+        "sections": sections,
         "footer": _FOOTER,
     }
 
 
 def _cards(facts: Facts, impossible: Section) -> list[Section]:
-    claims = facts.claims
-    attacks = claims.rows("audit.rows")
     inside, of = report_gallery.inside_intervals(facts)
     halves = sorted(column.half for column in facts.columns if column.share is not None)
-    return [
-        _card(
-            "Guarantee",
-            f"ε = {claims.text('guarantee.epsilon')}",
-            f"per {facts.unit}, delta {claims.text('guarantee.delta')}",
-        ),
-        _card(
-            "Attacks and checks passed",
-            f"{sum(row.text('verdict') == 'PASS' for row in attacks)} of {len(attacks)}",
-            f"verdict {claims.text('audit.verdict')}; power beside each",
-        ),
-        _card(
-            "Impossible rows",
-            count(facts.broken_rows),
-            str(impossible["card"]),
-        ),
-        _card(
+    return shared_cards(
+        facts.claims,
+        facts.broken_rows,
+        str(impossible["card"]),
+        card(
             "One share is known to",
             points(halves[len(halves) // 2]) if halves else "unknown",
             f"95 % interval, middle column; {facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured",
         ),
-        _card(
+        card(
             "Shares inside their interval",
             percent(inside / of) if of else "unknown",
             "95 % or more is as good as the noise allows",
         ),
-        _card(
+    )
+
+
+def shared_cards(claims: Claims, broken_rows: int, about_rules: str, third: Section, fourth: Section) -> list[Section]:
+    """The cards that every release has, with two of its own among them."""
+    attacks = claims.rows("audit.rows")
+    return [
+        card(
+            "Guarantee",
+            f"ε = {claims.text('guarantee.epsilon')}",
+            f"per {claims.text('guarantee.unit.name')}, delta {claims.text('guarantee.delta')}",
+        ),
+        card(
+            "Attacks and checks passed",
+            f"{sum(row.text('verdict') == 'PASS' for row in attacks)} of {len(attacks)}",
+            f"verdict {claims.text('audit.verdict')}; power beside each",
+        ),
+        card("Impossible rows", count(broken_rows), about_rules),
+        third,
+        fourth,
+        card(
             "Lifetime budget spent",
             claims.text("budget.spentEpsilon"),
             f"of ε {claims.text('budget.capEpsilon')} for “{claims.text('budget.population')}”",
@@ -193,7 +203,8 @@ def _cards(facts: Facts, impossible: Section) -> list[Section]:
     ]
 
 
-def _card(title: str, value: str, note: str) -> Section:
+def card(title: str, value: str, note: str) -> Section:
+    """One figure at the head of a page, with what it is and what to think of it."""
     return {"title": title, "value": value, "note": note}
 
 

@@ -6,7 +6,7 @@ Must never know anything but the predicate, the schema, the transcript and the r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -61,23 +61,20 @@ class Facts:
         return self.claims.text("guarantee.unit.name")
 
 
-def guarantee(facts: Facts) -> Section:
+def guarantee(claims: Claims) -> Section:
     """The guarantee in plain words, its assumptions, and the stages it was spent on."""
-    claims, unit = facts.claims, facts.unit
+    unit = claims.text("guarantee.unit.name")
     epsilon = claims.number("guarantee.epsilon")
     rho = claims.number("guarantee.rho")
-    rows = int(claims.number("guarantee.unit.maxRows"))
-    kept = "one row was" if rows == 1 else f"at most {rows} rows were"
     return {
+        "said": "the tables say" if claims.has("schema.tables") else "the table says",
         "unit": unit,
         "epsilon": claims.text("guarantee.epsilon"),
         "delta": claims.text("guarantee.delta"),
         "delta_words": one_in(claims.text("guarantee.delta")),
         "factor": odds_factor(epsilon),
         "odds": pictures.odds(epsilon),
-        "contribution": f"To make it hold, {kept} taken of each {unit}, chosen by a keyed random draw."
-        if claims.has("guarantee.unit.column")
-        else f"Each row of the table is one {unit}.",
+        "contribution": _contribution(claims, unit),
         "assumptions": claims.texts("guarantee.assumptions"),
         "not_covered": claims.texts("guarantee.notCovered"),
         "stages": [_stage(stage, rho) for stage in claims.rows("guarantee.stages")],
@@ -91,6 +88,20 @@ def guarantee(facts: Facts) -> Section:
         "noise": claims.text("guarantee.noise"),
         "randomness": claims.text("guarantee.randomness"),
     }
+
+
+def _contribution(claims: Claims, unit: str) -> str:
+    """How much of one unit was used."""
+    if claims.has("schema.tables"):
+        return (
+            f"It covers all rows of one {unit} in all tables together, however many they are. To make it hold, a limited "
+            "number of them was used of each table; section 2 says how many, and what that costs."
+        )
+    rows = int(claims.number("guarantee.unit.maxRows"))
+    kept = "one row was" if rows == 1 else f"at most {rows} rows were"
+    if claims.has("guarantee.unit.column"):
+        return f"To make it hold, {kept} taken of each {unit}, chosen by a keyed random draw."
+    return f"Each row of the table is one {unit}."
 
 
 def _training(claims: Claims) -> str:
@@ -114,21 +125,21 @@ def _stage(stage: Claims, rho: float) -> Section:
     }
 
 
-def impossible(facts: Facts) -> Section:
-    """Business rules: how many released rows break one, and how many were repaired."""
-    repaired = {text: int(str(rows)) for text, rows in facts.claims.pairs("repairs").items()}
-    texts = list(dict.fromkeys([*facts.broken, *repaired]))
-    texts.sort(key=lambda text: (-facts.broken.get(text, 0), -repaired.get(text, 0)))
-    touched = [text for text in texts if repaired.get(text) or facts.broken.get(text)]
+def impossible(claims: Claims, broken: Mapping[str, int], broken_rows: int, rows: int) -> Section:
+    """Business rules: how many released rows break one, and how many were repaired, of so many `rows`."""
+    repaired = {text: int(str(number)) for text, number in claims.pairs("repairs").items()}
+    texts = list(dict.fromkeys([*broken, *repaired]))
+    texts.sort(key=lambda text: (-broken.get(text, 0), -repaired.get(text, 0)))
+    touched = [text for text in texts if repaired.get(text) or broken.get(text)]
     clean = [text for text in texts if text not in touched]
-    rows, mended = facts.released.rows, sum(repaired.values())
-    shown = max(SHOWN_RULES, sum(facts.broken.get(text, 0) > 0 for text in touched))
+    mended = sum(repaired.values())
+    shown = max(SHOWN_RULES, sum(broken.get(text, 0) > 0 for text in touched))
     lines = [
         {
             "text": text,
             "repaired": count(repaired.get(text, 0)),
             "share": percent(repaired.get(text, 0) / max(1, rows)),
-            "broken": count(facts.broken.get(text, 0)),
+            "broken": count(broken.get(text, 0)),
         }
         for text in touched[:shown]
     ]
@@ -137,8 +148,8 @@ def impossible(facts: Facts) -> Section:
         "count": len(texts),
         "card": f"of {count(rows)} rows; {plural(mended, 'repair', 'repairs')} made",
         "broken_words": f"No released row breaks any of the {plural(len(texts), 'business rule', 'business rules')}."
-        if facts.broken_rows == 0
-        else f"{plural(facts.broken_rows, 'released row breaks', 'released rows break')} a business rule.",
+        if broken_rows == 0
+        else f"{plural(broken_rows, 'released row breaks', 'released rows break')} a business rule.",
         "repaired_words": f"{plural(mended, 'repair was', 'repairs were')} needed in {count(rows)} rows to make it so.",
         "repaired": lines,
         "more": f"{plural(len(more), 'more rule', 'more rules')} needed fewer repairs, "
@@ -338,9 +349,8 @@ def policy(claims: Claims) -> Section:
     }
 
 
-def reproduce(facts: Facts) -> list[tuple[str, str]]:
+def reproduce(claims: Claims) -> list[tuple[str, str]]:
     """Names, versions and digests that fix what was done."""
-    claims = facts.claims
     reasons = claims.texts("generator.reasons") if claims.has("generator.reasons") else []
     settings = ", ".join(f"{key} = {number(value)}" for key, value in claims.pairs("generator.settings").items())
     return [
