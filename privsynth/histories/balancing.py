@@ -21,7 +21,10 @@ _Mask = npt.NDArray[np.bool_]
 
 def text(rule: Balanced) -> str:
     """The rule in words."""
-    return f"{rule.table}.{rule.amount} balances"
+    negative = rule.negative
+    return (
+        f"{rule.table}.{rule.amount} balances, below zero where {negative.column} in {{{', '.join(negative.values)}}}"
+    )
 
 
 def differences(database: Database, rule: Balanced) -> _Ints:

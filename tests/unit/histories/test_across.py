@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.database import Database, DatabaseSchema
+from privsynth.database import Database, DatabaseSchema, Rows
 from privsynth.errors import FitError
 from privsynth.histories.across import broken, enforce
 from privsynth.histories.kinship import arranged, without
 from privsynth.records import Records
+from privsynth.schema.ticks import MISSING
 from tests.enforced import ORDERS, gone, holds, orders, ticks_of, visits_of
 from tests.made_database import CLINIC_TOML, bank, clinic
 
@@ -186,3 +187,31 @@ def test_leaving_rows_out_takes_all_below_them(seed, units, share):
     assert found.unit_names == tuple(
         name for name, keep in zip(database.unit_names, kept["patients"], strict=True) if keep
     )
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.integers(1, 25))
+def test_putting_rows_in_order_keeps_every_link(seed, units):
+    rng = np.random.default_rng(seed)
+    database = clinic(units, rng)
+    stays, notes = database.tables["stays"], database.tables["diagnoses"]
+    order, other = rng.permutation(stays.count), rng.permutation(notes.count)
+    parent = np.append(np.argsort(order), -1)[notes.parent[other]]
+    tables = {
+        **database.tables,
+        "stays": Rows(records=stays.records.take(order), parent=stays.parent[order], unit=stays.unit[order]),
+        "diagnoses": Rows(records=notes.records.take(other), parent=parent, unit=notes.unit[other]),
+    }
+    found = arranged(Database(schema=database.schema, tables=tables))
+    assert arranged(found) is found
+    assert linked(found) == linked(database)
+
+
+def linked(database: Database) -> list[tuple[int, ...]]:
+    """Every diagnosis with what there is of its stay, sorted."""
+    above = database.tables["diagnoses"].parent
+    columns = [database.tables["diagnoses"].unit]
+    columns += [ticks_of(database, "diagnoses", name) for name in ("noted", "code", "grade")]
+    for name in ("admit", "discharge", "ward"):
+        columns.append(np.where(above < 0, MISSING, np.append(ticks_of(database, "stays", name), MISSING)[above]))
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))

@@ -89,7 +89,7 @@ def test_the_last_amounts_make_debits_equal_credits():
         [None, None],
         [400, -400, None],
     ]
-    assert counts["lines.amount balances"] == 2 + 4 + 3 + 3 + 1
+    assert counts["lines.amount balances, below zero where side in {credit}"] == 2 + 4 + 3 + 3 + 1
     assert gone(counts) == {"firms": 0, "entries": 1, "lines": 1}
 
 

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from privsynth.database import Database, DatabaseSchema
+from privsynth.database import Database, DatabaseSchema, Rows
 from privsynth.histories.across import enforce
 from privsynth.records import Records
-from privsynth.schema.ticks import tick
+from privsynth.schema.ticks import MISSING, tick
 from tests.enforced import ORDERS, gone, holds, orders, ticks_of, visits_of
+from tests.made_database import make_rows
 
 RNG = np.random.default_rng(0)
 
@@ -113,3 +116,84 @@ def test_rules_of_one_table_hold_along_with_those_across():
     assert visits_of(found) == [(0, "2002-03-01", 2), (0, "2002-03-05", 2), (0, "2002-03-30", 2)]
     assert (ticks_of(found, "visits", "asked") - ticks_of(found, "visits", "came")).tolist()[::2] == [-1, -1]
     assert gone(counts) == {"people": 0, "visits": 0, "notes": 0}
+
+
+# --- against every combination of values ---
+
+SMALL = """
+[database]
+name = "small"
+unit = "people"
+[tables.people]
+key = ["person"]
+[tables.people.columns]
+person = {kind = "identifier", make = "P-####"}
+start = {kind = "date", lower = 2000-01-01, upper = 2000-01-12, missing = [""]}
+end = {kind = "date", lower = 2000-01-01, upper = 2000-01-12, missing = [""]}
+[tables.visits]
+parent = {table = "people", columns = ["person"]}
+bound = {rows = 4}
+time = {column = "came", anchor = "start", until = "end"}
+[tables.visits.columns]
+came = {kind = "date", lower = 2000-01-03, upper = 2000-01-09}
+left = {kind = "date", after = "came", lower = 1, upper = 3, missing = [""]}
+asked = {kind = "date", lower = 2000-01-02, upper = 2000-01-08}
+[[tables.visits.rules]]
+kind = "order"
+left = "asked"
+op = "<"
+right = "came"
+[[rules]]
+kind = "in-order"
+left = "visits.left"
+right = "people.end"
+"""
+
+
+def admissible(start: int, end: int, *, leaves: bool) -> list[tuple[int, int, int]]:
+    """All lawful (came, left, asked) by person; days since 1970."""
+    first = tick_of_day("2000-01-01")
+    return [
+        (came, came + long if leaves else MISSING, asked)
+        for came in range(first + 2, first + 9)
+        for long in (range(1, 4) if leaves else [0])
+        for asked in range(first + 1, first + 8)
+        if asked < came
+        and (start == MISSING or start <= came)
+        and (end == MISSING or (came <= end and (not leaves or came + long <= end)))
+    ]
+
+
+def tick_of_day(day: str) -> int:
+    return int(np.datetime64(day, "D").astype(np.int64))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6))
+def test_rows_go_only_where_no_combination_of_values_is_lawful_and_times_move_least(seed):
+    schema, rng, first, people = DatabaseSchema.loads(SMALL), np.random.default_rng(seed), tick_of_day("2000-01-01"), 12
+    ends = {
+        name: np.where(rng.random(people) < 0.2, MISSING, first + rng.integers(0, 12, people))
+        for name in ("start", "end")
+    }
+    came = first + rng.integers(2, 9, people)
+    leaves = rng.random(people) < 0.7
+    ticks = {
+        "came": came,
+        "left": np.where(leaves, came + rng.integers(1, 4, people), MISSING),
+        "asked": first + rng.integers(1, 8, people),
+    }
+    number = np.arange(people)
+    tables = {
+        "people": make_rows(schema, "people", ends, np.full(people, -1), number),
+        "visits": Rows(records=Records(schema=schema.table("visits").content, ticks=ticks), parent=number, unit=number),
+    }
+    drawn = Database(schema=schema, tables=tables)
+    lawful = [admissible(int(ends["start"][one]), int(ends["end"][one]), leaves=bool(leaves[one])) for one in number]
+    found, _ = enforce(schema, drawn, rng=rng)
+    holds(schema, found)
+    kept = found.tables["visits"].unit.tolist()
+    assert kept == [one for one in number if lawful[one]]
+    for one, *values in zip(kept, *(ticks_of(found, "visits", name) for name in ticks), strict=True):
+        assert tuple(values) in lawful[one]
+        assert abs(values[0] - came[one]) == min(abs(other[0] - came[one]) for other in lawful[one])
