@@ -213,8 +213,9 @@ class _Checker:
                 place,
                 "parent: unit = [...] is for rows whose parent is no unit itself, and names as many columns as the units' key",
             )
+        own = table.dropped if table.content is None else [column.name for column in table.content.columns]
         for name in (*link.columns, *link.unit):
-            if name in table.columns:
+            if name in own and name not in {column.name for column in table.identifiers}:
                 self._refuse(
                     place, f'column "{name}" is a foreign key: make it kind = "identifier", or leave it undeclared'
                 )
@@ -250,11 +251,15 @@ class _Checker:
                 self._refuse(
                     f"{place} time", f'shared_with names "{time.shared_with}", which is no other table of its parent'
                 )
-            other_time = self._schema.table(time.shared_with).time
-            if other_time is None or siblings.index(time.shared_with) > siblings.index(table.name):
+            sibling = self._schema.table(time.shared_with)
+            if sibling.time is None or siblings.index(time.shared_with) > siblings.index(table.name):
                 self._refuse(
                     f"{place} time", f'"{time.shared_with}" needs a time of its own and stands before this table'
                 )
+            if isinstance(self._column(sibling, sibling.time.column, place), IntegerColumn) != isinstance(
+                column, IntegerColumn
+            ):
+                self._refuse(f"{place} time", f'"{time.shared_with}" has no days in common; both times must be dates')
 
     def _column(self, table: TableTerms, name: str, place: str) -> ModelledColumn:
         if name not in table.columns or table.content is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -122,7 +123,8 @@ def _write_file(path: Path, action: Callable[[], None]) -> None:
     try:
         action()
     except Exception as error:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path} cannot be written; free space or choose another folder") from None

@@ -1,0 +1,177 @@
+"""Tables are written as declared: folders, SQLite and DuckDB files that read back the same, and link in SQL."""
+
+import sqlite3
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from privsynth.database import DatabaseSchema, keys, reading, sources, writing
+from privsynth.errors import InputError, OutputError, RecordsError
+from privsynth.histories.deriving import derive
+from tests import made_database
+from tests.made_database import CLINIC_TOML
+
+RNG = np.random.default_rng
+
+
+def tables_of(database):
+    schema = database.schema
+    return writing.to_tables(database, keys.regenerate(schema, database, RNG(2)), derive(schema, database))
+
+
+@pytest.fixture(scope="module", params=["clinic", "events", "bank"])
+def database(request):
+    return getattr(made_database, request.param)(40, RNG(3))
+
+
+@pytest.fixture(scope="module")
+def clinic():
+    return made_database.clinic(40, RNG(3))
+
+
+@pytest.mark.parametrize(("kind", "name"), [("folder", "out"), ("sqlite", "out.sqlite"), ("duckdb", "out.duckdb")])
+def test_what_is_written_reads_back(database, kind, name, tmp_path):
+    files = writing.write(tables_of(database), tmp_path / name, kind, schema=database.schema)
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    found = reading.read_public(tmp_path / name, database.schema)
+    for table, rows in database.tables.items():
+        assert np.array_equal(rows.parent, found.tables[table].parent)
+        assert np.array_equal(rows.unit, found.tables[table].unit)
+        for column, ticks in rows.records.ticks.items():
+            assert np.array_equal(ticks, found.tables[table].records.ticks[column]), column
+    with pytest.raises(OutputError, match="is there already"):
+        writing.write(tables_of(database), tmp_path / name, kind)
+
+
+def test_columns_are_those_declared_in_order(database):
+    for name, table in tables_of(database).items():
+        assert tuple(table.schema.names) == database.schema.table(name).released
+    assert ("patient" in tables_of(database)) is False
+
+
+def test_sql_knows_the_keys(clinic, tmp_path):
+    writing.write(tables_of(clinic), tmp_path / "a.db", "sqlite", schema=clinic.schema)
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        links = connection.execute("PRAGMA foreign_key_list(diagnoses)").fetchall()
+        assert {(link[2], link[3], link[4]) for link in links} == {
+            ("stays", "stay_id", "stay_id"),
+            ("patients", "patient_id", "patient_id"),
+        }
+        joined = "SELECT count(*) FROM diagnoses JOIN stays USING (stay_id) JOIN patients p ON p.patient_id = stays.patient_id"
+        assert connection.execute(joined).fetchone()[0] == int((clinic.tables["diagnoses"].parent >= 0).sum())
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("UPDATE stays SET patient_id = 'nobody'")
+
+
+def test_a_column_that_was_not_made_is_refused(clinic):
+    made = keys.regenerate(clinic.schema, clinic, RNG(1))
+    derived = derive(clinic.schema, clinic)
+    with pytest.raises(RecordsError, match='"stays": column "age" has not been made'):
+        writing.to_tables(clinic, made, {**derived, "stays": {}})
+    with pytest.raises(RecordsError, match='"stays": column "age" needs one value a row'):
+        writing.to_tables(clinic, made, {**derived, "stays": {"age": pa.array([1])}})
+
+
+@pytest.mark.parametrize("kind", ["folder", "sqlite", "duckdb"])
+def test_formulas_are_not_written(kind, tmp_path):
+    with pytest.raises(OutputError, match="spreadsheets run as a formula"):
+        writing.write({"t": pa.table({"a": ["=1+1"]})}, tmp_path / "x", kind)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "sqlite", "duckdb"])
+def test_places_that_cannot_be_written(kind, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be"):
+        writing.write({"t": pa.table({"a": ["b"]})}, tmp_path / "file" / "x", kind)
+
+
+def test_duckdb_is_named_where_it_is_not_installed(clinic, tmp_path, monkeypatch):
+    (tmp_path / "a.duckdb").write_bytes(b"")
+    monkeypatch.setattr(sources, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'pip install "privsynth\[sql\]"'):
+        reading.read(tmp_path / "a.duckdb", clinic.schema)
+    with pytest.raises(InputError, match=r'pip install "privsynth\[sql\]"'):
+        writing.write(tables_of(clinic), tmp_path / "b.duckdb", "duckdb")
+
+
+ODD = """
+[database]
+name = "odd"
+unit = "people"
+[tables.people]
+file = 'a "b" [c]; DROP TABLE people'
+key = ["id"]
+[tables.people.columns]
+id = {kind = "identifier", make = "P-####"}
+"ab'c\\"d" = {kind = "integer", lower = 0, upper = 9}
+"x;y" = {kind = "number", lower = 0, upper = 9, precision = "0.5", missing = [""]}
+flag = {kind = "boolean", true = ["1"], false = ["0"]}
+"""
+
+
+@pytest.mark.parametrize("ending", ["sqlite", "duckdb"])
+def test_odd_names_are_quoted(ending, tmp_path):
+    schema = DatabaseSchema.loads(ODD)
+    kinds = {"id": "INTEGER", "ab'c\"d": "INTEGER", "x;y": "REAL", "flag": "INTEGER"}
+    columns = ", ".join(f"{sources.quoted(name)} {kind}" for name, kind in kinds.items())
+    table = sources.quoted('a "b" [c]; DROP TABLE people')
+    path = tmp_path / f"odd.{ending}"
+    connection = sqlite3.connect(path) if ending == "sqlite" else sources.duckdb_library().connect(str(path))
+    connection.execute(f"CREATE TABLE {table} ({columns})")
+    connection.execute(f"INSERT INTO {table} VALUES (7, 3, 1.5, 1), (8, 4, NULL, 0)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    found = reading.read(path, schema).open()
+    assert found.unit_names == (b"7", b"8")
+    ticks = found.tables["people"].records.ticks
+    assert ticks["ab'c\"d"].tolist() == [3, 4]
+    assert ticks["x;y"][0] == 3
+    assert ticks["flag"].tolist() == [1, 0]
+    assert path.read_bytes() == before
+
+
+MARK = "Zq-741-raw"
+
+
+def test_sqlite_files_that_cannot_be_read(tmp_path):
+    schema = DatabaseSchema.loads(ODD.replace("'a \"b\" [c]; DROP TABLE people'", '"t"'))
+    path = tmp_path / "a.db"
+    path.write_text(f"no database but {MARK}")
+    with pytest.raises(RecordsError, match="is no SQLite file"):
+        reading.read(path, schema)
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute('CREATE TABLE t (id, "ab\'c""d", "x;y", flag)')
+        connection.execute("INSERT INTO t VALUES (CAST(? AS TEXT), 1, 1, 1)", [MARK.encode() + b"\xff"])
+    with pytest.raises(RecordsError, match="holds what is no text") as caught:
+        reading.read(path, schema)
+    assert MARK not in str(caught.value)
+    assert caught.value.__context__ is None or MARK not in str(caught.value.__context__)
+    with pytest.raises(RecordsError, match='has no table "people"'):
+        reading.read(path, DatabaseSchema.loads(ODD.replace("file = 'a \"b\" [c]; DROP TABLE people'", "")))
+    damaged = path.read_bytes()[:100] + b"\x00" * 4000
+    path.write_bytes(damaged)
+    with pytest.raises(RecordsError, match=r"a\.db"):
+        reading.read(path, schema)
+    with pytest.raises(RecordsError, match="there is no file"):
+        reading.read(tmp_path / "none.db", schema)
+
+
+def test_a_damaged_duckdb_file_says_nothing_of_what_is_in_it(tmp_path):
+    (tmp_path / "a.duckdb").write_text(f"no database but {MARK}")
+    with pytest.raises(RecordsError, match="cannot be read") as caught:
+        reading.read(tmp_path / "a.duckdb", DatabaseSchema.loads(CLINIC_TOML))
+    assert MARK not in str(caught.value)
+
+
+def test_duckdb_is_loaded_only_where_it_is_needed():
+    code = "import sys, privsynth.database.reading, privsynth.database.writing; sys.exit('duckdb' in sys.modules)"
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
