@@ -111,8 +111,7 @@ class Calendar:
         """
         wishes = self._clock.wishes()
         wanted = [*wishes, self._clock.column if not self._begun else "gap"]
-        before, moment = self._now[:active], np.full(active, MISSING)
-        drawn = {name: np.zeros(active, dtype=np.int64) for name in wanted}
+        before, moment = self._now[:active].copy(), np.full(active, MISSING)
         left = np.arange(active)
         if not self._begun:
             given = {**given, "gap": np.full(active, self._clock.gaps.size - 1)}
@@ -121,8 +120,6 @@ class Calendar:
                 break
             asked = {name: codes[left] for name, codes in given.items()}
             found = self._model.draw(asked, wanted, rng)
-            for name in wanted:
-                drawn[name][left] = found[name]
             low, high, absent = self._span(left, before[left], found)
             last = turn == _TRIES
             day = self._choose(left, low, high, {} if last else {name: found[name] for name in wishes}, rng)
@@ -130,7 +127,7 @@ class Calendar:
             moment[left] = np.where(absent, MISSING, day)
             left = left[~right]
         self._now[:active] = moment
-        codes = self._codes(before, moment, drawn)
+        codes = self._codes(before, moment)
         self._begun = True
         return moment, codes
 
@@ -189,7 +186,7 @@ class Calendar:
         day = np.where(moment == MISSING, lowest - 1, moment // self._clock.day) - lowest
         key = self._timing.family[rows] * wide + day
         place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-        return ((keys[place] == key) & (day >= 0) & (day < wide - 1)).astype(np.int64)
+        return np.asarray((keys[place] == key) & (day >= 0) & (day < wide - 1), dtype=np.int64)
 
     def _agrees(self, rows: Ints, moment: Ints, wishes: Mapping[str, Ints]) -> Mask:
         """Whether a moment is what was asked for, and not too late."""
@@ -208,8 +205,8 @@ class Calendar:
             case _:
                 return self._is_shared(rows, moment)
 
-    def _codes(self, before: Ints, moment: Ints, drawn: Mapping[str, Ints]) -> dict[str, Ints]:
-        """The codes of what was settled on; of missing moments, what was drawn."""
+    def _codes(self, before: Ints, moment: Ints) -> dict[str, Ints]:
+        """The codes of what was settled on; of missing moments, as views have them."""
         clock, absent, rows = self._clock, moment == MISSING, np.arange(len(moment))
         held = np.where(absent, clock.own.lower, moment)
         none = np.full(len(moment), clock.gaps.size - 1)
@@ -220,7 +217,7 @@ class Calendar:
         )
         codes = {"gap": none if not self._begun else np.where(absent | (before == MISSING), none, gaps)}
         for name in clock.wishes():
-            codes[name] = np.where(absent, drawn[name], self._said(clock.view.attribute(name), rows, held))
+            codes[name] = np.where(absent, 0, self._said(clock.view.attribute(name), rows, held))
         return {**codes, clock.column: own}
 
 

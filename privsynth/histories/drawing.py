@@ -25,7 +25,7 @@ from privsynth.histories.layout import Attribute, View, views
 from privsynth.histories.matching import ConditionalDraws
 from privsynth.histories.spans import first_levels, gap_levels, size_levels
 from privsynth.records import Records
-from privsynth.schema.columns import DatetimeColumn, ModelledColumn
+from privsynth.schema.columns import DatetimeColumn, IntegerColumn, ModelledColumn
 from privsynth.schema.levels import Levels, granule_bounds
 from privsynth.schema.ticks import MISSING, rebased, ticks_per_day
 
@@ -210,10 +210,12 @@ class _Drawing:
         assert other.time is not None
         assert other.content is not None
         assert rows.records is not None
-        ticks = moments(
-            other.content.modelled_column(other.time.column), rows.records.ticks[other.time.column], like=column
-        )
+        its = other.content.modelled_column(other.time.column)
+        ticks = moments(its, rows.records.ticks[other.time.column], like=column)
         known = ticks != MISSING
+        if isinstance(its, IntegerColumn) and isinstance(column, IntegerColumn):
+            known &= ticks * its.step % column.step == 0
+            ticks = np.where(known, ticks, 0) * its.step // column.step
         family = np.where(rows.parent < 0, parents + rows.unit, rows.parent)
         families = parents + self.held[self._schema.root.name].rows.count
         return SharedDays(family=family[known], day=ticks[known] // _day(column), families=families)
