@@ -5,9 +5,9 @@ Must never let a unit's choice, order or weights depend on another unit's rows, 
 Why nothing here costs anything, and what it bounds. Take two databases that differ in one unit: all its rows, in all tables.
 1. A keyed number is a function of the secret key, the unit's name, the table and which of the unit's own rows it is; the
    first and the last rows are a function of the unit's own rows. So every other unit keeps the same rows in both databases,
-   with the same weights: a unit's m used rows weigh 256 // m each, and m is its own.
-2. A unit's used rows weigh at most W together: with weights "unit" m * (256 // m) <= 256 = W, and with weights "row" at most
-   k rows that weigh 1, W = k. A row of weight w counts as w rows in every table of counts, so that a unit is to every query
+   with the same weights: a unit's m used rows weigh 256 / m each, rounded by which of them it is, and m is its own.
+2. A unit's used rows weigh at most W together: with weights "unit" the t-th of m rows (t = 0, 1, ...) weighs
+   floor(256 (t + 1) / m) - floor(256 t / m), which add up to 256 = W; with weights "row" at most k rows weigh 1, W = k. A row of weight w counts as w rows in every table of counts, so that a unit is to every query
    what a unit of at most W rows is, whatever it owns: `PrivacyUnit(max_rows=W)`, whose proofs hold word for word.
 3. Who is held out is decided by a coin of each unit by itself, keyed with its name.
 The key serves one database, is never published, and the numbers are taken for random (BLAKE2b).
@@ -106,12 +106,15 @@ def _times(terms: TableTerms, rows: Rows) -> _Ints:
 
 
 def weights_of(terms: TableTerms, unit: _Ints) -> _Ints | None:
-    """What used rows weigh, from whose they are; None where each counts as one. Shapes: (used rows,)."""
+    """What used rows weigh, from whose they are; None where each counts as one. Shapes: (used rows,), units together.
+
+    A unit's rows weigh 256 together, as equally as whole numbers can; the heavier ones are spread evenly over its rows in
+    their order, so that no part of a history counts more.
+    """
     if terms.bound is None or terms.bound.weights == "row":
         return None
-    sizes = np.bincount(unit)
-    found: _Ints = (MOST_ROWS // np.maximum(sizes, 1))[unit]
-    return found
+    sizes, turn = np.bincount(unit)[unit], turn_of(unit)
+    return (turn + 1) * MOST_ROWS // sizes - turn * MOST_ROWS // sizes
 
 
 def rows_before(database: Database, table: str, key: bytes) -> _Ints:

@@ -14,7 +14,7 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.errors import MechanismError
 from privsynth.histories.layout import views
 
-ROOT_SHARE: Final = Fraction(1, 4)
+ROOT_SHARE: Final = Fraction(1, 8)
 """The least share of the units' own view: numbers of children and all that other tables hang on are measured there."""
 
 BOUND_SHARE: Final = Fraction(1, 50)
@@ -26,8 +26,8 @@ _GRID = 1 << 10
 def shares(schema: DatabaseSchema) -> dict[str, Fraction]:
     """Each view's share of the budget, by table; they sum to 1 exactly.
 
-    In proportion to the square root of a view's pairs of attributes, which are what is measured of it; the units' view has a
-    quarter at least.
+    In proportion to the square root of a view's pairs of attributes, which are what is measured of it; the units' view has an
+    eighth at least.
     """
     found = views(schema)
     pairs = {name: max(1, math.comb(len(view.attributes), 2)) for name, view in found.items()}

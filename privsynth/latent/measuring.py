@@ -61,7 +61,7 @@ def affords(curator: Curator, plan: Plan, rho: Fraction) -> bool:
 
 def drawable(curator: Curator, rho: Fraction) -> bool:
     """Whether one table's noise at this budget is within what can be drawn."""
-    return curator.unit.l2_squared <= 2 * rho * MAX_COUNT_SIGMA**2
+    return curator.unit.l2_squared <= 2 * rho * (MAX_COUNT_SIGMA * curator.unit.max_rows) ** 2
 
 
 def measure_again(curator: Curator, one_way: Sequence[Clique], weights: tuple[Fraction, ...], rho: Fraction) -> None:

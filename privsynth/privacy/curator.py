@@ -30,7 +30,7 @@ from privsynth.privacy.journal import (
 )
 from privsynth.privacy.query import MarginalErrors, Marginals
 from privsynth.privacy.sampled_gaussian import SampledGaussian
-from privsynth.privacy.source import MAX_SIGMA, AbstractNoiseSource
+from privsynth.privacy.source import MAX_COUNT_SIGMA, MAX_SIGMA, AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit, require_bounded
 from privsynth.private import Private
 
@@ -160,7 +160,8 @@ class Curator:
         query.require_within(self.domain)
         self._require(rho, stage)
         sensitivity_squared, shares = query.table_sensitivity_squared(self._unit), query.shares(rho)
-        mechanism.gaussian_variance(sensitivity_squared, min(shares))
+        most = MAX_COUNT_SIGMA * self._unit.max_rows
+        mechanism.gaussian_variance(sensitivity_squared, min(shares), most=most)
         self._spent += rho
         asked = tuple((clique, tuple(query.groups_of(clique).items())) for clique in query.cliques)
 
@@ -171,6 +172,7 @@ class Curator:
                 shares=shares,
                 stage=stage,
                 noise=self._noise,
+                most=most,
             )
             return [
                 Measurement(clique=clique, values=values, event=event, groups=query.groups_of(clique))

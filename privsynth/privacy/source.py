@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_COUNT_SIGMA = 1 << 16
-"""The largest standard deviation of a count's noise: beyond it, an answer says nothing."""
+"""The largest standard deviation of a count's noise, where a unit has one row: beyond it, an answer says nothing."""
 
 MAX_SIGMA = 1 << 40
 """The largest standard deviation that sources draw: with it, sums of answers and noise stay within int64."""
