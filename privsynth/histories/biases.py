@@ -43,9 +43,10 @@ def most_words(terms: TableTerms) -> str:
     """What happens to the numbers of rows of one parent."""
     if terms.bound is None:
         return ""
+    most = terms.bound.largest
     return (
-        f'more than {terms.bound.largest} of them with one parent in "{terms.parent_table}" count as {terms.bound.largest}: where '
-        "there are more, the release has too few rows"
+        f'more than {most} of them with one parent in "{terms.parent_table}" count as {most}: where there are more, the '
+        "release has too few rows"
     )
 
 

@@ -305,11 +305,12 @@ def pair_matrix(bought: Bought, released: Dataset, predicted: Mapping[Clique, fl
     tables = released.marginals([(names[i], names[j]) for i, j in pairs])
     for (i, j), counts in zip(pairs, tables, strict=True):
         association[i, j] = association[j, i] = cramers_v(counts)
-        error[i, j] = error[j, i] = _pair_error(bought, (names[i], names[j]), predicted)
+        error[i, j] = error[j, i] = pair_error(bought, (names[i], names[j]), predicted)
     return PairMatrix(association=association, measured=measured, expected_error=error, predicted=bool(predicted))
 
 
-def _pair_error(bought: Bought, pair: Clique, predicted: Mapping[Clique, float]) -> float:
+def pair_error(bought: Bought, pair: Clique, predicted: Mapping[Clique, float]) -> float:
+    """Expected total variation distance of a pair's table: predicted, else from the noise; nan where neither says."""
     if pair in predicted:
         return predicted[pair] / 2
     best = bought.estimate(pair)
