@@ -35,8 +35,9 @@ def read(source: frames.Source, schema: DatabaseSchema, *, out_of_domain: OutOfD
     """Read private tables: a folder of NAME.csv (.csv.gz, .tsv, .parquet), an .sqlite, .db or .duckdb file, or {table: frame}.
 
     Every column must be declared, but for keys, foreign keys and the order; what is derived is not read. Keys are compared as
-    text and dropped once the rows are linked. Under "clamp" and "other", events outside of their anchor and end are kept as
-    they are, and a constant that changes is what the unit's first row says.
+    text, but for blanks around them and the ".0" of whole numbers, and dropped once the rows are linked. Under "clamp" and
+    "other", events outside of their anchor and end are kept as they are, and a constant that changes is what the unit's first
+    row says.
     Privacy: what is read of a unit depends on its own rows and on the schema; nothing is spent.
     Raises: RecordsError naming table, column and rule, never a cell, a key, a row or a count; InputError when the extra that
         reads the file is not installed.
@@ -266,7 +267,7 @@ def _no_unit(schema: DatabaseSchema, root: str) -> str:
 def _orphans(table: str, columns: str, parent: str) -> str:
     return (
         f'table "{table}": a foreign key ({columns}) is no key of "{parent}"; add the missing rows there, or leave the orphans '
-        'out. Keys are compared as text: "7", "07" and "7.0" differ'
+        'out. Keys are compared as text: "7" and "07" differ'
     )
 
 

@@ -19,6 +19,9 @@ from privsynth.parsing import distinct_texts
 
 _Ints = npt.NDArray[np.int64]
 
+_EXACT = 2.0**53
+"""Whole numbers below it are exact as floats."""
+
 _BETWEEN, _ESCAPE = "|", "\\"
 
 
@@ -26,6 +29,8 @@ _BETWEEN, _ESCAPE = "|", "\\"
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Keys:
     """The keys of a table's rows, or what its foreign keys say: each distinct one once, as text, and which one each row has.
+
+    Blanks around a key and the ".0" of a whole number are no part of it: files differ in them, and nobody may be two units.
 
     Shapes: `texts` has (distinct,) entries, in order of first appearance for keys of one column; `places` is (rows,) int64,
         -1 where a part of the key is empty.
@@ -43,8 +48,8 @@ class Keys:
 
     @classmethod
     def _single(cls, array: pa.Array, name: str, empty: Sequence[str]) -> Keys:
-        texts, places = distinct_texts(array, name)
-        encoded = texts.cast(pa.large_string()).dictionary_encode()
+        texts, places = distinct_texts(_whole(array), name)
+        encoded = _plain(texts.cast(pa.large_string())).dictionary_encode()
         alike = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         none = pc.is_in(encoded.dictionary, value_set=pa.array(["", *empty], pa.large_string()))
         alike = np.where(none.to_numpy(zero_copy_only=False)[alike], -1, alike) if alike.size else alike
@@ -76,6 +81,20 @@ class Keys:
         if self.has_empty:
             raise RecordsError("a row has no key; every row needs one")
         return tuple(self.texts.take(pa.array(self.places)).cast(pa.large_binary()).to_pylist())
+
+
+def _whole(array: pa.Array) -> pa.Array:
+    """Floats that are all whole numbers as such: a column of numbers with gaps is often read as floats."""
+    if not pa.types.is_floating(array.type):
+        return array
+    array = array.cast(pa.float64())
+    filled = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
+    whole = pc.all(pc.and_(pc.equal(filled, pc.floor(filled)), pc.less(pc.abs(filled), _EXACT)), min_count=0).as_py()
+    return filled.cast(pa.int64()) if whole else filled
+
+
+def _plain(texts: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), r"^(\d+)\.0+$", r"\1")
 
 
 def together(many: Sequence[Keys]) -> Keys:

@@ -221,6 +221,8 @@ def attempt(action: Callable[[], T], name: str) -> T:
     """Run a step of a database library; what it says is replaced, outside of its handler. Raises: RecordsError."""
     try:
         return action()
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001
         damaged = not isinstance(error, PermissionError)
     said = "it is damaged, locked, or holds what is no text" if damaged else "permission is denied"
