@@ -21,7 +21,7 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 
 _BLOCK = 2000
 """Targets weighed at a time, against what their tables' cells have to do with each other."""
-_SHRUNK = 0.1
+_SHRUNK = 0.3
 """Share of the variance between people that is taken to be independent from cell to cell, because few people show the rest."""
 
 
@@ -123,7 +123,7 @@ def _left_out(joint: npt.NDArray[np.float32], towards: Floats, between: float, o
     """
     share = between / len(towards)
     inverse = np.linalg.inv(np.eye(len(towards)) + share * joint.astype(np.float64))
-    diagonal = np.clip(np.diagonal(inverse), 1e-9, 1.0)
-    size = (1 - diagonal) / (share * diagonal)
+    diagonal = np.diagonal(inverse)
+    size = (inverse * joint).sum(axis=1) / diagonal
     found: Floats = (inverse @ towards) / diagonal + (own - 0.5) * size
     return found

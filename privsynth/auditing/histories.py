@@ -35,6 +35,7 @@ _LIKELY: Final = 0.9
 """Of the people who are likely to have rows in a table, from the release, this share is asked for."""
 _LEAST: Final = 0.5
 """Tables in which a smaller share of the plan's people could be tried are attacked as a part of histories alone."""
+_FEWEST: Final = 2
 
 
 @final
@@ -78,11 +79,11 @@ def run(
     noisy = None if not transcripts else NoisyTables(transcripts=transcripts, used=rows_used(schema, used))
     not_tried: dict[str, str] = {}
     parts = [_whole(plan, synthetic, members, controls, noisy, rng, not_tried)]
-    tables = list(_attackable(plan, synthetic, not_tried))
+    tables = list(_attackable(plan, synthetic, (members.open(), controls.open()), not_tried))
     share = 0.5 / len(tables) if tables else 0.0
     for terms, likely in tables:
-        people = Units.draw(terms.name, synthetic=synthetic, members=members, controls=controls, rng=rng)
         smaller = _for_rows(plan, likely, share)
+        people = Units.draw(terms.name, synthetic=synthetic, members=members, controls=controls, rng=rng)
         parts.append(_Part(name=terms.name, people=people, plan=smaller, attacks=_on_rows(smaller)))
     if tables:
         parts[0] = replace(parts[0], plan=_with_share(plan, 0.5))
@@ -109,23 +110,33 @@ def _whole(
     return _Part(name=WHOLE, people=people, plan=plan, attacks=attacks)
 
 
-def _attackable(plan: AuditPlan, synthetic: Database, not_tried: dict[str, str]) -> Iterator[tuple[TableTerms, float]]:
-    """The child tables whose rows are attacked by themselves, and the share of units that have some, from the release alone."""
+def _attackable(
+    plan: AuditPlan, synthetic: Database, groups: Sequence[Database], not_tried: dict[str, str]
+) -> Iterator[tuple[TableTerms, float]]:
+    """The child tables whose rows are attacked by themselves, and the share of units that have some, from the release alone.
+
+    A table in which a group has hardly a row is left out too, and said in the same words, which tell nothing of it.
+    """
     wanted = {entry.name for entry, _ in plan.attacks()} & set(ON_ROWS)
     for terms in synthetic.schema.tables:
         if terms.parent is None or not wanted:
             continue
-        having = len(np.unique(synthetic.tables[terms.name].unit)) / max(1, synthetic.units)
+        having = _having(synthetic, terms) / max(1, synthetic.units)
         if terms.content is None:
             not_tried[terms.name] = (
                 "The table has no columns of its own; how many rows a unit has is part of histories."
             )
-        elif _LIKELY * having < _LEAST:
+        elif _LIKELY * having < _LEAST or min(_having(group, terms) for group in groups) < _FEWEST:
             not_tried[terms.name] = (
                 "Too few units have rows in the table to try it by itself; its rows are attacked as part of histories."
             )
         else:
             yield terms, _LIKELY * having
+
+
+def _having(database: Database, terms: TableTerms) -> int:
+    """How many units have rows in the table."""
+    return len(np.unique(database.tables[terms.name].unit))
 
 
 def _with_share(plan: AuditPlan, share: float) -> AuditPlan:
