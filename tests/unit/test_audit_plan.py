@@ -105,4 +105,6 @@ def test_a_limit_that_an_attack_could_not_exceed_is_refused() -> None:
     with pytest.raises(PolicyError, match=r"near_match.*an excess of 0.1 at most.*tau_max = 0.08.*of 0.075 or less"):
         AuditPlan.loads(text)
     with pytest.raises(PolicyError, match=r"near_match.*tau = 0.05"):
-        AuditPlan.loads(STANDARD.replace("share = 0.05", "share = 0.03"))
+        AuditPlan.loads(
+            STANDARD.replace("tau_max = 0.075\nsettings = {share = 0.05}", "tau_max = 0.075\nsettings = {share = 0.03}")
+        )
