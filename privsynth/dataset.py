@@ -45,7 +45,7 @@ _COMPILED_INCREMENTS = 1 << 28
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
     """Encoded records, a column an attribute, in the domain's order.
 
