@@ -204,7 +204,7 @@ class Model:
             "settings": self.settings,
             "kind": self._kind,
             "transcript": entries,
-            "guarantee": _guarantee_to_json(self.guarantee),
+            "guarantee": guarantee_to_json(self.guarantee),
             "arrays": checksum(content),
         }
         try:
@@ -235,7 +235,7 @@ class Model:
                 raise FitError("a distribution's arrays are in double precision")
             schema = Schema.from_json(document["schema"])
             transcript = transcript_from_files(document["transcript"], _part(arrays, _LEARNED))
-            guarantee = _guarantee_from_json(document["guarantee"])
+            guarantee = guarantee_from_json(document["guarantee"])
             guarantee.require_covers(transcript)
             generator = generators.get(document["generator"], document["settings"])
             return cls(
@@ -267,7 +267,8 @@ def _require_format(source: Path, found: object) -> None:
         raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
 
 
-def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
+def guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
+    """A JSON object that `guarantee_from_json` reads."""
     unit, training = guarantee.unit, guarantee.training
     steps = {} if training is None else {"training": training.to_json()}
     return {
@@ -285,7 +286,8 @@ def _guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
     }
 
 
-def _guarantee_from_json(value: Mapping[str, Any]) -> Guarantee:
+def guarantee_from_json(value: Mapping[str, Any]) -> Guarantee:
+    """Read what `guarantee_to_json` wrote. Raises: FitError, KeyError or ValueError when it is damaged."""
     unit = value["unit"]
     composition: Composition = value.get("composition", "zcdp")  # files of 0.1 say nothing
     if composition not in get_args(Composition) or ("training" in value) != (composition in {"pld", "rdp"}):

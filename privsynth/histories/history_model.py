@@ -1,0 +1,270 @@
+"""HistoryModel: the fitted distributions of a database's views, with what they cost; drawing databases, saving, loading.
+
+Must never hold or need a private record: everything here is post-processing of transcripts, but for `fit_history`, which
+hands a private database to `measuring` and keeps what comes back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth import choosing, frames, generators
+from privsynth.database import keys, writing
+from privsynth.database.document import DatabaseSchema
+from privsynth.database.held import Database
+from privsynth.errors import FitError, InputError, MechanismError, OutputError, PolicyError, SchemaError
+from privsynth.generator import AbstractDistribution
+from privsynth.histories import across, deriving, drawing
+from privsynth.histories.layout import views
+from privsynth.histories.measuring import HistoryPlan, fit_distributions, measure, restore_distributions
+from privsynth.measurement import Transcript
+from privsynth.model import guarantee_from_json, guarantee_to_json
+from privsynth.privacy.accounting import Exact
+from privsynth.privacy.guarantee import Budget, Guarantee, decimal_up
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.private import Private
+from privsynth.transcript_files import (
+    arrays_from_bytes,
+    arrays_to_bytes,
+    checksum,
+    transcript_from_files,
+    transcript_to_files,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT: Final = "privsynth-history-model/1"
+DEFAULT_GENERATOR: Final = "latent_class"
+"""What "auto" stands for: its conditional draws are exact, and it measures all pairs of a view at once."""
+
+_DOCUMENT, _ARRAYS = "model.json", "model.safetensors"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HistorySample:
+    """A synthetic database, its tables as they are released, and in how many rows each rule had to be mended.
+
+    `tables` are in the schema's order, parents first; units that no source lists have none.
+    """
+
+    database: Database
+    tables: Mapping[str, pa.Table]
+    repaired: Mapping[str, int]
+
+
+@final
+class HistoryModel:
+    """Distributions over the histories of units, with what they cost and what was learned.
+
+    Privacy: drawing, saving and reading it spend nothing. `guarantee` is what the fit spent, for one unit with all rows it owns
+        in all tables. A model from `fit_history` is uncertified: nothing made with it can be signed.
+    Args: `used` is the number of rows of a unit that were used at most, by table; `transcripts` are by table.
+    """
+
+    def __init__(
+        self,
+        *,
+        schema: DatabaseSchema,
+        distributions: Mapping[str, AbstractDistribution],
+        transcripts: Mapping[str, Transcript],
+        guarantee: Guarantee,
+        generator: str,
+        settings: Mapping[str, object],
+        used: Mapping[str, int],
+        kind: str = frames.ARROW,
+    ) -> None:
+        self.schema = schema
+        self.distributions = dict(distributions)
+        self.transcripts = dict(transcripts)
+        self.guarantee = guarantee
+        self.generator = generator
+        self.settings = dict(settings)
+        self.used = dict(used)
+        self._kind = kind
+
+    def __repr__(self) -> str:
+        epsilon, delta = decimal_up(Fraction(self.guarantee.epsilon), 4), decimal_up(self.guarantee.delta, 15)
+        return (
+            f"HistoryModel({self.generator} of {self.schema.name}, {len(self.schema.tables)} tables, epsilon={epsilon}, "
+            f"delta={delta}, unit={self.guarantee.unit.name}, uncertified)"
+        )
+
+    @property
+    def transcript(self) -> Transcript:
+        """All answers, table after table."""
+        return tuple(entry for part in self.transcripts.values() for entry in part)
+
+    @property
+    def units(self) -> int:
+        """The noisy number of units, at least 1."""
+        root = self.distributions.get(self.schema.root.name)
+        return 1 if root is None else max(1, round(root.total))
+
+    def sample(self, n: int | None = None, *, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw n units with all their rows: {table: frame}, of the kind that the model was fitted on (Arrow for files).
+
+        Args: `n` is by default the noisy number of units.
+        """
+        drawn = self.draw(n, rng=rng)
+        return {name: frames.to_kind(table, self._kind) for name, table in drawn.tables.items()}
+
+    def draw(self, n: int | None = None, *, rng: np.random.Generator) -> HistorySample:
+        """Draw n units whose rows obey every rule; keys are made anew and link, derived columns are computed.
+
+        Units that cannot be made to obey are left out and counted.
+        Raises: InputError when n is no number of units; FitError when no unit obeys every rule.
+        """
+        wanted = self.units if n is None else n
+        if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+            raise InputError(f"n is a whole number of units, at least 1; found {n!r}")
+        if not isinstance(rng, np.random.Generator):
+            raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
+        drawn = drawing.draw(self.schema, self.distributions, wanted, rng)
+        database, repaired = across.enforce(self.schema, drawn.database, rng=rng)
+        new_keys = keys.regenerate(self.schema, database, rng)
+        derived = deriving.derive(self.schema, database)
+        return HistorySample(
+            database=database,
+            tables=writing.to_tables(database, new_keys, derived),
+            repaired={**drawn.repaired, **repaired},
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as `model.json` and `model.safetensors` (no pickle) into a new folder.
+
+        Raises: OutputError when the folder exists or cannot be written.
+        """
+        target = Path(folder)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        entries: dict[str, object] = {}
+        for name, distribution in self.distributions.items():
+            entries[name], learned = transcript_to_files(self.transcripts[name])
+            arrays |= {_place(name, "transcript", key): array for key, array in learned.items()}
+            arrays |= {_place(name, "model", key): array for key, array in distribution.arrays().items()}
+        content = arrays_to_bytes(arrays)
+        document = {
+            "format": FORMAT,
+            "schema": self.schema.to_json(),
+            "generator": self.generator,
+            "settings": self.settings,
+            "kind": self._kind,
+            "used": self.used,
+            "transcripts": entries,
+            "guarantee": guarantee_to_json(self.guarantee),
+            "arrays": checksum(content),
+        }
+        try:
+            target.mkdir(parents=True)
+            (target / _ARRAYS).write_bytes(content)
+            (target / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
+        except FileExistsError:
+            raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
+        except OSError as failure:
+            raise OutputError(f"{target} cannot be written ({failure.strerror}); choose another folder") from None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> HistoryModel:
+        """Read what `save` wrote. Raises: InputError when a file is missing, damaged or from another version."""
+        source = Path(folder)
+        try:
+            document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
+            if document["format"] != FORMAT:
+                raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
+            content = (source / _ARRAYS).read_bytes()
+            if checksum(content) != document["arrays"]:
+                raise FitError("the arrays are not those that the model was saved with")
+            return _read(document, arrays_from_bytes(content))
+        except FileNotFoundError:
+            raise InputError(f"{source} holds no model ({_DOCUMENT} and {_ARRAYS}); check the path") from None
+        except (
+            FitError,
+            MechanismError,
+            SchemaError,
+            PolicyError,
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            AttributeError,
+        ):
+            raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
+
+
+def fit_history(
+    database: Private[Database],
+    *,
+    epsilon: Exact,
+    delta: Exact,
+    noise: AbstractNoiseSource,
+    generator: str = choosing.AUTO,
+    settings: Mapping[str, object] | None = None,
+    kind: str = frames.ARROW,
+) -> HistoryModel:
+    """Fit a generator to every view of a private database; the model is uncertified.
+
+    Privacy: (epsilon, delta)-DP for adding or removing one unit with all its rows in all tables. No ledger is charged.
+    Args: `generator` is a generator's name, or "auto": `latent_class`. `kind` is the kind of frames that `sample` gives.
+    Raises: PolicyError for a generator or setting that does not exist; MechanismError for generators that train by gradients,
+        SchemaError for views that are too large, before anything is spent.
+    """
+    schema, chosen = database.open().schema, dict(settings or {})
+    name = DEFAULT_GENERATOR if generator == choosing.AUTO and not chosen else generator
+    name = choosing.resolve(name, 1, settings=chosen).name
+    maker = generators.get(name, chosen)
+    budget = Budget.of(epsilon, delta, buys=False, composition=maker.composition)
+    plan = HistoryPlan(schema=schema, generator=maker, budget=budget, unit_name=schema.root.name)
+    measured = measure(database, plan, noise, bound_key=noise.key())
+    return HistoryModel(
+        schema=schema,
+        distributions=fit_distributions(schema, maker, measured.transcripts),
+        transcripts=measured.transcripts,
+        guarantee=Guarantee.for_budget(budget, plan.unit, measured.transcript),
+        generator=name,
+        settings=chosen,
+        used=measured.used,
+        kind=kind,
+    )
+
+
+def _place(table: str, part: str, name: str) -> str:
+    """The name of an array in the file; tables' names hold no line breaks."""
+    return f"{part}\n{table}\n{name}"
+
+
+def _read(document: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> HistoryModel:
+    """The model that a document and its arrays describe. Raises: several kinds, see `HistoryModel.load`."""
+    schema = DatabaseSchema.from_json(document["schema"])
+    held: dict[tuple[str, str], dict[str, npt.NDArray[Any]]] = {}
+    for place, array in arrays.items():
+        part, table, name = place.split("\n")
+        held.setdefault((part, table), {})[name] = array
+    names = tuple(views(schema))
+    transcripts = {
+        name: transcript_from_files(document["transcripts"][name], held.get(("transcript", name), {})) for name in names
+    }
+    fitted = {name: held.get(("model", name), {}) for name in names}
+    if any(array.dtype != np.float64 for part in fitted.values() for array in part.values()):
+        raise FitError("a distribution's arrays are in double precision")
+    guarantee = guarantee_from_json(document["guarantee"])
+    guarantee.require_covers(tuple(entry for part in transcripts.values() for entry in part))
+    generator = generators.get(document["generator"], document["settings"])
+    return HistoryModel(
+        schema=schema,
+        distributions=restore_distributions(schema, generator, transcripts, fitted),
+        transcripts=transcripts,
+        guarantee=guarantee,
+        generator=document["generator"],
+        settings=document["settings"],
+        used={name: int(document["used"][name]) for name in names},
+        kind=document["kind"],
+    )
