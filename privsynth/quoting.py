@@ -36,7 +36,7 @@ from privsynth.releasing.terms import Terms, terms
 from privsynth.schema import Schema
 from privsynth.structural import StructuralZeros
 
-_REHEARSED_ROWS = 200_000
+REHEARSED_ROWS = 200_000
 _REHEARSED_STEPS = 12
 _REHEARSED_PRETRAINING = 40
 
@@ -193,7 +193,7 @@ def quote(
     agreed = terms(schema, policy, generator=generator)
     population = policy.require_population()
     cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
-    held = _held(ledger, population.id)
+    held = held_by(ledger, population.id)
     rehearsal: _Rehearsal | None = None
     megabytes = None
     if not schema.unresolved:
@@ -222,7 +222,8 @@ def quote(
     )
 
 
-def _held(ledger: AbstractLedger | None, population: str) -> Cost:
+def held_by(ledger: AbstractLedger | None, population: str) -> Cost:
+    """What the ledger holds against a population already; nothing where it does not know it."""
     if ledger is None:
         return Cost.of(0)
     try:
@@ -308,11 +309,11 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     generator, pretraining = _pretraining_less(agreed.fit.generator)
     domain = agreed.schema.domain()
     people = public_size * agreed.unit.max_rows
-    rows = min(people, _REHEARSED_ROWS)
+    rows = min(people, REHEARSED_ROWS)
     budget, smaller = agreed.fit.budget, Fraction(rows, people)
     training = budget.training and replace(budget.training, steps=min(budget.training.steps, _REHEARSED_STEPS))
     curator = make_curator(
-        _made_up(domain, rows, agreed.unit),
+        made_up(domain, rows, agreed.unit),
         unit=agreed.unit,
         rho=budget.rho / smaller**2,
         noise=noise,
@@ -332,7 +333,7 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     )
 
 
-def _made_up(domain: Domain, rows: int, unit: PrivacyUnit) -> Dataset:
+def made_up(domain: Domain, rows: int, unit: PrivacyUnit) -> Dataset:
     """Records of independent columns that obey the rules, as far as some of them do; each unit has as many as it may."""
     rng = np.random.default_rng(0)
     columns = [_levels(domain.size(name), rows, rng) for name in domain.attributes]

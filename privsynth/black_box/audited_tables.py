@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from privsynth.database.document import DatabaseSchema
 from privsynth.encoding import encode_public
 from privsynth.errors import AuditError
 from privsynth.findings import Claim
@@ -21,13 +22,14 @@ from privsynth.schema import Schema
 _HALF: Final = 0.5
 
 
-def claim(schema: Schema, epsilon: Exact, delta: Exact) -> Claim:
+def claim(schema: Schema | DatabaseSchema, epsilon: Exact, delta: Exact) -> Claim:
     """What a table's maker claims, for the schema's privacy unit; `delta` 0 is pure differential privacy.
 
     Raises: MechanismError for numbers that promise nothing.
     """
     failure = 0.0 if delta in (0, "0") else float(probability(delta))
-    return Claim(epsilon=float(positive(epsilon, "epsilon")), delta=failure, rho=None, unit=schema.unit or "row")
+    unit = schema.root.name if isinstance(schema, DatabaseSchema) else schema.unit or "row"
+    return Claim(epsilon=float(positive(epsilon, "epsilon")), delta=failure, rho=None, unit=unit)
 
 
 def halves(table: Private[Records], key: bytes) -> tuple[Private[Records], Private[Records]]:

@@ -31,8 +31,10 @@ _MODES = {
 def audit(
     context: typer.Context,
     *,
-    schema: Annotated[Path, typer.Option(help="The schema of every table, a TOML file.")],
-    synthetic: Annotated[Path | None, typer.Option(help="A synthetic table to attack.")] = None,
+    schema: Annotated[Path, typer.Option(help="The schema of the table or tables, a TOML file.")],
+    synthetic: Annotated[
+        Path | None, typer.Option(help="A synthetic table to attack; of several tables, their folder or database file.")
+    ] = None,
     generator: Annotated[str | None, typer.Option(help="A generator of privsynth to check, or auto.")] = None,
     function: Annotated[
         str | None, typer.Option(help="Anybody's generator: path/to/file.py:name of generate(training, rows).")
@@ -202,12 +204,12 @@ def _findings(asked: _Asked, plan: AuditPlan) -> Findings:
 def _claim(asked: _Asked) -> Claim | None:
     """What is claimed, for the pages."""
     from privsynth.black_box import audited_tables
-    from privsynth.schema import Schema
+    from privsynth.database import either
 
     if asked.options["epsilon"] is None:
         return None
     delta = asked.text("delta", _DELTA if asked.mode == "generator" else "0")
-    return audited_tables.claim(Schema.load(asked.schema), asked.text("epsilon", ""), delta)
+    return audited_tables.claim(either.load(asked.schema), asked.text("epsilon", ""), delta)
 
 
 def _require_new(option: str, folder: Path | None) -> None:

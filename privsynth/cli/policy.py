@@ -20,13 +20,13 @@ def check(
     schema: Annotated[Path | None, typer.Option(help="A schema to check against the policy.")] = None,
 ) -> None:
     """Read a policy, say in plain words what it allows, and check a schema against it."""
+    from privsynth.database import either
     from privsynth.errors import PolicyRefusal
     from privsynth.policy import Policy
-    from privsynth.schema import Schema
 
     console: Console = context.obj
     read = Policy.load(policy)
-    checks = read.check_schema(Schema.load(schema)) if schema is not None else ()
+    checks = read.check_described(either.load(schema)) if schema is not None else ()
     rows = [{"rule": c.rule, "citation": c.citation, "result": c.result, "detail": c.detail} for c in checks]
     lines = [
         read.describe(),

@@ -16,8 +16,13 @@ from privsynth.cli.console import Console
 
 def quote(
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="CSV or Parquet file; read to check it against the schema.")],
-    schema: Annotated[Path, typer.Option(help="The schema, a TOML file.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet file, or a folder, SQLite or DuckDB file; read to check it against the schema."
+        ),
+    ],
+    schema: Annotated[Path, typer.Option(help="The schema, a TOML file; with [database], of several tables.")],
     policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
     generator: Annotated[str | None, typer.Option(help="Another generator than the policy's default.")] = None,
     ledger: Annotated[

@@ -15,8 +15,10 @@ from privsynth.cli.console import Console
 
 def release(
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="The private table: CSV or Parquet.")],
-    schema: Annotated[Path, typer.Option(help="The schema, a TOML file.")],
+    table: Annotated[
+        Path, typer.Argument(help="The private table: CSV or Parquet; or several: a folder, SQLite or DuckDB file.")
+    ],
+    schema: Annotated[Path, typer.Option(help="The schema, a TOML file; with [database], of several tables.")],
     policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],
     key: Annotated[Path, typer.Option(help="The signing key, made by `privsynth keys new`.")],

@@ -208,6 +208,10 @@ class Policy:
         profile = self._safe_harbor(schema, today)
         return general if profile is None else (*general, *profile.check_release(table))
 
+    def check_described(self, schema: Schema | DatabaseSchema) -> tuple[CheckResult, ...]:
+        """Every rule that a schema alone can answer, be it of one table or of several."""
+        return self.check_database(schema) if isinstance(schema, DatabaseSchema) else self.check_schema(schema)
+
     def check_database(self, schema: DatabaseSchema, *, today: dt.date | None = None) -> tuple[CheckResult, ...]:
         """The same of several tables: every rule that their schema alone can answer."""
         return self._of_database(schema, today).check_schema()

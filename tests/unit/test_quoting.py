@@ -72,7 +72,7 @@ def test_fewer_records_than_declared_are_rehearsed_with_as_much_less_noise(monke
     """The noise that is quoted is the real one, however few records stand for the people."""
     agreed = release_terms.terms(Schema.loads(SCHEMA), policy(size=50_000), generator="independent")
     whole = quoting._rehearse(agreed, 50_000)
-    monkeypatch.setattr(quoting, "_REHEARSED_ROWS", 5_000)
+    monkeypatch.setattr(quoting, "REHEARSED_ROWS", 5_000)
     part = quoting._rehearse(agreed, 50_000)
     assert part.stages[0].sigma == pytest.approx(whole.stages[0].sigma, rel=0.01)
     assert part.stages[0].l1 == pytest.approx(whole.stages[0].l1, rel=0.01)
