@@ -5,7 +5,7 @@ Must never change a row above, a missing value, or a row in which nothing is out
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import final
 
@@ -16,6 +16,7 @@ from privsynth.database.document import DatabaseSchema, TableTerms
 from privsynth.database.held import Database
 from privsynth.database.terms import InOrder
 from privsynth.histories import kinship
+from privsynth.rule_masks import broken
 from privsynth.schema import Schema
 from privsynth.schema.columns import SECONDS, DateColumn, ModelledColumn, NumericColumn, TemporalColumn
 from privsynth.schema.comparing import scales
@@ -103,6 +104,13 @@ def _own_orders(terms: TableTerms) -> tuple[Before, ...]:
     return tuple(found)
 
 
+def _constants(content: Schema, names: Collection[str]) -> tuple[OrderRule, ...]:
+    """The order rules between one of these columns and a constant."""
+    return tuple(
+        rule for rule in content.rules if isinstance(rule, OrderRule) and rule.value is not None and rule.left in names
+    )
+
+
 def bound_columns(schema: DatabaseSchema, table: str) -> frozenset[str]:
     """The columns of a table that rows above it bind, and those that move with them."""
     terms, found = schema.table(table), {name for one in across(schema, table) for name in one.own}
@@ -127,10 +135,14 @@ def hold(database: Database, table: str) -> tuple[dict[str, _Ints], _Mask]:
         return {}, hopeless
     names = bound_columns(schema, table)
     rules += tuple(one for one in _own_orders(terms) if set(one.own) <= names)
-    rows = np.flatnonzero(np.any([one.broken(database) for one in rules], axis=0))
+    records = database.tables[table].records
+    assert terms.content is not None
+    assert records is not None
+    wrong = [one.broken(database) for one in rules]
+    wrong += [broken(rule, terms.content, records.ticks) for rule in _constants(terms.content, names)]
+    rows = np.flatnonzero(np.any(wrong, axis=0))
     if not rows.size:
         return {}, hopeless
-    assert terms.content is not None
     held = _Intervals.of(database, terms, terms.content, names, rules, rows)
     able = held.able()
     hopeless[rows[~able]] = True
@@ -138,9 +150,7 @@ def hold(database: Database, table: str) -> tuple[dict[str, _Ints], _Mask]:
     for name, (before, after) in held.settle().items():
         moved = able & (before != after)
         if moved.any():
-            ticks = database.tables[table].records
-            assert ticks is not None
-            changed[name] = ticks.ticks[name].copy()
+            changed[name] = records.ticks[name].copy()
             changed[name][rows[moved]] = after[moved]
     return changed, hopeless
 
@@ -217,13 +227,13 @@ class _Intervals:
             else:
                 self.low[name] = rebased(*pair, self.low[pair[1].name]) + lower
                 self.high[name] = rebased(*pair, self.high[pair[1].name]) + upper
-        for rule in content.rules:
-            if isinstance(rule, OrderRule) and rule.value is not None and rule.left in self.columns:
-                at = tick(self.columns[rule.left], rule.value)
-                if rule.op in (">", ">=", "=="):
-                    self._raise(rule.left, np.full(1, at + (rule.op == ">")), np.array([True]))
-                if rule.op in ("<", "<=", "=="):
-                    self._reduce(rule.left, np.full(1, at - (rule.op == "<")), np.array([True]))
+        for rule in _constants(content, self.columns):
+            assert rule.value is not None
+            at, always = tick(self.columns[rule.left], rule.value), np.array([True])
+            if rule.op in (">", ">=", "=="):
+                self._raise(rule.left, np.full(1, at + (rule.op == ">")), always)
+            if rule.op in ("<", "<=", "=="):
+                self._reduce(rule.left, np.full(1, at - (rule.op == "<")), always)
 
     def _pair(self, name: str) -> tuple[TemporalColumn, TemporalColumn] | None:
         """The column and what it is counted after."""

@@ -12,9 +12,9 @@ from privsynth.errors import FitError
 from privsynth.histories.across import broken, enforce
 from privsynth.histories.kinship import arranged, without
 from privsynth.records import Records
-from privsynth.schema.ticks import MISSING
+from privsynth.schema.ticks import MISSING, tick
 from tests.enforced import ORDERS, gone, holds, orders, ticks_of, visits_of
-from tests.made_database import CLINIC_TOML, bank, clinic
+from tests.made_database import CLINIC_TOML, EVENTS_TOML, bank, clinic
 
 RNG = np.random.default_rng(0)
 
@@ -111,6 +111,29 @@ def untouched_units(drawn: Database, found: Database, masks: dict[str, np.ndarra
         for column in drawn.schema.table(name).columns:
             before, after = (ticks_of(one, name, column) for one in (drawn, found))
             assert (before[~hit[rows.unit]] == after[~hit[kept.unit]]).all()
+
+
+def test_a_rule_of_the_table_changes_something_else_than_what_rows_above_bind():
+    schema, made = DatabaseSchema.loads(RULED), clinic(60, RNG)
+    admit, ward, unit = (*(ticks_of(made, "stays", name) for name in ("admit", "ward")), made.tables["stays"].unit)
+    day = {
+        year: tick(schema.table("stays").content.modelled_column("admit"), f"{year}-01-01")
+        for year in (2001, 2002, 2003)
+    }
+    early = unit < 20
+    changes = {
+        ("patients", "death"): np.where(np.arange(60) < 20, day[2002], MISSING),
+        ("stays", "admit"): np.where(early, day[2001], np.maximum(admit, day[2003])),
+        ("stays", "discharge"): np.where(early, day[2001], np.maximum(admit, day[2003])) + 5,
+        ("stays", "ward"): np.where(early, 2, ward % 2),
+        ("diagnoses", "noted"): np.full(made.tables["diagnoses"].count, day[2002]),
+    }
+    drawn = arranged(under(schema, made, changes))
+    found, counts = enforce(schema, drawn, rng=RNG)
+    holds(schema, found)
+    assert counts["stays: if ward in {C} then admit >= 2003-01-01"] == early.sum() > 0
+    assert (ticks_of(found, "stays", "admit") == ticks_of(drawn, "stays", "admit")).all()
+    assert gone(counts)["stays"] == 0
 
 
 # --- links ---
@@ -215,3 +238,16 @@ def linked(database: Database) -> list[tuple[int, ...]]:
     for name in ("admit", "discharge", "ward"):
         columns.append(np.where(above < 0, MISSING, np.append(ticks_of(database, "stays", name), MISSING)[above]))
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def test_a_missing_time_comes_last():
+    schema = DatabaseSchema.loads(EVENTS_TOML.replace("upper = 110", 'upper = 110, missing = [""]'))
+    one = np.zeros(3, dtype=np.int64)
+    tests = Records(schema=schema.table("tests").content, ticks={"day": np.array([MISSING, 7, 3]), "result": one})
+    gender = Records(schema=schema.root.content, ticks={"gender": one[:1]})
+    tables = {
+        "patient": Rows(records=gender, parent=np.array([-1]), unit=one[:1]),
+        "tests": Rows(records=tests, parent=one, unit=one),
+    }
+    found = arranged(Database(schema=schema, tables=tables))
+    assert ticks_of(found, "tests", "day").tolist() == [3, 7, MISSING]

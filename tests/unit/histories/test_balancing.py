@@ -1,11 +1,14 @@
 """Balances: the last amounts make debits equal credits, or the parent goes."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privsynth.database import Database, DatabaseSchema, Rows
 from privsynth.histories.across import enforce
+from privsynth.records import Records
 from privsynth.schema.ticks import MISSING
 from tests.enforced import gone, holds, ticks_of
 from tests.made_database import make_rows
@@ -133,3 +136,26 @@ def test_a_balance_that_a_rule_of_the_table_forbids_is_left_out():
     holds(drawn.schema, found)
     assert [200, -200] in lines_of(found)
     assert counts["lines: amount <= 2.00"] == 2
+
+
+def test_a_rule_of_the_table_changes_something_else_than_what_balances():
+    more = """
+    [[tables.lines.rules]]
+    kind = "implication"
+    if = {column = "type", in = ["fee"]}
+    then = {column = "amount", upper = "1.00"}
+    [tables.lines.columns.type]
+    kind = "category"
+    values = ["fee", "sale"]
+    """
+    schema = DatabaseSchema.loads(POSTINGS + more)
+    plain = postings([[900, -900], [300, -300], [100, -100]])
+    lines = plain.tables["lines"]
+    ticks = {**lines.records.ticks, "type": np.array([0, 0, 1, 1, 0, 0])}
+    rows = replace(lines, records=Records(schema=schema.table("lines").content, ticks=ticks))
+    drawn = Database(schema=schema, tables={**plain.tables, "lines": rows})
+    found, counts = enforce(schema, drawn, rng=RNG)
+    holds(schema, found)
+    assert lines_of(found) == lines_of(plain)
+    assert ticks_of(found, "lines", "type").tolist() == [1, 1, 1, 1, 0, 0]
+    assert counts["lines: if type in {fee} then amount <= 1.00"] == 2

@@ -118,6 +118,46 @@ def test_rules_of_one_table_hold_along_with_those_across():
     assert gone(counts) == {"people": 0, "visits": 0, "notes": 0}
 
 
+def test_rows_that_pass_each_other_are_put_in_order_with_what_is_below_them():
+    drawn = orders([("2003-01-01", "2003-12-31")], [(0, "2003-12-30", None), (0, "2003-12-31", 2)])
+    found, _ = enforce(drawn.schema, drawn, rng=RNG)
+    holds(drawn.schema, found)
+    assert visits_of(found) == [(0, "2003-12-29", 2), (0, "2003-12-30", None)]
+    assert found.tables["notes"].parent.tolist() == [0, 0, 1, 1]
+
+
+def test_months_go_to_months():
+    more = """
+    [tables.bills]
+    parent = {table = "people", columns = ["person"]}
+    bound = {rows = 4}
+    [tables.bills.columns]
+    month = {kind = "date", lower = 2000-01-01, upper = 2009-12-31, granularity = "month"}
+    [[tables.bills.rules]]
+    kind = "order"
+    left = "month"
+    op = ">"
+    value = "2003-01"
+    [[rules]]
+    kind = "in-order"
+    left = "people.start"
+    right = "bills.month"
+    """
+    drawn = orders([("2003-01-20", ""), ("2004-05-31", "")], [(0, "2004-05-01", 2)])
+    schema = DatabaseSchema.loads(ORDERS.replace("GRANULARITY", "day").replace("KIND", "date") + more)
+    month = np.array(["2002-05-01", "2003-01-01", "2003-05-01", "2004-04-01"], dtype="datetime64[D]").astype(np.int64)
+    records = Records(schema=schema.table("bills").content, ticks={"month": month})
+    unit = np.array([0, 0, 0, 1])
+    bills = Rows(records=records, parent=unit, unit=unit)
+    tables = {**drawn.tables, "bills": bills}
+    found, _ = enforce(
+        schema, Database(schema=schema, tables={one.name: tables[one.name] for one in schema.tables}), rng=RNG
+    )
+    holds(schema, found)
+    moved = ticks_of(found, "bills", "month").astype("datetime64[D]").astype(str)
+    assert moved.tolist() == ["2003-02-01", "2003-02-01", "2003-05-01", "2004-05-01"]
+
+
 # --- against every combination of values ---
 
 SMALL = """
@@ -137,12 +177,17 @@ time = {column = "came", anchor = "start", until = "end"}
 [tables.visits.columns]
 came = {kind = "date", lower = 2000-01-03, upper = 2000-01-09}
 left = {kind = "date", after = "came", lower = 1, upper = 3, missing = [""]}
-asked = {kind = "date", lower = 2000-01-02, upper = 2000-01-08}
+asked = {kind = "date", lower = 2000-01-04, upper = 2000-01-08, missing = [""]}
 [[tables.visits.rules]]
 kind = "order"
 left = "asked"
 op = "<"
 right = "came"
+[[tables.visits.rules]]
+kind = "order"
+left = "came"
+op = "<"
+value = "2000-01-09"
 [[rules]]
 kind = "in-order"
 left = "visits.left"
@@ -150,14 +195,14 @@ right = "people.end"
 """
 
 
-def admissible(start: int, end: int, *, leaves: bool) -> list[tuple[int, int, int]]:
+def admissible(start: int, end: int, *, leaves: bool, asks: bool) -> list[tuple[int, int, int]]:
     """All lawful (came, left, asked) by person; days since 1970."""
     first = tick_of_day("2000-01-01")
     return [
         (came, came + long if leaves else MISSING, asked)
-        for came in range(first + 2, first + 9)
+        for came in range(first + 2, first + 8)
         for long in (range(1, 4) if leaves else [0])
-        for asked in range(first + 1, first + 8)
+        for asked in (range(first + 3, first + 8) if asks else [MISSING])
         if asked < came
         and (start == MISSING or start <= came)
         and (end == MISSING or (came <= end and (not leaves or came + long <= end)))
@@ -177,11 +222,11 @@ def test_rows_go_only_where_no_combination_of_values_is_lawful_and_times_move_le
         for name in ("start", "end")
     }
     came = first + rng.integers(2, 9, people)
-    leaves = rng.random(people) < 0.7
+    leaves, asks = rng.random((2, people)) < 0.7
     ticks = {
         "came": came,
         "left": np.where(leaves, came + rng.integers(1, 4, people), MISSING),
-        "asked": first + rng.integers(1, 8, people),
+        "asked": np.where(asks, first + rng.integers(3, 8, people), MISSING),
     }
     number = np.arange(people)
     tables = {
@@ -189,7 +234,10 @@ def test_rows_go_only_where_no_combination_of_values_is_lawful_and_times_move_le
         "visits": Rows(records=Records(schema=schema.table("visits").content, ticks=ticks), parent=number, unit=number),
     }
     drawn = Database(schema=schema, tables=tables)
-    lawful = [admissible(int(ends["start"][one]), int(ends["end"][one]), leaves=bool(leaves[one])) for one in number]
+    lawful = [
+        admissible(int(ends["start"][one]), int(ends["end"][one]), leaves=bool(leaves[one]), asks=bool(asks[one]))
+        for one in number
+    ]
     found, _ = enforce(schema, drawn, rng=rng)
     holds(schema, found)
     kept = found.tables["visits"].unit.tolist()
