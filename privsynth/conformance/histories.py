@@ -6,7 +6,7 @@ Must never be run on private tables: it compares noisy answers with exact ones, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import final
 
@@ -24,6 +24,7 @@ from privsynth.conformance.noise_tests import Sample
 from privsynth.conformance.transcript import Stage, stages_of
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database
+from privsynth.database.terms import MOST_ROWS
 from privsynth.findings import Claim, Finding, Findings
 from privsynth.generator import AbstractGenerator
 from privsynth.privacy.guarantee import Budget
@@ -35,6 +36,9 @@ _CROWD = 16
 
 _AMONG = 64
 """Ordinary units beside those that are told apart."""
+
+_AMPLE = Fraction(4 * MOST_ROWS)
+"""A budget with which a few units that weigh so much are asked for pairs."""
 
 _SHARE = 16
 """At most so many of the plan's crowd for one of the strongest units."""
@@ -73,6 +77,8 @@ def run(
         progress.report("conformance: neighbours at the unit", step, len(pairs))
         seen.on_pair(fit, pair, noise)
     promised = claim or accounts.implied(budget.rho, budget.composition, None)
+    if budget.rho < _AMPLE:
+        _with_plenty(schema, kind, budget, workshop, noise, rng, seen)
     told = None if seen.diverged else _told_apart(plan.conformance, fit, workshop, seen, promised, noise, rng)
     seen.settle(budget.rho, budget.composition)
     rows = (*_deterministic(kept, seen), _accounted(seen, budget, promised))
@@ -102,6 +108,29 @@ def _pairs(workshop: Workshop, relation: NeighboringRelation, rng: np.random.Gen
         yield Pair(what=what, one=one, other=other)
     for what in ("a unit with hundreds of different rows", "the strongest unit"):
         yield Pair(what=f"{what}, alone", one=workshop.database(before), other=workshop.database([harmful[what]]))
+
+
+def _with_plenty(
+    schema: DatabaseSchema,
+    kind: AbstractGenerator,
+    budget: Budget,
+    workshop: Workshop,
+    noise: AbstractNoiseSource,
+    rng: np.random.Generator,
+    seen: Seen,
+) -> None:
+    """The strongest unit again with an ample budget: with it, a few units are asked what many are with their own."""
+    ample = Seen(schema=schema, relation=seen.relation)
+    fit = history_runs.fit_of(schema, kind, replace(budget, rho=_AMPLE), seen.relation)
+    pair = list(_pairs(workshop, seen.relation, rng))[len(workshop.kinds)]
+    ample.on_pair(fit, replace(pair, what=f"{pair.what}, with an ample budget"), noise)
+    ample.settle(_AMPLE, budget.composition)
+    for into, found in (
+        (seen.diverged, ample.diverged),
+        (seen.moved, ample.moved),
+        (seen.unpaid, ample.unpaid),
+    ):
+        into.extend(found)
 
 
 def _with(names: Sequence[bytes], added: int, *, last: bool) -> list[bytes]:

@@ -18,14 +18,16 @@ from privsynth.database.held import Database
 from privsynth.database.terms import MOST_ROWS
 from privsynth.dataset import Dataset
 from privsynth.errors import PrivsynthError
-from privsynth.histories import viewing
+from privsynth.histories import measuring, viewing
 from privsynth.histories.layout import views
 from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.private import Private
 
 _CROWD = 16
 """Ordinary units beside those that are made to do harm."""
 
 _KEYS = 2
+_HELD = 0.4
 
 
 def weight_of(table: TableTerms, used: Mapping[str, int]) -> int:
@@ -71,6 +73,7 @@ def look_at_records(kept: Kept, workshop: Workshop, noise: AbstractNoiseSource, 
         _recount(kept, database, found)
         for what, other in _beside_others(workshop, mixed, called, rng):
             _compare(kept, database, found, other, key, what)
+            _hold_out(kept, database, other, key, what)
 
 
 def _beside_others(
@@ -100,6 +103,33 @@ def _compare(
     for table, data in found.items():
         if table in again and not np.array_equal(by_name(database, data, rank), by_name(other, again[table], rank)):
             kept.depends.append(f'table "{table}", {what}: the records of a unit are not what they were')
+
+
+def _hold_out(kept: Kept, database: Database, other: Database, key: bytes, what: str) -> None:
+    """Whole units are held out, each by a coin of its own."""
+    before, after = (_held(one, key) for one in (database, other))
+    shared = set(database.unit_names or ()) & set(other.unit_names or ())
+    if before & shared != after & shared:
+        kept.depends.append(f"{what}: whether a unit is held out is not what it was")
+    parts = measuring.split(Private(database), _HELD, holdout_key=key)
+    for table, rows in database.tables.items():
+        sizes = np.bincount(rows.unit, minlength=database.units)
+        apart = [_sizes_by_name(part.open(), table) for part in parts]
+        together = {**apart[0], **apart[1]}
+        if len(together) < len(apart[0]) + len(apart[1]) or together != dict(
+            zip(database.unit_names or (), sizes.tolist(), strict=True)
+        ):
+            kept.depends.append(f'table "{table}": a unit is held out with a part of its rows')
+
+
+def _held(database: Database, key: bytes) -> set[bytes]:
+    """The names of the units that are held out."""
+    return set(measuring.split(Private(database), _HELD, holdout_key=key)[1].open().unit_names or ())
+
+
+def _sizes_by_name(database: Database, table: str) -> dict[bytes, int]:
+    sizes = np.bincount(database.tables[table].unit, minlength=database.units)
+    return dict(zip(database.unit_names or (), sizes.tolist(), strict=True))
 
 
 def _weigh(kept: Kept, database: Database, found: Mapping[str, Dataset]) -> None:

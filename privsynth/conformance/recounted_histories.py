@@ -1,12 +1,11 @@
 """The records of a view, made again row by row from a made-up database: slow, and on a path of their own.
 
 Must never be given private tables, and must never call what it checks.
-
-What is compared are columns, those of the rows above and of the row before, and numbers of child rows; times apart.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias, final
@@ -19,8 +18,13 @@ from privsynth.database.held import Database, Rows
 from privsynth.dataset import Dataset
 from privsynth.encoding import encode_public
 from privsynth.histories.layout import Attribute, View
+from privsynth.schema.columns import SECONDS, DateColumn, DatetimeColumn, ModelledColumn
+from privsynth.schema.ticks import MISSING
 
 Record: TypeAlias = tuple[int, ...]
+
+_EPOCH = dt.date(1970, 1, 1)
+_DAY = 86_400
 
 
 @final
@@ -37,8 +41,8 @@ class Recount:
                 for column in data.domain.attributes:
                     self._codes[name, column] = data.column(column).tolist()
         self._before = {name: _before(rows) for name, rows in database.tables.items()}
-        self._sizes = {
-            (table.name, child.name): self._children(table.name, child.name)
+        self._children = {
+            (table.name, child.name): self._rows_below(table.name, child.name)
             for table in self._schema.tables
             for child in (
                 *self._schema.children(table.name),
@@ -63,10 +67,9 @@ class Recount:
                 yield f'table "{view.table}": the rows of a unit that are used are not as many as its bound allows'
 
     def _is_compared(self, view: View, one: Attribute) -> bool:
-        """Times are not; the row before only where rows have an order."""
+        """The row before is only where rows have an order."""
         table = self._schema.table(view.table)
-        ordered = table.time is not None or table.order is not None
-        return one.kind in {"column", "count"} and (ordered or not one.previous)
+        return table.time is not None or table.order is not None or not one.previous
 
     def _records(self, view: View, compared: list[Attribute]) -> dict[int, Counter[Record]]:
         found: dict[int, Counter[Record]] = {}
@@ -80,11 +83,86 @@ class Recount:
         if at < 0:
             assert one.layout is not None
             return one.layout.size
-        if one.kind == "column":
-            return self._codes[one.table, one.of][at]
-        assert one.layout is not None
-        number = min(self._sizes[one.table, one.of][at], one.layout.upper)
-        return int(one.layout.codes(np.array([number]))[0])
+        match one.kind:
+            case "column":
+                return self._codes[one.table, one.of][at]
+            case "shared":
+                return int(self._is_shared(one, at))
+            case "weekday" | "month":
+                return self._of_day(one, at)
+            case _:
+                return _level(one, self._number(one, at))
+
+    def _number(self, one: Attribute, at: int) -> int | None:
+        """A number of child rows, when they begin, or the time since the row before; None where there is no such time."""
+        below = [] if one.kind == "gap" else self._children[one.table, one.of].get(at, [])
+        if one.kind == "count":
+            return len(below)
+        if one.kind == "first":
+            return self._since_anchor(one.of, below[0]) if below else None
+        return self._gap(one.table, at)
+
+    def _gap(self, table: str, at: int) -> int | None:
+        before = self._before[table][at]
+        return None if before < 0 else _less(self._when(table, at), self._when(table, before))
+
+    def _since_anchor(self, table: str, at: int) -> int | None:
+        terms = self._schema.table(table)
+        assert terms.time is not None
+        if terms.time.anchor is None:
+            return self._when(table, at)
+        above, _, name = terms.time.anchor.rpartition(".")
+        above = above or terms.parent_table
+        row = self._row(table, at, above)
+        if row < 0:
+            return None
+        anchor = _like(self._column(above, name), self._column(table, terms.time.column), self._tick(above, name, row))
+        return _less(self._when(table, at), anchor)
+
+    def _is_shared(self, one: Attribute, at: int) -> bool:
+        """Whether the other table has a row of the same unit and parent on the same day."""
+        day = self._day(one.table, at)
+        unit, parent = (int(column[at]) for column in (self._rows(one.table).unit, self._rows(one.table).parent))
+        others = self._rows(one.of)
+        siblings = np.flatnonzero((others.unit == unit) & (others.parent == parent)).tolist()
+        return day is not None and any(self._day(one.of, other) == day for other in siblings)
+
+    def _of_day(self, one: Attribute, at: int) -> int:
+        """The weekday or month; the first where there is no date."""
+        days = self._when(one.table, at)
+        if days is None:
+            return 0
+        date = _EPOCH + dt.timedelta(days=days)
+        return date.weekday() if one.kind == "weekday" else date.month - 1
+
+    def _day(self, table: str, at: int) -> int | None:
+        terms, when = self._schema.table(table), self._when(table, at)
+        assert terms.time is not None
+        column = self._column(table, terms.time.column)
+        return (
+            when * SECONDS[column.granularity] // _DAY
+            if when is not None and isinstance(column, DatetimeColumn)
+            else when
+        )
+
+    def _when(self, table: str, at: int) -> int | None:
+        terms = self._schema.table(table)
+        assert terms.time is not None
+        return self._tick(table, terms.time.column, at)
+
+    def _tick(self, table: str, column: str, at: int) -> int | None:
+        records = self._rows(table).records
+        assert records is not None
+        tick = int(records.ticks[column][at])
+        return None if tick == MISSING else tick
+
+    def _column(self, table: str, name: str) -> ModelledColumn:
+        content = self._schema.table(table).content
+        assert content is not None
+        return content.modelled_column(name)
+
+    def _rows(self, table: str) -> Rows:
+        return self._database.tables[table]
 
     def _row(self, table: str, place: int, above: str) -> int:
         """The position of the row above, in the table `above`; -1 where there is none."""
@@ -97,13 +175,37 @@ class Recount:
             table, place = self._schema.table(table).parent_table, parent
         return place
 
-    def _children(self, table: str, child: str) -> list[int]:
-        """Numbers of rows of a child table; of units, of those that have no other parent."""
-        rows = self._database.tables[child]
+    def _rows_below(self, table: str, child: str) -> dict[int, list[int]]:
+        """For each row its rows of a child table, in order; for a unit those that have no other parent."""
+        rows = self._rows(child)
         own = self._schema.table(child).parent_table == table
-        owners = (rows.parent if own else rows.unit[rows.parent < 0]).tolist()
-        counted = Counter(owners)
-        return [counted[place] for place in range(self._database.tables[table].count)]
+        found: dict[int, list[int]] = {}
+        for place, (parent, unit) in enumerate(zip(rows.parent.tolist(), rows.unit.tolist(), strict=True)):
+            if own and parent >= 0:
+                found.setdefault(parent, []).append(place)
+            elif not own and parent < 0:
+                found.setdefault(unit, []).append(place)
+        return found
+
+
+def _level(one: Attribute, value: int | None) -> int:
+    """The level of a number, of the largest for one beyond; the last level for none."""
+    assert one.layout is not None
+    if value is None:
+        return one.layout.size - 1
+    return int(one.layout.codes(np.array([min(max(value, one.layout.lower), one.layout.upper)]))[0])
+
+
+def _less(later: int | None, earlier: int | None) -> int | None:
+    return None if later is None or earlier is None else later - earlier
+
+
+def _like(column: ModelledColumn, other: ModelledColumn, tick: int | None) -> int | None:
+    """A moment in another column's units."""
+    if tick is None or not isinstance(column, DateColumn | DatetimeColumn):
+        return tick
+    width, wanted = (SECONDS[one.granularity] if isinstance(one, DatetimeColumn) else _DAY for one in (column, other))
+    return tick * width // wanted
 
 
 def _before(rows: Rows) -> list[int]:
