@@ -84,13 +84,14 @@ class Keys:
 
 
 def _whole(array: pa.Array) -> pa.Array:
-    """Floats that are all whole numbers as such: a column of numbers with gaps is often read as floats."""
+    """Floats as text, whole numbers without exponent; a column of numbers with gaps is often read as floats."""
     if not pa.types.is_floating(array.type):
         return array
     array = array.cast(pa.float64())
     filled = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
-    whole = pc.all(pc.and_(pc.equal(filled, pc.floor(filled)), pc.less(pc.abs(filled), _EXACT)), min_count=0).as_py()
-    return filled.cast(pa.int64()) if whole else filled
+    whole = pc.and_(pc.equal(filled, pc.floor(filled)), pc.less(pc.abs(filled), _EXACT))
+    numbers = pc.if_else(whole, filled, 0.0).cast(pa.int64())
+    return pc.if_else(whole, numbers.cast(pa.string()), filled.cast(pa.string()))
 
 
 def _plain(texts: pa.Array) -> pa.Array:

@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from privsynth.database import DatabaseSchema, reading
-from privsynth.database.referring import Keys
+from privsynth.database import DatabaseSchema, keys, reading, writing
 from privsynth.errors import RecordsError
+from privsynth.histories.deriving import derive
 from privsynth.schema.ticks import MISSING
+from tests import made_database
 from tests.made_database import CLINIC_TOML, EVENTS_TOML
 
 MARK = "Zq-741-raw"
@@ -89,6 +88,40 @@ def test_rows_without_a_parent_come_first_and_missing_times_last(clinic):
     assert rows.parent[:5].tolist() == [-1, -1, 1, 1, 1]
     assert rows.records.ticks["code"][:5].tolist() == [2, 1, 2, 0, 0]
     assert (rows.records.ticks["noted"][[1, 4]] == MISSING).all()
+
+
+def test_what_happens_at_once_stays_in_the_order_of_the_source(clinic):
+    frames = clinic_frames()
+    frames["stays"]["admit"] = frames["stays"]["discharge"] = "2008-01-01"
+    assert read(frames, clinic).tables["stays"].records.ticks["ward"].tolist() == [1, 0, 0, 2]
+
+
+def test_what_is_derived_is_not_read(clinic):
+    frames = clinic_frames()
+    wanted = read(frames, clinic).tables["stays"].records.ticks["admit"]
+    frames["stays"]["age"] = f"{MARK} years"
+    assert (read(frames, clinic).tables["stays"].records.ticks["admit"] == wanted).all()
+
+
+@pytest.mark.parametrize("make", [made_database.clinic, made_database.events, made_database.bank])
+def test_what_is_read_of_a_unit_depends_on_its_own_rows_alone(make):
+    """Without some units, and in another order of rows, the others are read as before."""
+    rng = np.random.default_rng(5)
+    drawn = make(25, rng)
+    schema = drawn.schema
+    tables = writing.to_tables(drawn, keys.regenerate(schema, drawn, rng), derive(schema, drawn))
+    if schema.name == "bank":
+        tables["accounts"] = tables["accounts"].append_column("position", pa.array(range(tables["accounts"].num_rows)))
+    keep = rng.random(drawn.units) < 0.6
+    fewer = {name: table.filter(pa.array(keep[drawn.tables[name].unit])) for name, table in tables.items()}
+    for source, wanted in ((tables, read(tables, schema, "clamp").of_units(keep)), (fewer, drawn.of_units(keep))):
+        found = read(source, schema, "clamp")
+        found = found.of_units(keep) if found.units > keep.sum() else found
+        for name, rows in wanted.tables.items():
+            other = found.tables[name]
+            assert np.array_equal(rows.parent, other.parent)
+            assert np.array_equal(rows.unit, other.unit)
+            assert all(np.array_equal(t, other.records.ticks[c]) for c, t in rows.records.ticks.items())
 
 
 def test_the_same_whatever_the_source(clinic, tmp_path):
@@ -207,41 +240,6 @@ def test_keys_are_compared_as_text_of_one_type(clinic):
     assert frames["diagnoses"]["stay_id"].dtype == float
     assert frames["stays"]["stay_id"].dtype == int
     assert read(frames, clinic).tables["diagnoses"].parent.tolist() == [1, 1, 3, -1]
-
-
-@pytest.mark.parametrize(
-    ("there", "here"),
-    [
-        ([1, 2, 10**10], [1.0, 1e10, np.nan]),
-        (["1", "2", "10000000000"], ["1.0", " 10000000000 ", ""]),
-        (["1 ", "2 ", "10000000000"], [1.0, 1e10, None]),
-        ([1.0, 2.0, 1e10], ["1", "10000000000.00", None]),
-        ([1.5, 2.0, 1e6], ["1.5", "1000000", None]),
-    ],
-)
-def test_a_key_is_the_same_however_a_file_holds_it(there, here):
-    found = Keys.of({"a": pa.array(there)}, ["a"], {}).rows_of(Keys.of({"b": pa.array(here)}, ["b"], {}))
-    assert found.tolist() == [0, 2, -1]
-
-
-def test_keys_that_differ_stay_different():
-    found = Keys.of({"a": pa.array(["7", "07", "7.5", "x.0", "A", "a"])}, ["a"], {})
-    assert not found.repeats
-    assert Keys.of({"a": pa.array(["7", "7.0"])}, ["a"], {}).repeats
-    marked = Keys.of({"a": pa.array(["7", "none", "none"])}, ["a"], {"a": ["none"]})
-    assert (marked.has_empty, marked.repeats) == (True, False)
-
-
-@given(st.lists(st.tuples(*[st.text("ab|\\", max_size=3)] * 2), min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
-def test_parts_are_joined_so_that_different_keys_stay_different(pairs):
-    keys = Keys.of({"a": pa.array([a for a, _ in pairs]), "b": pa.array([b for _, b in pairs])}, ["a", "b"], {})
-    filled = [pair for pair in pairs if all(pair)]
-    assert len(keys.texts) == len(set(filled))
-    assert (keys.places >= 0).tolist() == [all(pair) for pair in pairs]
-    assert keys.repeats == (len(set(filled)) < len(filled))
-    found = keys.rows_of(keys)
-    assert all(found[row] < 0 or pairs[found[row]] == pair for row, pair in enumerate(pairs))
 
 
 COMPOSITE = """

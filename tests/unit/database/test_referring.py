@@ -1,0 +1,85 @@
+"""Keys as text: the same however a file holds them, different where they differ; and which of two moments is the earlier."""
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privsynth.database.moments import earlier
+from privsynth.database.referring import Keys
+from privsynth.schema.columns import DateColumn, DatetimeColumn
+from privsynth.schema.ticks import MISSING, from_granules, granules
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ([1, 2, 10**10], [1.0, 1e10, np.nan]),
+        (["1", "2", "10000000000"], ["1.0", " 10000000000 ", ""]),
+        (["1 ", "2 ", "10000000000"], [1.0, 1e10, None]),
+        ([1.0, 2.0, 1e10], ["1", "10000000000.00", None]),
+        ([1.5, 2.0, 1e10], ["1.5", "10000000000", None]),
+    ],
+)
+def test_a_key_is_the_same_however_a_file_holds_it(there, here):
+    found = Keys.of({"a": pa.array(there)}, ["a"], {}).rows_of(Keys.of({"b": pa.array(here)}, ["b"], {}))
+    assert found.tolist() == [0, 2, -1]
+
+
+def test_keys_that_differ_stay_different():
+    found = Keys.of({"a": pa.array(["7", "07", "7.5", "x.0", "A", "a"])}, ["a"], {})
+    assert not found.repeats
+    assert Keys.of({"a": pa.array(["7", "7.0"])}, ["a"], {}).repeats
+    marked = Keys.of({"a": pa.array(["7", "none", "none"])}, ["a"], {"a": ["none"]})
+    assert (marked.has_empty, marked.repeats) == (True, False)
+
+
+@given(st.lists(st.tuples(*[st.text("ab|\\", max_size=3)] * 2), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_parts_are_joined_so_that_different_keys_stay_different(pairs):
+    parts = Keys.of({"a": pa.array([a for a, _ in pairs]), "b": pa.array([b for _, b in pairs])}, ["a", "b"], {})
+    filled = [pair for pair in pairs if all(pair)]
+    assert len(parts.texts) == len(set(filled))
+    assert (parts.places >= 0).tolist() == [all(pair) for pair in pairs]
+    assert parts.repeats == (len(set(filled)) < len(filled))
+    found = parts.rows_of(parts)
+    assert all(found[row] < 0 or pairs[found[row]] == pair for row, pair in enumerate(pairs))
+
+
+def _column(kind, granularity):
+    early, late = dt.datetime(1950, 1, 1), dt.datetime(2050, 1, 1)
+    if kind == "date":
+        return DateColumn(name="x", kind="date", granularity=granularity, lower=early.date(), upper=late.date())
+    return DatetimeColumn(name="x", kind="datetime", granularity=granularity, lower=early, upper=late)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "gap", "wanted"),
+    [
+        (("datetime", "minute"), ("date", "day"), 0, False),
+        (("datetime", "minute"), ("date", "day"), 1, True),
+        (("date", "day"), ("datetime", "second"), 0, False),
+        (("date", "day"), ("datetime", "second"), 1, True),
+        (("datetime", "second"), ("datetime", "hour"), 0, False),
+        (("datetime", "hour"), ("datetime", "second"), 1, True),
+        (("date", "month"), ("date", "day"), 20, False),
+        (("date", "month"), ("date", "day"), 31, True),
+        (("date", "day"), ("date", "year"), 200, False),
+        (("date", "year"), ("datetime", "minute"), 364, False),
+        (("date", "year"), ("datetime", "minute"), 366, True),
+    ],
+)
+def test_moments_are_compared_in_the_coarser_of_their_units(left, right, gap, wanted):
+    """`right` is so many days after 2001-01-01, and at noon where it has hours; `left` is 2001-01-01, at 18 hours."""
+    ticks = []
+    for (kind, granularity), day, hour in ((left, 0, 18), (right, gap, 12)):
+        days = (np.datetime64("2001-01-01") + day).astype("datetime64[D]").astype(np.int64)
+        seconds = {"second": 1, "minute": 60, "hour": 3600}.get(granularity)
+        column = _column(kind, granularity)
+        point = np.array([days]) if seconds is None else np.array([(days * 86400 + hour * 3600) // seconds])
+        ticks.append((column, from_granules(column, granules(column, point))))
+    assert earlier(*ticks[0], *ticks[1]).tolist() == [wanted]
+    assert earlier(*ticks[0], ticks[1][0], np.array([MISSING])).tolist() == [False]
