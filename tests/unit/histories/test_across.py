@@ -1,6 +1,7 @@
 """Rules across tables: after enforcing nothing is broken, what was not broken is unchanged, and what went is counted."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privsynth.database import Database, DatabaseSchema, Rows
+from privsynth.dataset import Dataset
+from privsynth.encoding import decode
 from privsynth.errors import FitError
 from privsynth.histories.across import broken, enforce
+from privsynth.histories.deriving import derive
 from privsynth.histories.kinship import arranged, without
 from privsynth.records import Records
 from privsynth.schema.ticks import MISSING, tick
@@ -134,6 +138,55 @@ def test_a_rule_of_the_table_changes_something_else_than_what_rows_above_bind():
     assert counts["stays: if ward in {C} then admit >= 2003-01-01"] == early.sum() > 0
     assert (ticks_of(found, "stays", "admit") == ticks_of(drawn, "stays", "admit")).all()
     assert gone(counts)["stays"] == 0
+
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "databases.md").read_text(encoding="utf-8")
+TEXTS = "\n".join(block.partition("```")[0] for block in PAGE.split("```toml\n")[1:]).split("[database]")[1:]
+
+
+def scattered(schema: DatabaseSchema, units: int, rng: np.random.Generator) -> Database:
+    """Every table at random: each level as likely as another, whatever the row above says."""
+    tables: dict[str, Rows] = {}
+    for terms in schema.tables:
+        unit = np.arange(units)
+        parent = np.full(units, -1)
+        if terms.parent is not None:
+            above = tables[terms.parent_table]
+            parent = np.repeat(np.arange(above.count), rng.integers(0, 5, above.count))
+            unit = above.unit[parent]
+            if terms.parent.optional:
+                parent = np.append(parent, np.full(units, -1))
+                unit = np.append(unit, np.arange(units))
+        records = None
+        if terms.content is not None:
+            domain = terms.content.domain()
+            codes = {
+                name: rng.integers(0, size, unit.size)
+                for name, size in zip(domain.attributes, domain.sizes, strict=True)
+            }
+            records = decode(Dataset.from_columns(codes, domain), terms.content, rng=rng)
+        tables[terms.name] = Rows(records=records, parent=parent, unit=unit)
+    return Database(schema=schema, tables=tables)
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_no_row_is_impossible_in_the_databases_of_the_documentation(number):
+    schema, rng = DatabaseSchema.loads(f"[database]{TEXTS[number]}"), np.random.default_rng(number)
+    drawn = scattered(schema, 60, rng)
+    found, counts = enforce(schema, drawn, rng=rng)
+    holds(schema, found)
+    assert found.units == 60 and any(counts.values()) == bool(schema.name != "tests")
+    derived = derive(schema, found)
+    for terms in schema.tables:
+        assert list(derived[terms.name]) == [one.name for one in terms.derived]
+        assert all(len(array) == found.tables[terms.name].count for array in derived[terms.name].values())
+        assert found.tables[terms.name].count > 20
+    if schema.name == "bank":
+        moves, closing = found.tables["transactions"], derived["accounts"]["closing"].to_pylist()
+        balances = derived["transactions"]["balance"].to_pylist()
+        assert {above: balances[row] for row, above in enumerate(moves.parent)} == {
+            above: closing[above] for above in moves.parent
+        }
 
 
 # --- links ---
