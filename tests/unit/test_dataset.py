@@ -16,10 +16,15 @@ from privsynth.domain import Clique, Domain
 from privsynth.errors import SchemaError
 
 
-def brute_force(columns: dict[str, npt.NDArray[np.integer]], domain: Domain, clique: Clique) -> npt.NDArray[np.int64]:
+def brute_force(
+    columns: dict[str, npt.NDArray[np.integer]],
+    domain: Domain,
+    clique: Clique,
+    weights: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.int64]:
     table = np.zeros(domain.shape(clique), dtype=np.int64)
-    for row in zip(*(columns[name].tolist() for name in clique), strict=True):
-        table[row] += 1
+    for place, row in enumerate(zip(*(columns[name].tolist() for name in clique), strict=True)):
+        table[row] += 1 if weights is None else weights[place]
     return table
 
 
@@ -36,10 +41,11 @@ def make(sizes: tuple[int, ...], rows: int, seed: int) -> tuple[dict[str, npt.ND
     seed=st.integers(0, 2**32 - 1),
     shared=st.booleans(),
     by_numba=st.booleans(),
+    weighted=st.booleans(),
     data=st.data(),
 )
 def test_tables_equal_brute_force_on_every_route(
-    sizes: tuple[int, ...], rows: int, seed: int, shared: bool, by_numba: bool, data: st.DataObject
+    sizes: tuple[int, ...], rows: int, seed: int, shared: bool, by_numba: bool, weighted: bool, data: st.DataObject
 ) -> None:
     columns, domain = make(sizes, rows, seed)
     names = st.permutations(domain.attributes).flatmap(
@@ -51,14 +57,46 @@ def test_tables_equal_brute_force_on_every_route(
         patch.setattr(dataset, "_BLOCK_ROWS", 16)
         patch.setattr(dataset, "_MOST_ROWS", 20)
         patch.setattr(dataset, "_COMPILED_INCREMENTS", 0 if by_numba else 10**9)
-        tables = Dataset.from_columns(columns, domain).marginals(cliques)
+        weights = np.random.default_rng(seed).integers(0, 1 << 40, rows) if weighted else None
+        tables = Dataset.from_columns(columns, domain, weights=weights).marginals(cliques)
     assert len(tables) == len(cliques)
     for clique, table in zip(cliques, tables, strict=True):
         if clique:
-            np.testing.assert_array_equal(table, brute_force(columns, domain, clique))
+            np.testing.assert_array_equal(table, brute_force(columns, domain, clique, weights))
         else:
             assert table.shape == ()
-            assert int(table) == rows
+            assert int(table) == (rows if weights is None else weights.sum())
+
+
+def test_a_row_of_some_weight_counts_as_so_many_rows_whatever_is_done_to_it() -> None:
+    columns, domain = make((2, 3), 50, 1)
+    weights = np.random.default_rng(2).integers(0, 4, 50)
+    units = np.arange(50) // 5
+    data = Dataset.from_columns(columns, domain, units, weights)
+    repeated = Dataset.from_columns({name: np.repeat(codes, weights) for name, codes in columns.items()}, domain)
+    assert (data.rows, data.total, repeated.total) == (50, repeated.rows, repeated.rows)
+    merged = {"a1": (0, 1, 1)}
+    for one, two in ((data, repeated), (data.regrouped(merged), repeated.regrouped(merged))):
+        assert np.array_equal(one.marginal(("a1", "a0")), two.marginal(("a1", "a0")))
+    some = data.take(slice(10, 20))
+    assert some.weights is not None
+    assert some.weights.tolist() == weights[10:20].tolist()
+    assert data.regrouped(merged).units is units
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [np.array([1]), np.array([1.0, 1.0]), np.array([0, -1]), np.array([1, 1 << 52]), np.array([1, 1], dtype=np.uint8)],
+)
+def test_weights_that_could_not_be_counted_exactly_are_refused(weights: npt.NDArray[np.int64]) -> None:
+    columns, domain = make((2,), 2, 1)
+    with pytest.raises(SchemaError, match="weight"):
+        Dataset.from_columns(columns, domain, weights=weights)
+
+
+def test_a_dataset_shows_no_record() -> None:
+    columns, domain = make((2,), 2, 1)
+    assert "array" not in repr(Dataset.from_columns(columns, domain, units=np.arange(2), weights=np.arange(2)))
 
 
 def test_all_pairs_of_many_records_are_summed_out_of_fewer_tables() -> None:

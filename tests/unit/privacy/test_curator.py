@@ -9,10 +9,11 @@ from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import BudgetExceeded, FitError, MechanismError, SchemaError
 from privsynth.measurement import ErrorScores, Measurement, Selection, entry_from_json
-from privsynth.privacy import mechanism
+from privsynth.privacy import gradient_step, mechanism
 from privsynth.privacy.curator import make_curator
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.query import MarginalErrors
+from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
 
@@ -45,6 +46,56 @@ def curator(noise, rho="1", rows=1, column="id", composition="zcdp"):
     data = Dataset.from_columns({"a": codes[:, 0], "b": codes[:, 1]}, DOMAIN)
     unit = PrivacyUnit(name="p", column=column, max_rows=rows)
     return make_curator(data, unit=unit, rho=Fraction(rho), noise=noise, composition=composition)
+
+
+@pytest.mark.parametrize(
+    ("units", "weights", "allowed"),
+    [
+        ([0, 0, 1], None, 2),
+        ([0, 0, 1], [100, 156, 256], 256),
+        ([0, 0, 1], [0, 0, 3], 3),
+    ],
+)
+def test_a_unit_that_contributes_more_than_its_bound_is_refused(units, weights, allowed):
+    codes = {"a": np.array([0, 0, 1]), "b": np.array([0, 1, 2])}
+    weighed = None if weights is None else np.array(weights)
+    data = Dataset.from_columns(codes, DOMAIN, np.array(units), weighed)
+
+    def held(rows):
+        unit = PrivacyUnit(name="p", column="id", max_rows=rows)
+        return make_curator(data, unit=unit, rho=Fraction(1), noise=Recorder())
+
+    (found,) = held(allowed).measure([()], rho=Fraction(1), stage="all")
+    assert found.values == (3 if weights is None else sum(weights))
+    assert found.event.sensitivity_squared == allowed**2
+    with pytest.raises(MechanismError, match="more than its bound") as refusal:
+        held(allowed - 1)
+    assert not any(character.isdigit() for character in str(refusal.value))
+
+
+def test_weights_need_units_and_have_no_gradients():
+    codes = {"a": np.array([0]), "b": np.array([0])}
+    nobodys = Dataset.from_columns(codes, DOMAIN, weights=np.array([1]))
+    unit = PrivacyUnit(name="p", column="id", max_rows=4)
+    with pytest.raises(MechanismError, match="number of their unit"):
+        make_curator(nobodys, unit=unit, rho=Fraction(1), noise=Recorder())
+    weighed = Dataset.from_columns(codes, DOMAIN, np.array([0]), np.array([1]))
+    plan = SampledGaussian(sampling_rate=Fraction(1, 2), steps=2, noise_multiplier=Fraction(2))
+    with pytest.raises(MechanismError, match="no gradients"):
+        make_curator(weighed, unit=unit, rho=Fraction(1), noise=Recorder(), composition="rdp", training=plan)
+    with pytest.raises(MechanismError, match="no gradients"):
+        gradient_step.exact_sum(None, weighed, plan, bytes(32), None)
+
+
+def test_the_largest_noise_grows_with_what_a_unit_may_weigh():
+    codes = {"a": np.array([0]), "b": np.array([0])}
+    weighed = Dataset.from_columns(codes, DOMAIN, np.array([0]), np.array([256]))
+    unit = PrivacyUnit(name="p", column="id", max_rows=256)
+    held = make_curator(weighed, unit=unit, rho=Fraction(1), noise=Recorder())
+    (found,) = held.measure([("a",)], rho=Fraction(1, 1 << 30), stage="noisy")
+    assert found.event.sigma_squared == 2**16 * 2**29
+    with pytest.raises(MechanismError, match="noise of more than"):
+        held.measure([("a",)], rho=Fraction(1, 1 << 34), stage="noisier")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
