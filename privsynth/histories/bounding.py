@@ -7,8 +7,9 @@ Why nothing here costs anything, and what it bounds. Take two databases that dif
    first and the last rows are a function of the unit's own rows. So every other unit keeps the same rows in both databases,
    with the same weights: a unit's m used rows weigh 256 / m each, rounded by which of them it is, and m is its own.
 2. A unit's used rows weigh at most W together: with weights "unit" the t-th of m rows (t = 0, 1, ...) weighs
-   floor(256 (t + 1) / m) - floor(256 t / m), which add up to 256 = W; with weights "row" at most k rows weigh 1, W = k. A row of weight w counts as w rows in every table of counts, so that a unit is to every query
-   what a unit of at most W rows is, whatever it owns: `PrivacyUnit(max_rows=W)`, whose proofs hold word for word.
+   floor(256 (t + 1) / m) - floor(256 t / m), which add up to 256 = W; with weights "row" at most k rows weigh 1, W = k.
+   A row of weight w counts as w rows in every table of counts, so that a unit is to every query what a unit of at most W
+   rows is, whatever it owns: `PrivacyUnit(max_rows=W)`, whose proofs hold word for word.
 3. Who is held out is decided by a coin of each unit by itself, keyed with its name.
 The key serves one database, is never published, and the numbers are taken for random (BLAKE2b).
 """

@@ -226,15 +226,16 @@ def _buy_one(
 
 
 def bound_from(noisy: npt.NDArray[np.int64]) -> int:
-    """The smallest end of a level of sizes that 95 % of the units with rows do not pass; from noisy numbers of units.
+    """The smallest end of a level of sizes that 95 % of the units with rows do not pass, from noisy numbers of units.
 
     Shapes: `noisy` has a cell for each of `size_levels(256)`, the first for units without rows.
     """
     levels = size_levels(MOST_ROWS)
-    mass = np.maximum(noisy[1:], 0).astype(np.float64)
-    if not mass.sum():
+    units = np.cumsum(noisy[1:])
+    if units[-1] <= 0:
         return MOST_ROWS
-    reached = int(np.searchsorted(np.cumsum(mass), _REACHED * mass.sum()))
+    # Sums of noisy counts as they are, negative ones too: cut off at zero, empty levels would look like many large units.
+    reached = int(np.argmax(units >= _REACHED * units[-1]))
     _, last = levels.span(np.array([1 + reached]))
     return int(last[0])
 
