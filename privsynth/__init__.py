@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify
     from privsynth.auditing import AuditPlan
+    from privsynth.database.document import DatabaseSchema
     from privsynth.findings import Findings
+    from privsynth.histories.history_model import HistoryModel
     from privsynth.model import Model
     from privsynth.policy import Policy
     from privsynth.privacy.ledgers.memory import MemoryLedger
@@ -22,7 +24,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AuditPlan": "privsynth.auditing",
+    "DatabaseSchema": "privsynth.database.document",
     "Findings": "privsynth.findings",
+    "HistoryModel": "privsynth.histories.history_model",
     "MemoryLedger": "privsynth.privacy.ledgers.memory",
     "Model": "privsynth.model",
     "Policy": "privsynth.policy",
@@ -40,7 +44,9 @@ _HOMES = {
 
 __all__ = [
     "AuditPlan",
+    "DatabaseSchema",
     "Findings",
+    "HistoryModel",
     "MemoryLedger",
     "Model",
     "Policy",

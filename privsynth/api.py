@@ -1,5 +1,7 @@
 """The public verbs: fit, release, audit, verify, quote, draft. Thin: each reads its inputs and calls the module that does it.
 
+A schema is of one table, or of several whose rows belong to the same units (`DatabaseSchema`, a TOML file with [database]).
+
 Must never decide anything about privacy: budgets, units and checks are the called modules' business.
 """
 
@@ -13,16 +15,21 @@ from pathlib import Path
 import numpy as np
 
 from privsynth import auditing, choosing, frames, generators, records, releasing
+from privsynth import several_tables as several
 from privsynth.auditing import AuditPlan
 from privsynth.black_box import audited_tables
 from privsynth.black_box import checks as black_box
 from privsynth.black_box.adapter import Adapter, Generate
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
+from privsynth.database import either
+from privsynth.database.document import DatabaseSchema
 from privsynth.drafting import draft as draft_schema
 from privsynth.errors import AuditError, LedgerError
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, measure, split
+from privsynth.histories.history_model import HistoryModel
+from privsynth.history_quoting import HistoryQuote, quote_history
 from privsynth.model import Model
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Exact
@@ -42,7 +49,7 @@ LEDGER_VARIABLE = "PRIVSYNTH_LEDGER"
 
 def fit(
     source: object,
-    schema: Schema | str | Path,
+    schema: Schema | DatabaseSchema | str | Path,
     *,
     epsilon: Exact,
     delta: Exact,
@@ -51,21 +58,35 @@ def fit(
     max_rows: int = 1,
     out_of_domain: records.OutOfDomain = "refuse",
     resume: str | Path | None = None,
-) -> Model:
-    """Fit a generator to a private table, for exploring and for benchmarks; the model is uncertified.
+) -> Model | HistoryModel:
+    """Fit a generator to a private table, or to several, for exploring and for benchmarks; the model is uncertified.
 
     Privacy: (epsilon, delta)-DP for adding or removing one unit: a row, or with `schema.unit` a person, of whom at most
-        `max_rows` rows are used, chosen at random. No ledger is charged, which is why nothing made with it can be signed.
-    Args: `source` is a CSV or Parquet file, or a pandas, polars or Arrow table. `generator` is a generator's name, or "auto":
+        `max_rows` rows are used, chosen at random; of several tables, a unit with all its rows in all of them. No ledger is
+        charged, which is why nothing made with it can be signed.
+    Args: `source` is a CSV or Parquet file, or a pandas, polars or Arrow table; several tables are a folder, an SQLite or
+        DuckDB file, or {name: table}, and have their bounds in the schema. `generator` is a generator's name, or "auto":
         one is chosen by the number of columns (`choosing.choose`), and `Model.generator` says which.
         `resume` is a folder in which the fit keeps its place: killed and called again with the same arguments, it goes on from
         there, and what was spent stays spent; when it is done, the same model is read from there at no further cost.
-    Returns: a model whose `error` and `pair_errors` say, from public numbers, how far its tables are off.
+    Returns: a model whose `error` and `pair_errors` say, from public numbers, how far its tables are off; of several tables, a
+        `HistoryModel`.
     Raises: PolicyError for a generator or setting that does not exist;
         RecordsError, SchemaError or MechanismError before anything is spent.
     """
     chosen = dict(settings or {})
-    schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    schema = _schema(schema)
+    if isinstance(schema, DatabaseSchema):
+        several.require_own_bounds(max_rows, resume)
+        return several.fit(
+            source,
+            schema,
+            epsilon=epsilon,
+            delta=delta,
+            generator=generator,
+            settings=chosen,
+            out_of_domain=out_of_domain,
+        )
     unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
     name = choosing.resolve(generator, len(schema.modelled), settings=chosen).name
     kind = generators.get(name, chosen)
@@ -96,7 +117,7 @@ def fit(
 def release(
     source: object,
     *,
-    schema: Schema | str | Path,
+    schema: Schema | DatabaseSchema | str | Path,
     policy: Policy | str | Path,
     key: Signer | str | Path,
     out: str | Path,
@@ -104,12 +125,12 @@ def release(
     generator: str | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Release:
-    """Turn a private table into a signed release, or refuse with reasons; see `releasing.release`.
+    """Turn a private table, or several, into a signed release, or refuse with reasons; see `releasing.release`.
 
     Args: `ledger` is an open ledger or a path; by default the one that PRIVSYNTH_LEDGER names, or the user's own.
     """
     signer = key if isinstance(key, Signer) else Signer.load(Path(key))
-    agreed_schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    agreed_schema = _schema(schema)
     agreed_policy = policy if isinstance(policy, Policy) else Policy.load(policy)
     held = ledger if isinstance(ledger, AbstractLedger) else open_ledger(ledger)
     try:
@@ -156,19 +177,24 @@ def audit(
     synthetic: object,
     training: object,
     holdout: object,
-    schema: Schema | str | Path,
+    schema: Schema | DatabaseSchema | str | Path,
     plan: AuditPlan | str | Path = "standard",
     rng: np.random.Generator,
     epsilon: Exact | None = None,
     delta: Exact = 0,
 ) -> Findings:
-    """Attack a synthetic table, anybody's, as an adversary would: members are `training`, the control group `holdout`.
+    """Attack a synthetic table or several, anybody's, as an adversary would: members are `training`, controls `holdout`.
 
     Privacy: reads real records and spends nothing; what it finds about them is internal. `Findings.public()` may leave.
     Args: `epsilon` and `delta` are what the table's maker claims, for the largest leak that the claim allows.
     Raises: AuditError when an attack could not be carried out, which is never a pass; RecordsError for unreadable tables.
     """
-    described, chosen = _declared(schema), _plan(plan)
+    chosen = _plan(plan)
+    given = _schema(schema)
+    if isinstance(given, DatabaseSchema):
+        claim = None if epsilon is None else audited_tables.claim(given, epsilon, delta)
+        return several.audit(synthetic, training, holdout, schema=given, plan=chosen, rng=rng, claim=claim)
+    described = _declared(given)
     released = records.read_public(synthetic, described, out_of_domain="clamp")
     members = records.read(training, described, out_of_domain="clamp")
     controls = records.read(holdout, described, out_of_domain="clamp")
@@ -187,7 +213,7 @@ def audit(
 def audit_generator(
     generator: str,
     *,
-    schema: Schema | str | Path,
+    schema: Schema | DatabaseSchema | str | Path,
     epsilon: Exact,
     delta: Exact = "1e-9",
     max_rows: int = 1,
@@ -201,7 +227,13 @@ def audit_generator(
     Args: `generator` is a generator's name, or "auto"; a unit has at most `max_rows` rows.
     Raises: PolicyError for a generator or setting that does not exist; MechanismError for numbers that promise nothing.
     """
-    described, chosen, options = _declared(schema), _plan(plan), dict(settings or {})
+    given, chosen, options = _schema(schema), _plan(plan), dict(settings or {})
+    if isinstance(given, DatabaseSchema):
+        several.require_own_bounds(max_rows)
+        return several.audit_generator(
+            generator, schema=given, epsilon=epsilon, delta=delta, settings=options, plan=chosen, rng=rng
+        )
+    described = _declared(given)
     name = choosing.resolve(generator, len(described.modelled), settings=options).name
     kind = generators.get(name, options)
     unit = PrivacyUnit(name=described.unit or "row", column=described.unit, max_rows=max_rows)
@@ -248,7 +280,7 @@ def audit_function(
         time, because a generator that had seen them before could know them again and behave.
     Raises: AuditError when the generator breaks off or gives what does not fit the schema; RecordsError for unreadable tables.
     """
-    described, chosen = _declared(schema), _plan(plan)
+    described, chosen = _declared(_one_table(schema)), _plan(plan)
     adapter = generate if isinstance(generate, Adapter) else Adapter.of_function(generate)
     claim = None if epsilon is None else audited_tables.claim(described, epsilon, delta)
     table = records.read(training, described, out_of_domain="clamp")
@@ -280,11 +312,24 @@ def audit_function(
     return attacked if tested is None else tested.together_with(attacked)
 
 
-def _declared(schema: Schema | str | Path) -> Schema:
-    described = schema if isinstance(schema, Schema) else Schema.load(schema)
-    if described.unresolved:
-        raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
+def _schema(schema: Schema | DatabaseSchema | str | Path) -> Schema | DatabaseSchema:
+    return either.load(schema) if isinstance(schema, str | Path) else schema
+
+
+def _one_table(schema: Schema | str | Path) -> Schema:
+    described = _schema(schema)
+    if isinstance(described, DatabaseSchema):
+        raise AuditError(
+            "somebody else's generator of several tables cannot be run from here; let it release, and audit its tables with "
+            "ps.audit(synthetic=..., training=..., holdout=...)"
+        )
     return described
+
+
+def _declared(schema: Schema) -> Schema:
+    if schema.unresolved:
+        raise AuditError("an audit needs a schema with nothing left to buy: declare every category and bound")
+    return schema
 
 
 def _plan(plan: AuditPlan | str | Path) -> AuditPlan:
@@ -303,14 +348,16 @@ def verify(folder: str | Path, *, trust: TrustStore | str | Path, roles: Sequenc
 def quote(
     source: object | None,
     *,
-    schema: Schema | str | Path,
+    schema: Schema | DatabaseSchema | str | Path,
     policy: Policy | str | Path,
     ledger: AbstractLedger | None = None,
     generator: str | None = None,
-) -> Quote:
+) -> Quote | HistoryQuote:
     """Say what a release would cost and how good it would be, before anything is spent; see `quoting.quote`."""
-    agreed_schema = schema if isinstance(schema, Schema) else Schema.load(schema)
+    agreed_schema = _schema(schema)
     agreed_policy = policy if isinstance(policy, Policy) else Policy.load(policy)
+    if isinstance(agreed_schema, DatabaseSchema):
+        return quote_history(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
     return quote_release(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
 
 

@@ -175,6 +175,7 @@ def _buy(
         draw = functools.partial(_buy_one, records, column.name, schema, plan.unit, price, noise)
         (found,) = journal.ask(question_of("buy", column.name, price.rho, price.delta), draw)
         assert isinstance(found, Purchase)
+        assert found.fact != "rows"
         schema = schema.resolve(found.column, found.fact, found.found)
         bought.append(found)
     return schema, tuple(bought)

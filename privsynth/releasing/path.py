@@ -19,6 +19,7 @@ import numpy as np
 from privsynth import generators, progress
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
+from privsynth.database.document import DatabaseSchema
 from privsynth.errors import (
     AuditError,
     AuditFailed,
@@ -37,9 +38,11 @@ from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.releasing.agreeing import AbstractTerms
+from privsynth.releasing.database_terms import database_terms
 from privsynth.releasing.files import CERTIFICATE, Content, reasons, signed_predicate, write_candidate, write_refusal
 from privsynth.releasing.measuring import measured
 from privsynth.releasing.one_table import OneTable
+from privsynth.releasing.several_tables import SeveralTables
 from privsynth.releasing.statement import ReleaseFacts, rehearse
 from privsynth.releasing.subject import AbstractSubject, Data, Drawn, Fitted, Kept, Said
 from privsynth.releasing.terms import terms
@@ -61,7 +64,7 @@ class Release:
 def release(
     source: object,
     *,
-    schema: Schema,
+    schema: Schema | DatabaseSchema,
     policy: Policy,
     signer: Signer,
     out: str | Path,
@@ -84,9 +87,12 @@ def release(
         raise PolicyRefusal(
             f'noise from the source "{source_of_noise.name}" can be replayed; such a release is never signed'
         )
-    subject = OneTable(terms(schema, policy, generator=generator, settings=settings))
-    rehearse(subject.agreed, source_of_noise.name)
-    return _released(subject, source, signer, Workspace(Path(out)), ledger, source_of_noise)
+    workspace = Workspace(Path(out))
+    if isinstance(schema, DatabaseSchema):
+        several = SeveralTables(database_terms(schema, policy, generator=generator, settings=settings))
+        return _released(several, source, signer, workspace, ledger, source_of_noise)
+    one = OneTable(terms(schema, policy, generator=generator, settings=settings))
+    return _released(one, source, signer, workspace, ledger, source_of_noise)
 
 
 def _released(
@@ -97,7 +103,8 @@ def _released(
     ledger: AbstractLedger,
     noise: AbstractNoiseSource,
 ) -> Release:
-    """The whole path, once everything public was checked."""
+    """The whole path, from terms that were agreed on; nothing is read before the certificate was rehearsed."""
+    rehearse(subject.agreed, noise.name)
     workspace.require_free()
     data = _step("read", lambda: subject.read(source))
     with workspace.locked():

@@ -1,0 +1,115 @@
+"""The public verbs on several tables of the same units: fit, and audits of tables and of generators.
+
+Must never decide anything about privacy: budgets, units and checks are the called modules' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from privsynth import choosing, frames, generators
+from privsynth.auditing import AuditPlan
+from privsynth.auditing import histories as auditing
+from privsynth.conformance import histories as conformance
+from privsynth.database import reading
+from privsynth.database.document import DatabaseSchema
+from privsynth.errors import MechanismError
+from privsynth.findings import Claim, Findings
+from privsynth.histories.history_model import DEFAULT_GENERATOR, HistoryModel, fit_history
+from privsynth.histories.measuring import HistoryPlan
+from privsynth.privacy.accounting import Exact
+from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.noise import SystemNoise
+from privsynth.records import OutOfDomain
+
+
+def require_own_bounds(max_rows: int, resume: str | Path | None = None) -> None:
+    """Refuse what is said of one table only. Raises: MechanismError."""
+    if max_rows != 1:
+        raise MechanismError(
+            "of several tables, the schema says how many rows of a unit are used of each: bound = {rows = NUMBER}; leave "
+            "max_rows out"
+        )
+    if resume is not None:
+        raise MechanismError("nothing trains on several tables, and a fit takes seconds; leave resume out")
+
+
+def fit(
+    source: object,
+    schema: DatabaseSchema,
+    *,
+    epsilon: Exact,
+    delta: Exact,
+    generator: str,
+    settings: Mapping[str, object],
+    out_of_domain: OutOfDomain,
+) -> HistoryModel:
+    """Fit a generator to several tables; see `api.fit`."""
+    database = reading.read(source, schema, out_of_domain=out_of_domain)
+    return fit_history(
+        database,
+        epsilon=epsilon,
+        delta=delta,
+        noise=SystemNoise(),
+        generator=generator,
+        settings=settings,
+        kind=_kind_of(source),
+    )
+
+
+def audit(
+    synthetic: object,
+    training: object,
+    holdout: object,
+    *,
+    schema: DatabaseSchema,
+    plan: AuditPlan,
+    rng: np.random.Generator,
+    claim: Claim | None,
+) -> Findings:
+    """Attack synthetic tables, anybody's, at the unit; see `api.audit`."""
+    return auditing.run(
+        plan,
+        schema=schema,
+        synthetic=reading.read_public(synthetic, schema, out_of_domain="clamp"),
+        members=reading.read(training, schema, out_of_domain="clamp"),
+        controls=reading.read(holdout, schema, out_of_domain="clamp"),
+        claim=claim,
+        rng=rng,
+    )
+
+
+def audit_generator(
+    generator: str,
+    *,
+    schema: DatabaseSchema,
+    epsilon: Exact,
+    delta: Exact,
+    settings: Mapping[str, object],
+    plan: AuditPlan,
+    rng: np.random.Generator,
+) -> Findings:
+    """Check that a generator of ours keeps (epsilon, delta) for a unit with all its rows; see `api.audit_generator`."""
+    name = DEFAULT_GENERATOR if generator == choosing.AUTO and not settings else generator
+    kind = generators.get(choosing.resolve(name, 1, settings=settings).name, settings)
+    budget = Budget.of(epsilon, delta, buys=False, composition=kind.composition)
+    agreed = HistoryPlan(schema=schema, generator=kind, budget=budget, unit_name=schema.root.name)
+    claim = Claim(
+        epsilon=float(budget.epsilon),
+        delta=float(budget.delta),
+        rho=float(budget.rho),
+        unit=agreed.unit.name,
+        composition=budget.composition,
+        training=None,
+    )
+    return conformance.run(plan, kind, schema=schema, budget=budget, noise=SystemNoise(), rng=rng, claim=claim)
+
+
+def _kind_of(source: object) -> str:
+    """The kind of frames that were given; Arrow for files."""
+    if isinstance(source, Mapping):
+        return next((frames.kind_of(table) for table in source.values()), frames.ARROW)
+    return frames.ARROW
