@@ -30,6 +30,7 @@ from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.histories.history_model import HistoryModel
 from privsynth.history_quoting import HistoryQuote, quote_history
+from privsynth.measurement import Transcript
 from privsynth.model import Model
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Exact
@@ -38,6 +39,7 @@ from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.ledgers.sqlite import SqliteLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.unit import PrivacyUnit
+from privsynth.private import Private
 from privsynth.quoting import Quote
 from privsynth.quoting import quote as quote_release
 from privsynth.releasing import Release
@@ -74,35 +76,20 @@ def fit(
     Raises: PolicyError for a generator or setting that does not exist;
         RecordsError, SchemaError or MechanismError before anything is spent.
     """
-    chosen = dict(settings or {})
-    schema = _schema(schema)
-    if isinstance(schema, DatabaseSchema):
+    chosen, described = dict(settings or {}), _schema(schema)
+    if isinstance(described, DatabaseSchema):
         several.require_own_bounds(max_rows, resume)
-        return several.fit(
-            source,
-            schema,
-            epsilon=epsilon,
-            delta=delta,
-            generator=generator,
-            settings=chosen,
-            out_of_domain=out_of_domain,
-        )
-    unit = PrivacyUnit(name=schema.unit or "row", column=schema.unit, max_rows=max_rows)
-    name = choosing.resolve(generator, len(schema.modelled), settings=chosen).name
+        asked = several.Asked(epsilon=epsilon, delta=delta, generator=generator, settings=chosen)
+        return several.fit(source, described, asked, out_of_domain=out_of_domain)
+    unit = PrivacyUnit(name=described.unit or "row", column=described.unit, max_rows=max_rows)
+    name = choosing.resolve(generator, len(described.modelled), settings=chosen).name
     kind = generators.get(name, chosen)
     budget = Budget.of(
-        epsilon, delta, buys=bool(schema.unresolved), composition=kind.composition, schedule=kind.schedule
+        epsilon, delta, buys=bool(described.unresolved), composition=kind.composition, schedule=kind.schedule
     )
     plan = FitPlan(generator=kind, unit=unit, budget=budget)
-    noise = SystemNoise()
-    table = records.read(source, schema, out_of_domain=out_of_domain)
-    if resume is None:
-        bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
-        completed, transcript = measure(bounded, plan, noise)
-    else:
-        told = (schema.digest(), name, generators.settings_of(kind), str(budget.epsilon), str(budget.delta), unit)
-        agreed = hashlib.sha256(repr(told).encode()).hexdigest()
-        completed, transcript = fit_in(Path(resume), table, plan, noise, terms=agreed)
+    table = records.read(source, described, out_of_domain=out_of_domain)
+    completed, transcript = _measured(table, described, plan, name, resume)
     return Model(
         schema=completed,
         distribution=plan.generator.estimate(completed.domain(), transcript),
@@ -112,6 +99,26 @@ def fit(
         settings=chosen,
         kind=frames.kind_of(source),
     )
+
+
+def _measured(
+    table: Private[records.Records], schema: Schema, plan: FitPlan, name: str, resume: str | Path | None
+) -> tuple[Schema, Transcript]:
+    """What is learned of a table; in a folder, where there is one to keep the place in."""
+    noise, unit, budget = SystemNoise(), plan.unit, plan.budget
+    if resume is None:
+        bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
+        return measure(bounded, plan, noise)
+    told = (
+        schema.digest(),
+        name,
+        generators.settings_of(plan.generator),
+        str(budget.epsilon),
+        str(budget.delta),
+        unit,
+    )
+    agreed = hashlib.sha256(repr(told).encode()).hexdigest()
+    return fit_in(Path(resume), table, plan, noise, terms=agreed)
 
 
 def release(
@@ -230,9 +237,8 @@ def audit_generator(
     given, chosen, options = _schema(schema), _plan(plan), dict(settings or {})
     if isinstance(given, DatabaseSchema):
         several.require_own_bounds(max_rows)
-        return several.audit_generator(
-            generator, schema=given, epsilon=epsilon, delta=delta, settings=options, plan=chosen, rng=rng
-        )
+        asked = several.Asked(epsilon=epsilon, delta=delta, generator=generator, settings=options)
+        return several.audit_generator(asked, schema=given, plan=chosen, rng=rng)
     described = _declared(given)
     name = choosing.resolve(generator, len(described.modelled), settings=options).name
     kind = generators.get(name, options)

@@ -6,7 +6,9 @@ Must never decide anything about privacy: budgets, units and checks are the call
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import numpy as np
 
@@ -37,25 +39,27 @@ def require_own_bounds(max_rows: int, resume: str | Path | None = None) -> None:
         raise MechanismError("nothing trains on several tables, and a fit takes seconds; leave resume out")
 
 
-def fit(
-    source: object,
-    schema: DatabaseSchema,
-    *,
-    epsilon: Exact,
-    delta: Exact,
-    generator: str,
-    settings: Mapping[str, object],
-    out_of_domain: OutOfDomain,
-) -> HistoryModel:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A budget and a generator, by name or "auto"."""
+
+    epsilon: Exact
+    delta: Exact
+    generator: str
+    settings: Mapping[str, object]
+
+
+def fit(source: object, schema: DatabaseSchema, asked: Asked, *, out_of_domain: OutOfDomain) -> HistoryModel:
     """Fit a generator to several tables; see `api.fit`."""
     database = reading.read(source, schema, out_of_domain=out_of_domain)
     return fit_history(
         database,
-        epsilon=epsilon,
-        delta=delta,
+        epsilon=asked.epsilon,
+        delta=asked.delta,
         noise=SystemNoise(),
-        generator=generator,
-        settings=settings,
+        generator=asked.generator,
+        settings=asked.settings,
         kind=_kind_of(source),
     )
 
@@ -82,20 +86,11 @@ def audit(
     )
 
 
-def audit_generator(
-    generator: str,
-    *,
-    schema: DatabaseSchema,
-    epsilon: Exact,
-    delta: Exact,
-    settings: Mapping[str, object],
-    plan: AuditPlan,
-    rng: np.random.Generator,
-) -> Findings:
+def audit_generator(asked: Asked, *, schema: DatabaseSchema, plan: AuditPlan, rng: np.random.Generator) -> Findings:
     """Check that a generator of ours keeps (epsilon, delta) for a unit with all its rows; see `api.audit_generator`."""
-    name = DEFAULT_GENERATOR if generator == choosing.AUTO and not settings else generator
-    kind = generators.get(choosing.resolve(name, 1, settings=settings).name, settings)
-    budget = Budget.of(epsilon, delta, buys=False, composition=kind.composition)
+    name = DEFAULT_GENERATOR if asked.generator == choosing.AUTO and not asked.settings else asked.generator
+    kind = generators.get(choosing.resolve(name, 1, settings=asked.settings).name, asked.settings)
+    budget = Budget.of(asked.epsilon, asked.delta, buys=False, composition=kind.composition)
     agreed = HistoryPlan(schema=schema, generator=kind, budget=budget, unit_name=schema.root.name)
     claim = Claim(
         epsilon=float(budget.epsilon),
