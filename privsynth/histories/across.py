@@ -5,15 +5,14 @@ Must never be run to learn something of a private database: what it counts is co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from privsynth import rules
 from privsynth.database.document import DatabaseSchema, TableTerms
-from privsynth.database.held import Database, Rows
+from privsynth.database.held import Database
 from privsynth.database.terms import Balanced
 from privsynth.errors import FitError
 from privsynth.histories import balancing, kinship, orders
@@ -60,7 +59,7 @@ def enforce(schema: DatabaseSchema, database: Database, *, rng: np.random.Genera
     """Change as little as needed for every rule to hold in every row.
 
     Dates and integers that are out of order with a row above are moved to the nearest value of their own column that obeys;
-    amounts of a parent that do not balance are changed from the last row backwards; rules of one table are repaired as
+    of amounts that do not balance the last is changed, or all (see `balancing`); rules of one table are repaired as
     `rules.repair` does, with what is bound across tables held. A row for which no admissible value exists is left out with
     all rows below it, and so is a parent whose amounts cannot balance.
     Args: `database` is synthetic; its rows need not be in order.
@@ -76,7 +75,7 @@ def enforce(schema: DatabaseSchema, database: Database, *, rng: np.random.Genera
             if not any(mask.any() for mask in broken(schema, held).values()):
                 break
         else:
-            held = _pruned(schema, held)
+            held = _pruned(schema, held, rng)
     for terms in schema.tables:
         gone = database.tables[terms.name].count - held.tables[terms.name].count
         counts[f"{terms.name}: rows left out"] = gone
@@ -98,25 +97,12 @@ def _mended(schema: DatabaseSchema, database: Database, rng: np.random.Generator
     """One round: parents first, so that rows below see what they are held to; then in order again."""
     for terms in schema.tables:
         changed, hopeless = orders.hold(database, terms.name)
-        database = _with(database, terms.name, changed)
+        database = kinship.with_ticks(database, terms.name, changed)
         if hopeless.any():
             database = kinship.without(database, {terms.name: hopeless})
         database = _with_own_rules(schema, database, terms, rng)
-        database = _balanced(schema, database, terms.name)
+        database = _balanced(schema, database, terms.name, rng)
     return kinship.arranged(database)
-
-
-def _with(database: Database, table: str, changed: Mapping[str, _Ints]) -> Database:
-    """The database with other ticks in some columns of one table."""
-    rows = database.tables[table]
-    if not changed or rows.records is None:
-        return database
-    records = rows.records.with_ticks({**rows.records.ticks, **changed})
-    return _replaced(database, table, replace(rows, records=records))
-
-
-def _replaced(database: Database, table: str, rows: Rows) -> Database:
-    return replace(database, tables={name: rows if name == table else one for name, one in database.tables.items()})
 
 
 def _with_own_rules(
@@ -133,25 +119,24 @@ def _with_own_rules(
         records, _ = rules.repair(terms.content, rows.records, rng=rng, keep=keep)
     except FitError:  # no row obeys them all: there is none to replace the others by, and they are left out in the end
         return database
-    return _replaced(database, terms.name, replace(rows, records=records))
+    return kinship.with_ticks(database, terms.name, records.ticks)
 
 
-def _balanced(schema: DatabaseSchema, database: Database, table: str) -> Database:
+def _balanced(schema: DatabaseSchema, database: Database, table: str, rng: np.random.Generator) -> Database:
     """The amounts of one table balanced; parents that cannot be are left out with all below them."""
     for rule in _balanced_rules(schema, table):
-        ticks, hopeless = balancing.balance(database, rule)
-        if ticks is not None:
-            database = _with(database, table, {rule.amount: ticks})
+        changed, hopeless = balancing.balance(database, rule, rng=rng)
+        database = kinship.with_ticks(database, table, changed)
         if hopeless.any():
             database = kinship.without(database, {schema.table(table).parent_table: hopeless})
     return database
 
 
-def _pruned(schema: DatabaseSchema, database: Database) -> Database:
+def _pruned(schema: DatabaseSchema, database: Database, rng: np.random.Generator) -> Database:
     """Leave out what is still broken: rows with all below them, and parents that do not balance; each pass leaves out some."""
     while True:
         for terms in schema.tables:
-            database = _balanced(schema, database, terms.name)
+            database = _balanced(schema, database, terms.name, rng)
         drop: dict[str, _Mask] = {}
         balances = {balancing.text(rule) for rule in _balanced_rules(schema)}
         for table, text, mask in _broken(schema, database):

@@ -1,11 +1,12 @@
 """Kinship: the rows above a row, the rows that share a parent, and taking rows out with all that hangs on them.
 
-Must never change a value: rows are found, put in order or left out.
+Must never make up a value: rows are found, put in order or left out, and take the values that they are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,15 @@ def column_and_ticks(database: Database, table: str, column: str) -> tuple[Model
     assert content is not None
     assert records is not None
     return content.modelled_column(column), records.ticks[column]
+
+
+def with_ticks(database: Database, table: str, changed: Mapping[str, _Ints]) -> Database:
+    """The database with other ticks in some columns of one table."""
+    rows = database.tables[table]
+    if not changed or rows.records is None:
+        return database
+    records = rows.records.with_ticks({**rows.records.ticks, **changed})
+    return replace(database, tables={**database.tables, table: replace(rows, records=records)})
 
 
 def group_starts(rows: Rows) -> _Ints:

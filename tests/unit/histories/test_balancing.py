@@ -70,13 +70,12 @@ def lines_of(database: Database) -> list[list[int | None]]:
     return found
 
 
-def test_the_last_amounts_make_debits_equal_credits():
+def test_the_last_amount_makes_debits_equal_credits():
     drawn = postings(
         [
             [300, -200, -100],
             [300, -200],
             [500, 500, -900, -60],
-            [100, -1000, -1000],
             [None, None],
             [400, -350, None],
             [700],
@@ -88,12 +87,44 @@ def test_the_last_amounts_make_debits_equal_credits():
         [300, -200, -100],
         [300, -300],
         [500, 500, -900, -100],
-        [100, -50, -50],
         [None, None],
         [400, -400, None],
     ]
-    assert counts["lines.amount balances, below zero where side in {credit}"] == 2 + 4 + 3 + 3 + 1
+    assert counts["lines.amount balances, below zero where side in {credit}"] == 2 + 4 + 3 + 1
     assert gone(counts) == {"firms": 0, "entries": 1, "lines": 1}
+
+
+def test_where_the_last_does_not_reach_all_amounts_share_the_way():
+    drawn = postings([[100, -1000, -1000], [50, -950], [900, -200, None, -60]])
+    found, _ = enforce(drawn.schema, drawn, rng=RNG)
+    holds(drawn.schema, found)
+    # the debit has 900 to go up, each credit 950 to go down; together they go the 1900 that are wanted
+    assert lines_of(found)[0] == [100 + 611, -1000 + 645, -1000 + 644]
+    assert lines_of(found)[1:] == [[50, -50], [900, -200, None, -700]]
+
+
+def test_amounts_of_many_digits_balance_exactly():
+    drawn = postings([[100, -1000, -1000]])
+    schema = DatabaseSchema.loads(POSTINGS.replace('precision = "0.01"', 'precision = "0.000000000001"'))
+    ticks = dict(drawn.tables["lines"].records.ticks)
+    ticks["amount"] = ticks["amount"] * 10**10 - np.array([0, 0, 7])
+    lines = replace(drawn.tables["lines"], records=Records(schema=schema.table("lines").content, ticks=ticks))
+    wide = Database(schema=schema, tables={**drawn.tables, "lines": lines})
+    found, counts = enforce(schema, wide, rng=RNG)
+    holds(schema, found)
+    assert gone(counts)["entries"] == 0
+    assert lines_of(found)[0][0] > 7 * 10**12
+
+
+def test_debits_alone_get_a_credit():
+    drawn = postings([[300, 200], [300, None, 200, None], [-500, -500], [100, -100], [None, 400]])
+    found, counts = enforce(drawn.schema, drawn, rng=RNG)
+    holds(drawn.schema, found)
+    assert lines_of(found) == [[300, -300], [300, None, -300, None], [-500, 500], [100, -100]]
+    assert gone(counts) == {"firms": 0, "entries": 1, "lines": 2}
+    lonely = postings([[300, 200], [300], []])
+    found, counts = enforce(lonely.schema, lonely, rng=RNG)
+    assert lines_of(found) == [[]] and gone(counts)["entries"] == 2
 
 
 @settings(max_examples=60)
@@ -104,22 +135,21 @@ def test_the_last_amounts_make_debits_equal_credits():
         max_size=8,
     )
 )
-def test_every_entry_that_can_balance_does_and_the_others_go(entries):
+def test_every_entry_of_two_amounts_or_more_balances_and_the_others_go(entries):
     drawn = postings([*entries, [50, -50]])
     found, counts = enforce(drawn.schema, drawn, rng=RNG)
     holds(drawn.schema, found)
-    able = []
-    for one in [*entries, [50, -50]]:
-        here = [value for value in one if value is not None]
-        debit, credit = sum(value > 0 for value in here), sum(value < 0 for value in here)
-        if 1000 * debit >= 50 * credit and 1000 * credit >= 50 * debit:
-            able.append(one)
+    able = [one for one in [*entries, [50, -50]] if len([value for value in one if value is not None]) != 1]
     after = lines_of(found)
     assert [len(one) for one in after] == [len(one) for one in able]
     assert all(sum(value or 0 for value in one) == 0 for one in after)
     for before, now in zip(able, after, strict=True):
         assert now == before or sum(value or 0 for value in before) != 0
-        assert [value and value > 0 for value in now] == [value and value > 0 for value in before]
+        known = [(old, new) for old, new in zip(before, now, strict=True) if old is not None]
+        turned = [old * new < 0 for old, new in known]
+        one_sided = len({old > 0 for old, _ in known}) == 1
+        assert turned == [False] * (len(known) - 1) + [one_sided] or not known
+        assert [value is None for value in now] == [value is None for value in before]
     assert gone(counts)["entries"] == len(entries) + 1 - len(able)
 
 
