@@ -124,6 +124,14 @@ def test_short_patterns_repeat_between_parents_but_never_within_one():
         keys.regenerate(schema, _linked(schema, [1], [101]), RNG(1))
 
 
+def test_identifiers_that_are_no_key_may_repeat():
+    schema = DatabaseSchema.loads(SITES.replace("us-phone-fictional", "ipv4-documentation"))
+    made = keys.regenerate(schema, _linked(schema, [0] * 300, [0]), RNG(1))["people"]
+    assert len(made["phone"]) == 300
+    assert len(set(made["phone"])) <= 256
+    assert len(set(made["site"])) == len(set(made["number"])) == 300
+
+
 def test_too_small_a_range_is_refused():
     small = DatabaseSchema.loads(CLINIC_TOML.replace("P-######", "P-#"))
     database = made_database.clinic(30, RNG(1))

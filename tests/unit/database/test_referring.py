@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privsynth.database.moments import earlier
-from privsynth.database.referring import Keys
+from privsynth.database.referring import Keys, together
 from privsynth.schema.columns import DateColumn, DatetimeColumn
 from privsynth.schema.ticks import MISSING, from_granules, granules
 
@@ -49,6 +49,18 @@ def test_parts_are_joined_so_that_different_keys_stay_different(pairs):
     assert all(found[row] < 0 or pairs[found[row]] == pair for row, pair in enumerate(pairs))
 
 
+def test_a_row_without_a_key_is_nobodys_parent():
+    assert Keys.of({"a": pa.array(["7", ""])}, ["a"], {}).rows_of(
+        Keys.of({"a": pa.array(["8", ""])}, ["a"], {})
+    ).tolist() == [-1, -1]
+
+
+def test_all_keys_together_are_in_the_order_in_which_they_first_stand():
+    first = Keys.of({"a": pa.array(["z", "b", "b", "z"]), "b": pa.array(["1", "2", "1", "1"])}, ["a", "b"], {})
+    second = Keys.of({"a": pa.array(["a", "z", ""]), "b": pa.array(["1", "1", "9"])}, ["a", "b"], {})
+    assert together([first, second]).names() == (b"z|1", b"b|2", b"b|1", b"a|1")
+
+
 def _column(kind, granularity):
     early, late = dt.datetime(1950, 1, 1), dt.datetime(2050, 1, 1)
     if kind == "date":
@@ -64,6 +76,8 @@ def _column(kind, granularity):
         (("date", "day"), ("datetime", "second"), 0, False),
         (("date", "day"), ("datetime", "second"), 1, True),
         (("datetime", "second"), ("datetime", "hour"), 0, False),
+        (("datetime", "hour"), ("datetime", "second"), 0, False),
+        (("datetime", "minute"), ("datetime", "second"), 0, True),
         (("datetime", "hour"), ("datetime", "second"), 1, True),
         (("date", "month"), ("date", "day"), 20, False),
         (("date", "month"), ("date", "day"), 31, True),
@@ -73,13 +87,13 @@ def _column(kind, granularity):
     ],
 )
 def test_moments_are_compared_in_the_coarser_of_their_units(left, right, gap, wanted):
-    """`right` is so many days after 2001-01-01, and at noon where it has hours; `left` is 2001-01-01, at 18 hours."""
+    """`right` is so many days after 2001-01-01, half an hour after noon where it has hours; `left` is noon of 2001-01-01."""
     ticks = []
-    for (kind, granularity), day, hour in ((left, 0, 18), (right, gap, 12)):
+    for (kind, granularity), day, minute in ((left, 0, 720), (right, gap, 750)):
         days = (np.datetime64("2001-01-01") + day).astype("datetime64[D]").astype(np.int64)
         seconds = {"second": 1, "minute": 60, "hour": 3600}.get(granularity)
         column = _column(kind, granularity)
-        point = np.array([days]) if seconds is None else np.array([(days * 86400 + hour * 3600) // seconds])
+        point = np.array([days]) if seconds is None else np.array([(days * 86400 + minute * 60) // seconds])
         ticks.append((column, from_granules(column, granules(column, point))))
     assert earlier(*ticks[0], *ticks[1]).tolist() == [wanted]
     assert earlier(*ticks[0], ticks[1][0], np.array([MISSING])).tolist() == [False]
