@@ -21,6 +21,8 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 
 _BLOCK = 2000
 """Targets weighed at a time, against what their tables' cells have to do with each other."""
+_CELLS = 4096
+"""Cells of a table that are weighed at a time."""
 _SHRUNK = 0.3
 """Share of the variance between people that is taken to be independent from cell to cell, because few people show the rest."""
 
@@ -69,11 +71,14 @@ class Contributions:
         squares = np.bincount(self.cell, weights=self.weight**2, minlength=len(self.mean)) / targets
         return np.maximum(0.0, squares - self.mean**2)
 
-    def block(self, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """What each of these targets adds beyond the average. Shapes: (stop - start, cells)."""
+    def block(self, start: int, stop: int, cells: slice) -> npt.NDArray[np.float32]:
+        """What each of these targets adds beyond the average to some of the cells. Shapes: (stop - start, cells asked for)."""
         low, high = np.searchsorted(self.unit, [start, stop])
-        found = np.tile(-self.mean.astype(np.float32), (stop - start, 1))
-        found[self.unit[low:high] - start, self.cell[low:high]] += self.weight[low:high].astype(np.float32)
+        unit, cell, weight = self.unit[low:high], self.cell[low:high], self.weight[low:high]
+        here = (cell >= cells.start) & (cell < cells.stop)
+        mean = self.mean[cells].astype(np.float32)
+        found = np.tile(-mean, (stop - start, 1))
+        found[unit[here] - start, cell[here] - cells.start] += weight[here].astype(np.float32)
         return found
 
 
@@ -107,9 +112,12 @@ def history_likelihood_ratio(
         for number, table in enumerate(tables):
             report(100 * number // len(tables), 100)
             noise: Floats = np.sqrt(table.variance + _SHRUNK * spread * table.between(targets))
-            scaled = np.asarray(table.block(start, stop) / noise, dtype=np.float32)
-            joint += scaled @ scaled.T
-            towards += scaled @ ((table.count - units * table.mean) / noise)
+            surplus = (table.count - units * table.mean) / noise
+            for first in range(0, len(noise), _CELLS):
+                cells = slice(first, first + _CELLS)
+                scaled = np.asarray(table.block(start, stop, cells) / noise[cells], dtype=np.float32)
+                joint += scaled @ scaled.T
+                towards += scaled @ surplus[cells]
         score[start:stop] = _left_out(joint, towards, (1 - _SHRUNK) * spread, units / max(1, targets - 1))
     return score
 

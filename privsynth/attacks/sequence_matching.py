@@ -5,7 +5,7 @@ Must never take a common stretch for a trace: how surprising a stretch is comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, final
 
@@ -27,7 +27,8 @@ from privsynth.records import MISSING
 Int64s: TypeAlias = npt.NDArray[np.int64]
 
 _BACK_OFF = 2.0
-"""Events that an event's chance at large counts as, beside those seen after the same event."""
+"""How many events a chance counts as that is less particular: of the columns by themselves beside the events that were seen, of
+an event by itself beside those seen after the same one."""
 
 
 @final
@@ -37,7 +38,8 @@ class SequenceMatching(AbstractAttack):
     A table's rows of one unit, in their order, are events: their labels, ordered values as one of `bins` classes of ranks
     among the targets', and the class of the time since the row before; the date itself does not count. The stretch is the run
     of up to `longest` consecutive events that some released unit has too and that is least likely by chance: its information,
-    each event given the one before, less the logarithm of how many stretches the target offers. Tables are added up.
+    each event given the one before, less the logarithm of how many stretches the target offers. Tables are added up. Where
+    rows are declared to depend on few columns of the row before, events of these columns and the gap alone count as well.
     Source: Karlin, Altschul 1990 (scores of the best local match); Zang, Bolot 2011 (few points of a trace name a person).
     """
 
@@ -63,16 +65,17 @@ class SequenceMatching(AbstractAttack):
         score = np.zeros(view.targets.rows)
         for number, terms in enumerate(tables):
             progress.report("audit: sequence matching", number, len(tables))
-            score += self._of_table(terms, view.histories)
+            for names in _described(terms):
+                score += self._of_table(terms, names, view.histories)
         return (top_share("sequence matching", score, self.share),)
 
-    def _of_table(self, terms: TableTerms, seen: SeenHistories) -> Floats:
-        """The information of each target's best stretch in this table, at least 0. Shapes: (targets,)."""
+    def _of_table(self, terms: TableTerms, names: Sequence[str], seen: SeenHistories) -> Floats:
+        """The information of each target's best stretch of events in these columns, at least 0. Shapes: (targets,)."""
         released, mine = seen.synthetic.tables[terms.name], seen.targets.tables[terms.name]
         score = np.zeros(seen.targets.units)
-        if not released.count or not mine.count or terms.content is None:
+        if not released.count or not mine.count:
             return score
-        events = _Events.of(terms, released, mine, self.bins)
+        events = _Events.of(terms, names, released, mine, self.bins)
         first, later = events.information()
         so_far = np.cumsum(later)
         best = np.zeros(mine.count)
@@ -89,20 +92,23 @@ class SequenceMatching(AbstractAttack):
 class _Events:
     """Events of the release, then of the targets: a whole number each, and whether it is the first of its unit.
 
-    Shapes: both (released + targets' events,).
+    Shapes: both (released + targets' events,); `chance`, how often each of the targets' events would be if columns were
+    independent, is (targets' events,).
     """
 
     codes: Int64s
     opens: Flags
+    chance: Floats
     released: int
 
     @classmethod
-    def of(cls, terms: TableTerms, released: Rows, mine: Rows, bins: int) -> _Events:
-        codes = np.zeros(released.count + mine.count, dtype=np.int64)
-        for column in _coded(terms, released, mine, bins):
+    def of(cls, terms: TableTerms, names: Sequence[str], released: Rows, mine: Rows, bins: int) -> _Events:
+        codes, chance = np.zeros(released.count + mine.count, dtype=np.int64), np.ones(mine.count)
+        for column in _coded(terms, names, released, mine, bins):
             codes = np.unique(codes * (int(column.max()) + 1) + column, return_inverse=True)[1]
+            chance *= (np.bincount(column[released.count :]) / mine.count)[column[released.count :]]
         opens = np.concatenate([np.diff(rows.unit, prepend=-1) != 0 for rows in (released, mine)])
-        return cls(codes=codes, opens=opens, released=released.count)
+        return cls(codes=codes, opens=opens, chance=chance, released=released.count)
 
     def information(self) -> tuple[Floats, Floats]:
         """Of each of the targets' events, in nats: by itself, and given the event before (0 for a unit's first).
@@ -111,7 +117,7 @@ class _Events:
         """
         codes, opens = self.codes[self.released :], self.opens[self.released :]
         counts = np.bincount(codes)
-        alone = counts[codes] / len(codes)
+        alone = (counts[codes] + _BACK_OFF * self.chance) / (len(codes) + _BACK_OFF)
         before = np.append(0, codes[:-1])
         pairs = np.unique((before * len(counts) + codes)[~opens], return_inverse=True, return_counts=True)
         follows = np.bincount(before[~opens], minlength=len(counts))
@@ -142,9 +148,19 @@ class _Events:
             stretch = np.unique(stretch * kinds + self.codes[places + length], return_inverse=True)[1]
 
 
-def _coded(terms: TableTerms, released: Rows, mine: Rows, bins: int) -> Iterator[Int64s]:
+def _described(terms: TableTerms) -> list[tuple[str, ...]]:
+    """The columns that events are told by: all of them, and where they are fewer, those that are carried, with the time."""
+    if terms.time is None:
+        carried = terms.carry
+    else:
+        carried = tuple(name for name in terms.columns if name in terms.carry or name == terms.time.column)
+    few = terms.carry and len(carried) < len(terms.columns)
+    return [names for names in (terms.columns, *((carried,) if few else ())) if names]
+
+
+def _coded(terms: TableTerms, names: Sequence[str], released: Rows, mine: Rows, bins: int) -> Iterator[Int64s]:
     """The columns of both, coded alike: labels, classes of ranks among the targets, and the class of the gap."""
-    for name in terms.columns:
+    for name in names:
         if terms.time is not None and name == terms.time.column:
             layout = gap_levels(terms)
             yield np.concatenate(

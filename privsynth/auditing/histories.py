@@ -145,7 +145,10 @@ def _with_share(plan: AuditPlan, share: float) -> AuditPlan:
 
 
 def _for_rows(plan: AuditPlan, likely: float, share: float) -> AuditPlan:
-    """The plan for a table in which a share `likely` of units can be tried, with its share of false alarms."""
+    """The plan for a table in which a share `likely` of units can be tried, with its share of false alarms.
+
+    As many of the most isolated are tried as in a table in which everybody has rows.
+    """
 
     def fewer(people: int) -> int:
         return max(1, int(people * likely))
@@ -155,6 +158,7 @@ def _for_rows(plan: AuditPlan, likely: float, share: float) -> AuditPlan:
         "attempts": tuple(fewer(size) for size in terms.attempts),
         "attempts_min": fewer(terms.attempts_min),
         "isolated_pool": fewer(terms.isolated_pool),
+        "isolated_share": min(0.5, terms.isolated_share / likely),
         "control_attempts": fewer(terms.control_attempts),
         "attacks": tuple(entry for entry in terms.attacks if entry.name in ON_ROWS),
     }

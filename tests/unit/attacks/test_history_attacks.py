@@ -176,6 +176,7 @@ def test_the_longest_surprising_stretch_is_what_counts():
 def test_the_ratio_is_the_best_linear_test_with_the_target_left_out(monkeypatch):
     """Against the covariance matrix over all cells, written out, of all other targets."""
     monkeypatch.setattr(contributions, "_SHRUNK", 0.2)
+    monkeypatch.setattr(contributions, "_CELLS", 4)
     rng, targets = np.random.default_rng(10), 12
     domain = Domain(("a", "b"), (3, 2))
     unit = np.sort(rng.integers(0, targets, 40))

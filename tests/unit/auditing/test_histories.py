@@ -13,7 +13,7 @@ from privsynth.audit_plan import AuditPlan
 from privsynth.auditing import histories, verdicts
 from privsynth.auditing.units import Units
 from privsynth.database.document import DatabaseSchema
-from privsynth.database.held import Database
+from privsynth.database.held import Database, Rows
 from privsynth.errors import AuditError, MechanismError
 from privsynth.findings import Claim, Finding, Findings
 from privsynth.histories.bounding import rows_used
@@ -21,6 +21,7 @@ from privsynth.histories.gathering import taken, together
 from privsynth.histories.profiling import profile
 from privsynth.histories.viewing import view_datasets
 from privsynth.private import Private
+from privsynth.records import Records
 from tests.made_database import CLINIC_TOML, bank, clinic
 from tests.unit.attacks.test_history_attacks import moved, noisy_answers
 from tests.unit.auditing.test_edges import QUICK
@@ -256,3 +257,42 @@ def test_few_people_pass_nothing_and_a_bought_bound_must_be_told():
     tables = [replace(one, schema=bought) for one in (others, members, controls)]
     with pytest.raises(MechanismError, match="to be bought"):
         audited(*tables, plan_of(), noisy=NoisyTables(transcripts={"stays": ()}, used={}))
+
+
+@pytest.mark.parametrize("only_units", [True, False])
+def test_units_alone_and_events_of_units_without_columns_are_audited(only_units):
+    """A table of units without children; and events of which no column is the unit's own, in a release of one row each."""
+    tables = {
+        True: """
+[tables.people]
+key = ["id"]
+[tables.people.columns]
+id = {kind = "identifier", make = "####"}
+n = {kind = "integer", lower = 0, upper = 100000, bins = {method = "uniform", count = 9}}
+""",
+        False: """
+[tables.events]
+parent = {columns = ["id"]}
+bound = {rows = 3}
+[tables.events.columns]
+id = {kind = "identifier", make = "####"}
+n = {kind = "integer", lower = 0, upper = 100000, bins = {method = "uniform", count = 9}}
+""",
+    }[only_units]
+    schema = DatabaseSchema.loads(f'[database]\nname = "d"\nunit = "people"\n{tables}')
+    name = schema.tables[-1].name
+
+    def made(seed: int, units: int) -> Database:
+        ticks = {"n": np.random.default_rng(seed).integers(0, 100_001, units)}
+        records = Records(schema=schema.table(name).content, ticks=ticks)
+        place = np.arange(units)
+        found = {"people": Rows(records=None, parent=np.full(units, -1), unit=place)}
+        found[name] = Rows(records=records, parent=place if name == "events" else np.full(units, -1), unit=place)
+        return Database(schema=schema, tables=found)
+
+    plan = plan_of("exact_match", "sequence_matching", "table_linkage", "near_match")
+    found = audited(made(1, UNITS), made(2, 2 * UNITS), made(3, 2 * UNITS), plan)
+    assert not failed(found)
+    assert {row.check.partition(":")[0] for row in found.rows} >= {"histories", "control"}
+    leaky = audited(made(2, 2 * UNITS), made(2, 2 * UNITS), made(3, 2 * UNITS), plan)
+    assert failed(leaky)
