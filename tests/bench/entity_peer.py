@@ -86,3 +86,10 @@ def flattened(database: Database, name: str, real: Joined, k: int, rng: np.rando
     facts = tuple(of_view.facts[of_view.index(one)] for one in plain.attributes)
     domain = Domain(plain.attributes, plain.sizes, facts)
     return Dataset(tuple(column[kept] for column in real.data.columns), domain, unit[kept])
+
+
+def by_chance(database: Database, name: str) -> Errors:
+    """What as many people drawn from these would show by chance alone: half of what two random halves differ by."""
+    half = np.random.default_rng(0).random(database.units) < 0.5
+    found = errors(*(joined(database.of_units(mask), name) for mask in (half, ~half)))
+    return Errors(pairs=found.pairs / 2, transitions=found.transitions / 2)
