@@ -79,7 +79,11 @@ def run(
     promised = claim or accounts.implied(budget.rho, budget.composition, None)
     if budget.rho < _AMPLE:
         _with_plenty(schema, kind, budget, workshop, noise, rng, seen)
-    told = None if seen.diverged else _told_apart(plan.conformance, fit, workshop, seen, promised, noise, rng)
+    told = (
+        None
+        if seen.diverged or seen.moved
+        else _told_apart(plan.conformance, fit, workshop, seen, promised, noise, rng)
+    )
     seen.settle(budget.rho, budget.composition)
     rows = (*_deterministic(kept, seen), _accounted(seen, budget, promised))
     if told is None or any(row.verdict == "FAIL" for row in rows):
@@ -93,7 +97,7 @@ def run(
 
 def _pairs(workshop: Workshop, relation: NeighboringRelation, rng: np.random.Generator) -> Iterator[Pair]:
     """A unit comes into a database, first or last, or takes a small one's place; and it is the only one."""
-    crowd = workshop.crowd(_CROWD, rng)
+    crowd = [*workshop.crowd(_CROWD, rng), *(workshop.unit(kind, rng) for kind in workshop.kinds)]
     names = [f"unit {turn}".encode() for turn in range(len(crowd))]
     small = workshop.unit(workshop.kinds[0], rng)
     before = [small] if relation is NeighboringRelation.REPLACE_ONE else []

@@ -25,8 +25,8 @@ Ints = npt.NDArray[np.int64]
 Values: TypeAlias = Callable[[Schema, int, np.random.Generator], dict[str, Ints]]
 """From a table's columns to the ticks of so many rows."""
 
-HUNDREDS = 300
-"""Rows of the largest unit in each table: more than any bound on what is used."""
+HUNDREDS = 257
+"""Rows of the largest unit in each table: more than any bound on what is used, and than a byte holds."""
 
 _CLAMPED = 600
 """Largest number of rows of one parent that a made-up unit exceeds."""

@@ -7,6 +7,7 @@ from tests.kill_matrix import (
     black_boxes,
     contributions,
     data_dependence,
+    histories,
     models,
     noise,
     output,
@@ -29,6 +30,7 @@ FAMILIES: Mapping[str, tuple[Defect, ...]] = {
     "What is bought": purchases.DEFECTS,
     "Models that remember": models.DEFECTS,
     "What one person contributes": contributions.DEFECTS,
+    "Histories and several tables": histories.DEFECTS,
     "Releases that carry people": output.DEFECTS,
     "Other people's generators": black_boxes.DEFECTS,
 }

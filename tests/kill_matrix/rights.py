@@ -13,6 +13,7 @@ from tests.kill_matrix.accounting import promised
 from tests.kill_matrix.black_boxes import SIGMA, BlackBox
 from tests.kill_matrix.defect import PATIENT, REPLACED, RHO, ROW, Conformance, Target
 from tests.kill_matrix.generators import Scores
+from tests.kill_matrix.histories import BOUGHT, Histories
 from tests.kill_matrix.population import Released, independent
 from tests.kill_matrix.sources import Drawn
 from tests.tiny_training import TinyTraining
@@ -47,6 +48,8 @@ OTHERS: Mapping[str, Target] = {
     "a generator that trains, unbroken": Conformance(generator=TinyTraining),
     "its loop to break, unbroken, for rows": Conformance(generator=training_noise.Loop, unit=ROW),
     "rounded normal noise from floats": Conformance(noise=lambda seed: Drawn(seed, sources.right)),
+    "histories in three tables, unbroken": Histories(),
+    "histories with a bound that is bought": Histories(schema=BOUGHT),
     "a black box of noisy columns": BlackBox(sample=black_boxes.independent(SIGMA)),
     "a black box of a noisy chain": BlackBox(sample=black_boxes.chain(SIGMA)),
     "a release about other people of the population": Released(release=independent),
