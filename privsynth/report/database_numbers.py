@@ -64,10 +64,14 @@ class ViewNumbers:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A share of units with the half-width of its 95 % interval, None where it is read off the released tables."""
+    """A share of units with the half-width of its 95 % interval, None where it is read off the released tables.
+
+    `reached` says that it is of units with as many rows as are used or more: more were not told apart.
+    """
 
     share: float
     half: float | None
+    reached: bool = False
 
 
 @final
@@ -92,15 +96,15 @@ class DatabaseFacts:
         return sum(self.released.tables[table.name].count for table in self.schema.tables if table.listed)
 
     def over(self, table: TableTerms) -> Share:
-        """The share of units that have more rows in this table than are used."""
+        """The share of units that have more rows in this table than are used, or as many where no more are told apart."""
         assert table.bound is not None
         numbers = self.views.get(table.name)
         used = numbers.used if numbers is not None else table.bound.largest
         if numbers is not None and numbers.purchase is not None:
             return _over_bought(numbers.purchase, used)
         root = self.views.get(self.schema.root.name)
-        if root is not None and table.parent_name == self.schema.root.name and table.bound.largest > used:
-            return _over_counted(root, table, used)
+        if root is not None and table.parent_name == self.schema.root.name:
+            return _over_counted(root, table, min(used, table.bound.largest - 1), reached=table.bound.largest <= used)
         sizes = np.bincount(self.released.tables[table.name].unit, minlength=self.released.units)
         return Share(share=float(np.mean(sizes > used)) if sizes.size else 0.0, half=None)
 
@@ -175,14 +179,14 @@ def _spans(one: Attribute, missing: str) -> tuple[str, ...]:
     )
 
 
-def _over_counted(root: ViewNumbers, table: TableTerms, used: int) -> Share:
-    """From the noisy numbers of units by how many rows they have."""
+def _over_counted(root: ViewNumbers, table: TableTerms, beyond: int, *, reached: bool) -> Share:
+    """The units that have more rows than `beyond`, from the noisy numbers of units by how many rows they have."""
     for one, numbers in root.own("count"):
         if one.of == table.name and numbers.share is not None and one.layout is not None:
             first, _ = one.layout.span(np.arange(one.layout.size))
-            above = first > used
+            above = first > beyond
             half = INTERVAL_SIGMAS * numbers.sigma * math.sqrt(int(above.sum())) / root.bought.total
-            return Share(share=float(np.clip(numbers.share[above].sum(), 0, 1)), half=half)
+            return Share(share=float(np.clip(numbers.share[above].sum(), 0, 1)), half=half, reached=reached)
     return Share(share=math.nan, half=None)
 
 

@@ -53,7 +53,8 @@ def render(
     """
     facts = gather(predicate, schema, measured, released, predicted)
     broken_rows = sum(facts.broken.values())
-    impossible = sections.impossible(facts.claims, facts.broken, broken_rows, facts.rows)
+    repaired = database_sections.repairs(facts.claims)
+    impossible = sections.impossible(repaired, facts.broken, broken_rows, facts.rows)
     inside, of = database_sections.inside_intervals(facts)
     context: dict[str, object] = {
         "page": _page(facts, broken_rows, str(impossible["card"]), (inside, of)),

@@ -13,6 +13,7 @@ from privsynth.database.document import TableTerms
 from privsynth.histories.biases import most_words, used_words, weight_words
 from privsynth.histories.kinship import dangling
 from privsynth.report import pictures
+from privsynth.report.claims import Claims
 from privsynth.report.database_numbers import DatabaseFacts, ViewNumbers
 from privsynth.report.numbers import ColumnNumbers
 from privsynth.report.sections import Section
@@ -23,6 +24,9 @@ _BARS = 10
 """Levels up to which a column is drawn with a bar for each; more make a histogram."""
 
 _NEARLY_CONSTANT = 0.99
+
+LEFT_OUT = ": rows left out"
+"""How the entries of `repairs` end that say how many rows of a table are gone."""
 
 
 def tables(facts: DatabaseFacts) -> Section:
@@ -36,20 +40,31 @@ def tables(facts: DatabaseFacts) -> Section:
         "lines": [_line(facts, table) for table in facts.schema.tables],
         "links": f"{'No' if lost == 0 else count(lost)} released row has a key that leads nowhere. Keys are made anew, out of "
         "ranges that were never issued; they link the tables and belong to nobody.",
+        "left_out": _left_out(facts),
         "costs": [_cost(facts, table) for table in links],
     }
+
+
+def _left_out(facts: DatabaseFacts) -> str:
+    """Rows that no change could make obey the rules."""
+    gone = {text.removesuffix(LEFT_OUT): int(str(rows)) for text, rows in facts.claims.pairs("repairs").items()}
+    those = [f"{count(gone[table.name])} of {table.name}" for table in facts.schema.tables if gone.get(table.name)]
+    return f"Rows that could not be made to obey every rule were left out: {', '.join(those)}." if those else ""
 
 
 def _line(facts: DatabaseFacts, table: TableTerms) -> Section:
     depth = len(facts.schema.ancestors(table.name))
     link = table.parent
-    by = "" if link is None else ", ".join(link.columns) + (" (may be empty)" if link.optional else "")
+    by = "the units"
+    if link is not None:
+        by = f"{', '.join(link.columns)}{' (may be empty)' if link.optional else ''} → {table.parent_table}"
+        by += f"; {', '.join(link.unit)} → {facts.schema.root.name}" if link.unit else ""
     return {
         "name": ("\u00a0\u00a0\u00a0" * (depth - 1) + "└ " if depth else "") + table.name,
         "listed": table.listed,
         "rows": count(facts.released.tables[table.name].count),
         "columns": count(len(table.released)) if table.listed else "–",
-        "by": f"{by} → {table.parent_table}" if by else "the units",
+        "by": by,
         "order": _order(table),
     }
 
@@ -71,7 +86,8 @@ def _cost(facts: DatabaseFacts, table: TableTerms) -> Section:
     elif over.half is None:
         beyond = f"{percent(over.share)} of released units"
     else:
-        beyond = f"{percent(over.share)} ± {points(over.half)}"
+        share = f"{percent(over.share)} (95 % interval {points(over.half)})"
+        beyond = f"{share} have as many or more; more were not told apart" if over.reached else share
     return {
         "name": table.name,
         "used": used_words(table, facts.unit, used).partition(": ")[2],
@@ -82,6 +98,12 @@ def _cost(facts: DatabaseFacts, table: TableTerms) -> Section:
     }
 
 
+def repairs(claims: Claims) -> dict[str, int]:
+    """In how many rows each rule was mended."""
+    found = claims.pairs("repairs").items()
+    return {text: int(str(rows)) for text, rows in found if not text.endswith(LEFT_OUT)}
+
+
 def sizes(facts: DatabaseFacts) -> list[Section]:
     """How many rows each parent has in each of its child tables, with intervals."""
     figures: list[Section] = []
@@ -89,7 +111,7 @@ def sizes(facts: DatabaseFacts) -> list[Section]:
         for one, column in numbers.own("count"):
             figures.append(
                 {
-                    "name": f"rows in {one.of} of one row in {numbers.table.name}",
+                    "name": _size_title(facts, one.of, numbers.table.name),
                     "note": _note(column),
                     "svg": pictures.marginal(column, sort=False)
                     if len(column.labels) <= _BARS
@@ -97,6 +119,12 @@ def sizes(facts: DatabaseFacts) -> list[Section]:
                 }
             )
     return figures
+
+
+def _size_title(facts: DatabaseFacts, child: str, above: str) -> str:
+    parent = facts.schema.table(child).parent_table
+    loose = "" if parent == above else f" that are in no row of {parent}"
+    return f"rows in {child}{loose}, of one row in {above}"
 
 
 def trust(facts: DatabaseFacts) -> Section:

@@ -60,7 +60,8 @@ def render(
     Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
     """
     facts = gather(predicate, schema, transcript, released, predicted)
-    impossible = report_sections.impossible(facts.claims, facts.broken, facts.broken_rows, facts.released.rows)
+    repaired = report_sections.repairs(facts.claims)
+    impossible = report_sections.impossible(repaired, facts.broken, facts.broken_rows, facts.released.rows)
     context: dict[str, object] = {
         "page": _page(facts, impossible),
         "g": report_sections.guarantee(facts.claims),

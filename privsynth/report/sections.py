@@ -125,9 +125,8 @@ def _stage(stage: Claims, rho: float) -> Section:
     }
 
 
-def impossible(claims: Claims, broken: Mapping[str, int], broken_rows: int, rows: int) -> Section:
+def impossible(repaired: Mapping[str, int], broken: Mapping[str, int], broken_rows: int, rows: int) -> Section:
     """Business rules: how many released rows break one, and how many were repaired, of so many `rows`."""
-    repaired = {text: int(str(number)) for text, number in claims.pairs("repairs").items()}
     texts = list(dict.fromkeys([*broken, *repaired]))
     texts.sort(key=lambda text: (-broken.get(text, 0), -repaired.get(text, 0)))
     touched = [text for text in texts if repaired.get(text) or broken.get(text)]
@@ -160,6 +159,11 @@ def impossible(claims: Claims, broken: Mapping[str, int], broken_rows: int, rows
         "clean_words": _first_rules(clean),
         "clean_title": f"Rules that held without repair: {len(clean)}",
     }
+
+
+def repairs(claims: Claims) -> dict[str, int]:
+    """In how many rows each rule was mended."""
+    return {text: int(str(number)) for text, number in claims.pairs("repairs").items()}
 
 
 def _first_rules(texts: list[str]) -> str:
