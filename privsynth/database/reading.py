@@ -5,13 +5,15 @@ Must never infer anything from a table, and never show a cell, a key, a row or a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from privsynth import frames, records
 from privsynth.database import sources
@@ -20,7 +22,7 @@ from privsynth.database.held import Database, Rows
 from privsynth.database.moments import column_named, earlier, table_of
 from privsynth.database.referring import Keys, together
 from privsynth.errors import RecordsError
-from privsynth.parsing import OutOfDomain, parse_column
+from privsynth.parsing import OutOfDomain, distinct_texts, parse_column
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema.columns import TextColumn
@@ -68,10 +70,8 @@ def _read(source: frames.Source, schema: DatabaseSchema, out_of_domain: OutOfDom
     listed = [table for table in schema.tables if table.listed]
     with sources.opened(source, [table.name for table in listed], pairs=public) as tables:
         for terms in listed:
-            try:
+            with _within(terms.name):
                 loaded[terms.name] = _load(tables, schema, terms, out_of_domain, public=public)
-            except RecordsError as error:
-                raise RecordsError(f'table "{terms.name}": {error}') from None
     linker = _Linker(schema, loaded, out_of_domain)
     linker.units()
     for terms in schema.tables[1:]:
@@ -82,6 +82,18 @@ def _read(source: frames.Source, schema: DatabaseSchema, out_of_domain: OutOfDom
     if out_of_domain == "refuse":
         _refuse_outside_of_life(database)
     return database
+
+
+@contextmanager
+def _within(table: str) -> Iterator[None]:
+    """Messages of one table's columns say which table, and where in the schema of several it is."""
+    try:
+        yield
+    except RecordsError as error:
+        said = str(error).replace("[columns.", f"[tables.{table}.columns.")
+    else:
+        return
+    raise RecordsError(f'table "{table}": {said}')
 
 
 def _load(
@@ -250,14 +262,15 @@ class _Linker:
                 array = self._loaded[terms.name].beside[name]
                 found[name] = array.take(pa.array(row, mask=row < 0))
                 column = root.content.modelled_column(name)
-                ticks, _ = parse_column(column, array, self._out_of_domain)
+                with _within(terms.name):
+                    ticks, _ = parse_column(column, array, self._out_of_domain)
                 if self._out_of_domain == "refuse" and (ticks != ticks[row[unit]]).any():
                     raise RecordsError(
                         f'table "{terms.name}": column "{name}" changes within a unit, and is declared constant; take it out '
                         'of constant, correct the table, or let the policy say out_of_domain = "clamp"'
                     )
-        kept, _ = records.read_beside(pa.table(found), root.content, [], self._out_of_domain)
-        return kept
+        with _within(root.name):
+            return records.read_beside(pa.table(found), root.content, [], self._out_of_domain)[0]
 
 
 def _no_unit(schema: DatabaseSchema, root: str) -> str:
@@ -273,10 +286,6 @@ def _orphans(table: str, columns: str, parent: str) -> str:
 
 def _whole_numbers(array: pa.Array, column: str, table: str) -> _Ints:
     """An order as whole numbers."""
-    import pyarrow.compute as pc
-
-    from privsynth.parsing import distinct_texts
-
     texts, places = distinct_texts(array, column)
     if (places < 0).any() or not pc.all(pc.match_substring_regex(texts, _WHOLE), min_count=0).as_py():
         raise RecordsError(

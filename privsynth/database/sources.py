@@ -262,7 +262,8 @@ def duckdb_library() -> Any:
 
 def _duckdb(path: Path) -> _Database:
     library = duckdb_library()
-    settings = {"enable_external_access": "false", "threads": "1"}
+    # Nothing else is read, nothing is fetched, and what does not fit into memory is not put into files.
+    settings = {"enable_external_access": "false", "temp_directory": "", "threads": "1"}
     connection = attempt(lambda: library.connect(str(path), read_only=True, config=settings), path.name)
     return _Database(path, connection, "duckdb", _duckdb_blocks)
 

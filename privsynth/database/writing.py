@@ -179,7 +179,7 @@ def _constraints(name: str, schema: DatabaseSchema | None, tables: Mapping[str, 
 
 
 def _write_duckdb(tables: Mapping[str, pa.Table], path: Path, schema: DatabaseSchema | None) -> None:
-    connection = duckdb_library().connect(str(path))
+    connection = duckdb_library().connect(str(path), config={"autoinstall_known_extensions": "false"})
     try:
         for name, table in tables.items():
             connection.register("made here", table)

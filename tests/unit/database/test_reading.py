@@ -183,7 +183,10 @@ BAD = {
         'a table "more", which the schema does not list',
     ),
     "no units": (lambda frames: frames.update(patients=frames["patients"][:0]), "there are no units"),
-    "label unknown": (_put("stays", "ward", 0, MARK), '"stays": column "ward" holds values outside its domain'),
+    "label unknown": (
+        _put("stays", "ward", 0, MARK),
+        '"stays": column "ward" holds.*widen \\[tables.stays.columns.ward\\]',
+    ),
 }
 
 
@@ -338,6 +341,34 @@ def test_constants_that_change_are_refused_or_taken_from_the_first_row():
     with pytest.raises(RecordsError, match='"gender" changes within a unit, and is declared constant'):
         read(frame, schema)
     assert read(frame, schema, "clamp").tables["patient"].records.ticks["gender"].tolist() == [0, 1]
+    frame.loc[3, "gender"] = MARK
+    with pytest.raises(RecordsError, match=r'"tests": column "gender" holds .*\[tables.tests.columns.gender\]'):
+        read(frame, schema)
+
+
+TWO_KINDS = (
+    EVENTS_TOML
+    + """
+[tables.calls]
+parent = {columns = ["caller"]}
+bound = {rows = 2}
+constant = ["speech"]
+[tables.calls.columns]
+speech = {kind = "category", values = ["de", "en"], missing = [""]}
+"""
+)
+
+
+def test_units_are_whoever_any_of_the_tables_names():
+    calls = {"caller": [f"{MARK}-c", f"{MARK}-a"], "speech": ["en", "de"]}
+    text = TWO_KINDS.replace('gender = {kind = "category", ', 'gender = {kind = "category", missing = [""], ')
+    found = read({"tests": events_frame(), "calls": calls}, DatabaseSchema.loads(text))
+    assert found.unit_names == tuple(f"{MARK}-{one}".encode() for one in "bac")
+    assert found.tables["patient"].records.ticks["gender"].tolist() == [0, 1, MISSING]
+    assert found.tables["patient"].records.ticks["speech"].tolist() == [MISSING, 0, 1]
+    assert found.tables["calls"].unit.tolist() == [1, 2]
+    with pytest.raises(RecordsError, match='"patient": column "gender" has empty cells, but no missing marker'):
+        read({"tests": events_frame(), "calls": calls}, DatabaseSchema.loads(TWO_KINDS))
 
 
 def test_child_tables_may_be_empty(clinic):

@@ -134,6 +134,7 @@ def test_odd_names_are_quoted(ending, tmp_path):
     assert ticks["x;y"][0] == 3
     assert ticks["flag"].tolist() == [1, 0]
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
     with sources.opened(path, ["people"]) as tables, pytest.raises(Exception, match=r"(?i)read.?only"):
         tables._connection.execute("CREATE TABLE more (a INTEGER)")
 
