@@ -81,8 +81,9 @@ def _places_among_siblings(rows: Rows) -> _Ints:
 def _own(
     column: IdentifierColumn, terms: TableTerms, rows: int, siblings: _Ints, rng: np.random.Generator
 ) -> list[str]:
-    """One identifier a row; in a key, different in all rows, or where there are too few of them, within each parent."""
-    if column.name not in terms.key:
+    """One identifier a row; the one that tells a key's rows apart differs in all rows, or where it is too short for that,
+    within each parent."""
+    if column.name != _telling(terms):
         return identifiers.regenerate(column, rows, rng=rng, unique=False)
     most = identifiers.capacity(column)
     foreign = () if terms.parent is None else terms.parent.columns
@@ -90,3 +91,10 @@ def _own(
         few = identifiers.regenerate(column, int(siblings.max(initial=-1)) + 1, rng=rng)
         return [few[place] for place in siblings.tolist()]
     return identifiers.regenerate(column, rows, rng=rng)
+
+
+def _telling(terms: TableTerms) -> str | None:
+    """The identifier of a key, of several the longest, that is given no value twice."""
+    links = () if terms.parent is None else (*terms.parent.columns, *terms.parent.unit)
+    own = [column for column in terms.identifiers if column.name in terms.key and column.name not in links]
+    return max(own, key=lambda column: identifiers.capacity(column) or 0).name if own else None

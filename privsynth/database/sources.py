@@ -136,11 +136,11 @@ class _Folder(AbstractTables):
         return dict(zip(titles, self._files, strict=True))
 
     def find(self, table: str, file: str | None) -> str:
-        fitting = [one for one in self._files if one == file or (file is None and title(one) == table)]
+        fitting = [one for one in self._files if one == file or title(one) == (file or table)]
         if not fitting:
             wanted = file or f"{table}.csv (.csv.gz, .tsv, .parquet)"
             raise RecordsError(f'the folder has no file {wanted}; add it, or name it: file = "..."')
-        if self._pairs and fitting == [f"{table}.csv", f"{table}.parquet"]:
+        if self._pairs and fitting == [f"{file or table}.csv", f"{file or table}.parquet"]:
             return fitting[0]
         if len(fitting) > 1:
             raise RecordsError(f'the folder has {", ".join(fitting)}; keep one of them, or name it: file = "..."')

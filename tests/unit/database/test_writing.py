@@ -45,6 +45,17 @@ def test_what_is_written_reads_back(database, kind, name, tmp_path):
         writing.write(tables_of(database), tmp_path / name, kind)
 
 
+@pytest.mark.parametrize("file", ["core", "core.csv", "core.parquet"])
+def test_a_file_may_be_called_otherwise(file, clinic, tmp_path):
+    writing.write(tables_of(clinic), tmp_path / "out")
+    for ending in (".csv", ".parquet"):
+        (tmp_path / "out" / f"stays{ending}").rename(tmp_path / "out" / f"core{ending}")
+    schema = DatabaseSchema.loads(CLINIC_TOML.replace("[tables.stays]", f'[tables.stays]\nfile = "{file}"'))
+    assert reading.read_public(tmp_path / "out", schema).tables["stays"].count == clinic.tables["stays"].count
+    with pytest.raises(RecordsError, match=r"the folder has no file stays\.csv"):
+        reading.read_public(tmp_path / "out", clinic.schema)
+
+
 def test_columns_are_those_declared_in_order(database):
     for name, table in tables_of(database).items():
         assert tuple(table.schema.names) == database.schema.table(name).released
