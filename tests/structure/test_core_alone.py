@@ -1,4 +1,4 @@
-"""The core needs nothing of the deep extra: with its packages out of reach, every module loads and a release is made."""
+"""The core needs nothing of the extras deep and sql: with their packages out of reach, every module loads and a release is made."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "opacus", "dp_accounting", "scipy", "sklearn", "jax"}:
+        if name.split(".")[0] in {"torch", "opacus", "dp_accounting", "scipy", "sklearn", "jax", "duckdb"}:
             raise ImportError(f"{name} is out of reach in this test")
 
 sys.meta_path.insert(0, Blocked())
