@@ -219,3 +219,16 @@ def test_what_targets_add_is_counted_as_it_was_measured():
         for one in found:
             exact = np.bincount(one.cell, weights=one.weight, minlength=len(one.count))
             assert np.allclose(exact, one.count, atol=3)
+
+
+def test_where_tables_have_more_cells_than_asked_for_some_are_drawn_at_random(monkeypatch):
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "privsynth.attacks.history_ratio.history_likelihood_ratio",
+        lambda tables, targets, report: seen.append(sum(len(one.count) for one in tables)) or np.zeros(targets),
+    )
+    target = world(12, units=40)
+    for seed in range(4):
+        attacks.get("history_ratio", {"cells": 100}).run(target, rng=np.random.default_rng(seed))
+    assert len(set(seen)) > 1
+    assert min(seen) > 100

@@ -10,7 +10,7 @@ import pytest
 
 from privsynth.attack import NoisyTables
 from privsynth.audit_plan import AuditPlan
-from privsynth.auditing import histories, verdicts
+from privsynth.auditing import histories, overlap, own_controls, verdicts
 from privsynth.auditing.units import Units
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database, Rows
@@ -167,6 +167,7 @@ def test_false_alarms_are_shared_half_to_histories_and_passes_are_not(monkeypatc
     monkeypatch.setattr(histories.trials, "attack_all", watched)
     members, controls, others = groups(5, made=bank)
     plan = plan_of("exact_match", "near_match")
+    plan = replace(plan, release=plan.release.model_copy(update={"isolated_share": 0.2}))
     audited(others, members, controls, plan)
     assert list(seen) == [None, "accounts", "transactions"]
     whole = plan.release.alpha_fail
@@ -174,6 +175,8 @@ def test_false_alarms_are_shared_half_to_histories_and_passes_are_not(monkeypatc
     assert {terms.alpha_pass for terms in seen.values()} == {plan.release.alpha_pass}
     assert [len(terms.attacks) for terms in seen.values()] == [2, 1, 1]
     assert seen[None].attempts_min == UNITS
+    pools = [terms.isolated_pool * terms.isolated_share for terms in seen.values()]
+    assert pools[1:] == pytest.approx([UNITS * 0.2] * 2, abs=1)
     assert UNITS / 2 <= seen["accounts"].attempts_min < UNITS
 
 
@@ -296,3 +299,46 @@ n = {kind = "integer", lower = 0, upper = 100000, bins = {method = "uniform", co
     assert {row.check.partition(":")[0] for row in found.rows} >= {"histories", "control"}
     leaky = audited(made(2, 2 * UNITS), made(2, 2 * UNITS), made(3, 2 * UNITS), plan)
     assert failed(leaky)
+
+
+def test_a_planted_leak_is_excused_in_a_table_where_histories_see_it_alone(monkeypatch):
+    members, controls, others = groups(13, units=60)
+    plan = plan_of("exact_match")
+
+    def verdict(whole: str, table: str) -> str:
+        def sights(plan, attacks, people, *, rng):
+            return {"exact_match": own_controls.Sight(p_value=0.5, seen=whole if people.table is None else table)}
+
+        monkeypatch.setattr(own_controls, "sights", sights)
+        return audited(others, members, controls, plan).rows[-2].verdict
+
+    assert verdict("a share", "nothing") == "PASS"
+    assert verdict("a share", "harmless") == "PASS"
+    assert verdict("harmless", "harmless") == "INCONCLUSIVE"
+    assert verdict("harmless", "nothing") == "INCONCLUSIVE"
+    assert verdict("nothing", "all") == "INCONCLUSIVE"
+
+
+def test_the_holdout_is_shown_to_all_parts_and_after_a_failure_to_what_failed(honest):
+    labels = {name.removeprefix("p-value of no difference, ") for name in honest.rows[-1].figures}
+    assert {label.partition(":")[0] for label in labels} == {"histories", "stays", "diagnoses"}
+    members, controls, others = groups(14, units=1000)
+    release = with_copies(others, taken(members, np.arange(200)))
+    found = audited(release, members, controls, only(AuditPlan.loads(QUICK), "exact_match", "density_ratio"))
+    assert list(found.rows[-1].figures) == ["p-value of no difference, histories: exact match"]
+
+
+def test_a_hash_of_a_history_is_of_all_its_rows():
+    database = clinic(10, np.random.default_rng(15), biggest=4)
+    hashes = overlap._histories(database)
+    assert len(np.unique(hashes)) == 10
+    order = np.random.default_rng(16).permutation(10)
+    assert np.array_equal(overlap._histories(taken(database, order)), hashes[order])
+    for table in ("patients", "stays", "diagnoses"):
+        rows = database.tables[table]
+        for row in np.flatnonzero(rows.unit == 0).tolist():
+            ticks = {name: values.copy() for name, values in rows.records.ticks.items()}
+            next(iter(ticks.values()))[row] += 1
+            changed = {**database.tables, table: replace(rows, records=rows.records.with_ticks(ticks))}
+            other = overlap._histories(Database(schema=database.schema, tables=changed))
+            assert np.flatnonzero(other != hashes).tolist() == [0]

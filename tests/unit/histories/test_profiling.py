@@ -45,7 +45,11 @@ def test_every_summary_is_what_counting_by_hand_gives():
         admit, leave = (stays.records.ticks[name][mine] for name in ("admit", "discharge"))
         ward, grade = stays.records.ticks["ward"][mine], notes.records.ticks["grade"][noted]
         known = grade[grade != MISSING]
-        expected = {"diagnoses: sum grade": known.sum() if len(known) else MISSING}
+        when = notes.records.ticks["noted"][noted]
+        expected = {
+            "diagnoses: sum grade": known.sum() if len(known) else MISSING,
+            "diagnoses: span noted": when.max() - when.min() if len(when) else MISSING,
+        }
         if mine.any():
             commonest = max(Counter(ward.tolist()).items(), key=lambda item: (item[1], -item[0]))[0]
             expected |= {
