@@ -22,7 +22,7 @@ def used_words(terms: TableTerms, unit: str, rows: int | None = None) -> str:
     if terms.bound is None:
         return f"{terms.name}: each {unit} is one row, and counts once"
     if rows is None and terms.bound.rows == "buy":
-        most = f"as many rows of a {unit} are used as budget finds to cover 95 % of them, at most {MOST_ROWS}"
+        most = f"how many rows of a {unit} are used is bought first, enough for all rows of 95 % of them, at most {MOST_ROWS}"
     else:
         known = rows or terms.bound.rows
         most = f"at most {known} {'row' if known == 1 else 'rows'} of a {unit} {'is' if known == 1 else 'are'} used"
