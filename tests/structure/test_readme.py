@@ -11,10 +11,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_worked_example_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - it is our own README
     assert names["synthetic"].num_rows == 1000
+    assert names["tables"]["tests"].num_rows > 10_000
     assert set(names["women"]["SEX"].to_pylist()) == {"2"}
     assert all(30 <= age <= 39 for age in names["women"]["AGE"].to_pylist())
 
