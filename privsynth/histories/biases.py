@@ -34,8 +34,8 @@ def weight_words(terms: TableTerms, unit: str) -> str:
     if terms.bound is None or terms.bound.weights == "row":
         return "each row that is used counts as one"
     return (
-        f"all rows of a {unit} together count as one, so that shares are those of a {unit}'s rows averaged over {unit}s; rows "
-        "are drawn given how many there are, which brings back most of the difference"
+        f"all rows of a {unit} together count as one: what differs between those with few and with many rows leans to the "
+        "former, as far as the model does not know them apart by their numbers of rows"
     )
 
 

@@ -151,7 +151,7 @@ def database_terms(
         fit=HistoryPlan(schema=schema, generator=kind, budget=budget, unit_name=policy.unit.name),
         generator=choice.name,
         settings=chosen,
-        reasons=choice.reasons,
+        reasons=tuple(f"{reason} (of the widest table, with what is above it and before)" for reason in choice.reasons),
         cautions=(*choice.cautions, *biases(schema, policy.unit.name)),
         checks=checks,
     )
