@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from privsynth.database.document import DatabaseSchema, TableTerms
-from privsynth.domain import Domain, LevelFacts
+from privsynth.domain import Domain, Impossible, LevelFacts
 from privsynth.histories.spans import first_levels, gap_levels, size_levels
 from privsynth.schema.levels import Levels, level_facts, levels
 
@@ -52,12 +52,13 @@ class View:
     """What is measured of one table: `context` is given when a row is drawn, `own` is drawn.
 
     Each row of the table is one record: its own attributes, those of the rows above it, and those of the row before it among
-    the rows of its parent.
+    the rows of its parent. `impossible` holds the cells that the table's own rules leave empty.
     """
 
     table: str
     context: tuple[Attribute, ...]
     own: tuple[Attribute, ...]
+    impossible: tuple[Impossible, ...] = ()
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -69,18 +70,24 @@ class View:
         return next(one for one in self.attributes if one.name == name)
 
     def domain(self) -> Domain:
-        """The attributes and their sizes."""
+        """The attributes, their sizes, and what is known of them."""
         return Domain(
             tuple(one.name for one in self.attributes),
             tuple(one.size for one in self.attributes),
             tuple(one.facts for one in self.attributes),
+            self.impossible,
         )
 
 
 def views(schema: DatabaseSchema) -> dict[str, View]:
     """The view of every table that has something to measure, by table, parents before children."""
     found = {
-        table.name: View(table=table.name, context=_context(schema, table), own=_own(schema, table))
+        table.name: View(
+            table=table.name,
+            context=_context(schema, table),
+            own=_own(schema, table),
+            impossible=() if table.content is None else table.content.domain().impossible,
+        )
         for table in schema.tables
     }
     return {name: view for name, view in found.items() if view.own}
@@ -148,7 +155,7 @@ def _moved(one: Attribute, name: str, *, absent: bool, previous: bool = False) -
     """The same attribute under the name that it has in another row's view."""
     parents = one.facts.parents
     facts = LevelFacts(
-        ordered=one.facts.ordered, parents=(*parents, max(parents) + 1) if parents and absent else parents
+        ordered=one.facts.ordered, parents=(*parents, max(parents) + 1) if parents and absent else parents, given=True
     )
     return Attribute(
         name=name,

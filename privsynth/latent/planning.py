@@ -32,6 +32,10 @@ _MOST_GROUPS, _FEWEST_GROUPS = 1_500, 2
 _DEPENDENCE = (0.3, 0.1)
 """The strengths that every pair is taken to have before anything is known of it: its first two canonical correlations."""
 
+_GIVEN = 0.3
+"""How much the pairs of two given attributes weigh, where others weigh 1: they are measured elsewhere, and here they only tell
+dependence through others apart. docs/decisions/0020."""
+
 _GRID = 1 << 20
 
 
@@ -100,21 +104,21 @@ def _priced(
     estimates: Sequence[Floats], facts: Sequence[LevelFacts], budget: Budget, share: Fraction
 ) -> tuple[float, Plan]:
     """A plan with this one-way share, and its expected error."""
-    attributes = len(estimates)
     total = float(estimates[0].sum())
+    important = _importance(facts)
     sizes = np.array([len(counts) for counts in estimates])
     one_way = budget.variance(float(share) * np.array([float(weight) for weight in one_way_weights(sizes.tolist())]))
     if share == 1:
         plan = Plan(
-            one_way_share=share, groups=tuple(np.arange(size) for size in sizes), weights=np.zeros((attributes,) * 2)
+            one_way_share=share, groups=tuple(np.arange(size) for size in sizes), weights=np.zeros_like(important)
         )
-        return _mean_over_pairs(_one_way_errors(estimates, 1 / one_way, total), np.full_like(plan.weights, 0.4)), plan
+        single = _one_way_errors(estimates, 1 / one_way, total)
+        return _mean_over_pairs(single, np.full_like(plan.weights, 0.4), important), plan
     for_pairs = 1 - float(share)
-    typical = math.sqrt(budget.variance(np.array(for_pairs / math.comb(attributes, 2))))
+    typical = math.sqrt(budget.variance(np.array(for_pairs / (important.sum() / 2))))
     groups = _merged(estimates, facts, _MERGE_BELOW * typical)
     reach = _reach(estimates, groups)
-    weights = np.cbrt(reach)
-    np.fill_diagonal(weights, 0.0)
+    weights = np.cbrt(reach) * important
     weights /= weights.sum() / 2
     variance = budget.variance(np.where(weights > 0, for_pairs * weights, np.inf))
     noise = np.sqrt(variance) * reach / total
@@ -123,7 +127,7 @@ def _priced(
     told = np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0), 0.0)
     precision = 1 / one_way + counts / sizes * (told / counts[None, :]).sum(axis=1)
     return (
-        _mean_over_pairs(_one_way_errors(estimates, precision, total), np.asarray(pair_errors)),
+        _mean_over_pairs(_one_way_errors(estimates, precision, total), np.asarray(pair_errors), important),
         Plan(one_way_share=share, groups=groups, weights=weights),
     )
 
@@ -153,6 +157,13 @@ def _reach(estimates: Sequence[Floats], groups: Sequence[Ints]) -> Floats:
     return np.asarray(np.sqrt((counts[:, None] + counts[None, :]) * np.outer(effective, effective)))
 
 
-def _mean_over_pairs(one_way: Floats, pair: Floats) -> float:
-    above = np.triu_indices(len(one_way), 1)
-    return float((one_way[:, None] + one_way[None, :] + pair)[above].mean())
+def _importance(facts: Sequence[LevelFacts]) -> Floats:
+    """How much each pair's error counts; 0 on the diagonal. Shapes: (attributes, attributes)."""
+    given = np.array([fact.given for fact in facts])
+    found = np.where(given[:, None] & given[None, :], _GIVEN, 1.0)
+    np.fill_diagonal(found, 0.0)
+    return found
+
+
+def _mean_over_pairs(one_way: Floats, pair: Floats, important: Floats) -> float:
+    return float(np.average(one_way[:, None] + one_way[None, :] + pair, weights=important))

@@ -243,3 +243,21 @@ def test_rows_that_are_not_where_they_should_be_are_refused(wrong: str) -> None:
     moved = Rows(records=records, parent=parent, unit=unit)
     with pytest.raises(MechanismError, match="by unit, parent and time"):
         seen(Database(schema=database.schema, tables={**database.tables, name: moved}, unit_names=None))
+
+
+def test_a_view_knows_what_is_given_and_what_its_rules_leave_empty() -> None:
+    rule = """
+[[tables.stays.rules]]
+kind = "implication"
+if = {column = "ward", in = ["A"]}
+then = {column = "sort", in = ["p"]}
+"""
+    column = 'sort = {kind = "category", values = ["p", "q"]}\nward ='
+    schema = DatabaseSchema.loads(CLINIC_TOML.replace("ward =", column) + rule)
+    view = views(schema)["stays"]
+    domain = view.domain()
+    assert {name for name in domain.attributes if domain.fact(name).given} == {one.name for one in view.context}
+    (one,) = domain.impossible
+    assert set(one.clique) == {"sort", "ward"}
+    assert one.table(domain).sum() == 1
+    assert not views(schema)["patients"].impossible

@@ -164,3 +164,12 @@ def test_weights_of_few_sizes_stay_near(weights: list[float]) -> None:
     rounded = of_few_sizes(np.array(weights))
     assert (np.abs(np.log2(rounded / weights)) <= 0.25 + 1e-9).all()
     np.testing.assert_allclose(2 * np.log2(rounded), np.round(2 * np.log2(rounded)), atol=1e-9)
+
+
+def test_pairs_of_given_attributes_get_less_and_the_others_more() -> None:
+    counts, budget = [zipf(8), zipf(8), zipf(8)], Budget(rho=0.5, sensitivity_squared=1)
+    alike = make_plan(counts, [LevelFacts()] * 3, budget, TENTH)
+    plan = make_plan(counts, [LevelFacts(given=True), LevelFacts(given=True), LevelFacts()], budget, TENTH)
+    assert np.allclose(alike.weights[np.triu_indices(3, 1)], 1 / 3)
+    assert plan.weights[0, 1] == pytest.approx(0.3 / 2.3)
+    assert plan.weights[0, 2] == plan.weights[1, 2] == pytest.approx(1 / 2.3)
