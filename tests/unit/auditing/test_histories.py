@@ -307,7 +307,8 @@ def test_a_planted_leak_is_excused_in_a_table_where_histories_see_it_alone(monke
 
     def verdict(whole: str, table: str) -> str:
         def sights(plan, attacks, people, *, rng):
-            return {"exact_match": own_controls.Sight(p_value=0.5, seen=whole if people.table is None else table)}
+            seen = [whole] if people.table is None else table.split(" and ")
+            return {str(place): own_controls.Sight(p_value=0.5, seen=one) for place, one in enumerate(seen)}
 
         monkeypatch.setattr(own_controls, "sights", sights)
         return audited(others, members, controls, plan).rows[-2].verdict
@@ -317,6 +318,8 @@ def test_a_planted_leak_is_excused_in_a_table_where_histories_see_it_alone(monke
     assert verdict("harmless", "harmless") == "INCONCLUSIVE"
     assert verdict("harmless", "nothing") == "INCONCLUSIVE"
     assert verdict("nothing", "all") == "INCONCLUSIVE"
+    assert verdict("harmless", "all and nothing") == "INCONCLUSIVE"
+    assert verdict("all", "all and nothing") == "PASS"
 
 
 def test_the_holdout_is_shown_to_all_parts_and_after_a_failure_to_what_failed(honest):
