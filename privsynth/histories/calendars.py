@@ -12,17 +12,29 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.database.moments import moments
+from privsynth.generator import AbstractDistribution
+from privsynth.histories.conditionals import ConditionalDraws
 from privsynth.histories.layout import Attribute, View
-from privsynth.histories.matching import ConditionalDraws
+from privsynth.schema.columns import ModelledColumn
 from privsynth.schema.levels import Levels
-from privsynth.schema.ticks import MISSING
+from privsynth.schema.ticks import MISSING, from_granules
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Evidence: TypeAlias = Mapping[str, Ints]
 
 _TRIES = 6
-"""Draws of what is asked of a day, until one agrees with the days that its gap leaves; then the gap alone decides."""
+"""Draws of a gap and of what is asked of its day, until they agree and the rows to come fit; then of the gap alone."""
+
+_FAR = 1 << 61
+
+_BEFORE, _LEFT = "moment\nbefore", "time\nleft"
+"""What is known of a row's time beside its view: the level of the moment before, and of the time until the limit."""
+
+_FEW = 5
+"""Drawn records of groups of one size that count as much as the mean of all."""
 
 _THURSDAY, _WEEK, _YEAR = 3, 7, 12
 """The first of January 1970 was a Thursday, Monday being 0."""
@@ -58,6 +70,7 @@ class Timing:
     """
 
     first: Ints
+    number: Ints
     anchor: Ints
     floor: Ints
     limit: Ints
@@ -65,15 +78,19 @@ class Timing:
 
     def take(self, index: Ints) -> Timing:
         """These groups."""
-        parts = (self.first, self.anchor, self.floor, self.limit, self.family)
-        first, anchor, floor, limit, family = (part[index] for part in parts)
-        return Timing(first=first, anchor=anchor, floor=floor, limit=limit, family=family)
+        parts = (self.first, self.number, self.anchor, self.floor, self.limit, self.family)
+        first, number, anchor, floor, limit, family = (part[index] for part in parts)
+        return Timing(first=first, number=number, anchor=anchor, floor=floor, limit=limit, family=family)
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clock:
-    """How one table's time is laid out: its gaps, its first moments, its own levels, ticks in a day, and shared days."""
+    """How one table's time is laid out: its gaps, its first moments, its own levels, ticks in a day, shared days.
+
+    `until` is the attribute of a row above that says when it is too late, its column, and the time column; `count` that of the
+    number of rows.
+    """
 
     view: View
     column: str
@@ -82,10 +99,65 @@ class Clock:
     own: Levels
     day: int
     shared: SharedDays | None
+    until: tuple[Attribute, ModelledColumn, ModelledColumn] | None
+    count: Attribute | None
 
     def wishes(self) -> list[str]:
         """The attributes that ask something of a row's day."""
         return [one.name for one in self.view.own if one.kind in ("weekday", "month", "shared")]
+
+    def known(self, before: Ints, limit: Ints) -> dict[str, tuple[Ints, int]]:
+        """What moments before say of the next ones, and their numbers of levels; missing moments have the last level."""
+        absent = before == MISSING
+        start = np.clip(np.where(absent, 0, before), self.own.lower, self.own.upper)
+        left = np.clip(limit - start, self.gaps.lower, self.gaps.upper)
+        found = {_BEFORE: (np.where(absent, self.own.size, self.own.codes(start)), self.own.size + 1)}
+        if self.until is not None:
+            found[_LEFT] = (np.where(absent, self.gaps.size, self.gaps.codes(left)), self.gaps.size + 1)
+        return found
+
+    def beside(self, columns: Mapping[str, Ints], rng: np.random.Generator) -> dict[str, tuple[Ints, int]]:
+        """The same of records of the view: each one's moment before is its own moment less its gap."""
+        moment, gap = spread(self.own, columns[self.column], rng), spread(self.gaps, columns["gap"], rng)
+        absent = (moment == MISSING) | (gap == MISSING)
+        limit = np.full(len(moment), self.own.upper)
+        if self.until is not None:
+            attribute, its, column = self.until
+            assert attribute.layout is not None
+            codes = columns[attribute.name]
+            none = codes >= attribute.layout.size
+            ticks = from_granules(its, spread(attribute.layout, np.where(none, 0, codes), rng))
+            ends = np.where(none, MISSING, moments(its, ticks, like=column))
+            limit = np.where(ends == MISSING, limit, np.minimum(ends, limit))
+        return self.known(np.where(absent, MISSING, np.where(absent, 0, moment) - np.where(absent, 0, gap)), limit)
+
+    def pace(self, number: Ints, model: ConditionalDraws) -> Floats:
+        """The mean gap of groups with so many rows, as drawn records have it; of few records, nearer to that of all."""
+        gap, count = spread(self.gaps, model.records("gap"), np.random.default_rng(0)), self.count
+        known = gap != MISSING
+        if not known.any():
+            return np.zeros(len(number))
+        mean = float(gap[known].mean())
+        if count is None or count.layout is None:
+            return np.full(len(number), mean)
+        codes = model.records(count.name)[known]
+        weights = np.bincount(codes, minlength=count.size) + _FEW
+        sums = np.bincount(codes, weights=gap[known], minlength=count.size) + _FEW * mean
+        return np.asarray((sums / weights)[count.layout.codes(np.minimum(number, count.layout.upper))])
+
+
+def conditionals(distribution: AbstractDistribution, clock: Clock | None) -> ConditionalDraws:
+    """A view's distribution, to draw rows of chains from: gaps depend also on the moment before."""
+    if clock is None:
+        return ConditionalDraws(distribution)
+    return ConditionalDraws(distribution, beside=clock.beside, begun=(_BEFORE, "gap"))
+
+
+def spread(levels: Levels, codes: npt.NDArray[np.integer], rng: np.random.Generator) -> Ints:
+    """A whole number from each level, all of a level alike; missing ones stay missing."""
+    low, high = levels.span(codes.astype(np.int64))
+    wide = np.where(low == MISSING, 0, high - low)
+    return np.asarray(low + (rng.random(len(low)) * (wide + 1)).astype(np.int64))
 
 
 @final
@@ -97,6 +169,8 @@ class Calendar:
         self._now = np.full(len(timing.first), MISSING)
         self._shared = None if clock.shared is None else clock.shared.sorted()
         self._begun = False
+        self._step = 0
+        self._pace = clock.pace(timing.number, model)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -106,30 +180,48 @@ class Calendar:
     def next(self, active: int, given: Evidence, rng: np.random.Generator) -> tuple[Ints, dict[str, Ints]]:
         """The next moments of the first `active` groups, and the codes of all attributes of time, the time column's too.
 
-        Gaps, and what is asked of days, are drawn together until they agree: a gap that leads to no such day, or beyond the
-        limit, is drawn again. Shapes: (active,) each, as `given`.
+        Gaps, and what is asked of days, are drawn together until they agree: a gap that leads to no such day, beyond the
+        limit, or so near to it that the rows to come would hardly fit, is drawn again; in the end the shortest gap is taken.
+        Shapes: (active,) each, as `given`.
         """
         wishes = self._clock.wishes()
-        wanted = [*wishes, self._clock.column if not self._begun else "gap"]
         before, moment = self._now[:active].copy(), np.full(active, MISSING)
         left = np.arange(active)
-        if not self._begun:
+        if self._begun:
+            wanted = ["gap", *wishes]
+            told = self._clock.known(before, self._timing.limit[:active])
+            given = {**given, **{name: codes for name, (codes, _) in told.items()}}
+        else:
+            wanted = wishes if self._told(left).all() else [self._clock.column, *wishes]
             given = {**given, "gap": np.full(active, self._clock.gaps.size - 1)}
+        soonest = np.full(active, _FAR)
         for turn in range(_TRIES + 1):
             if not left.size:
                 break
-            asked = {name: codes[left] for name, codes in given.items()}
-            found = self._model.draw(asked, wanted, rng)
+            found = self._model.draw({name: codes[left] for name, codes in given.items()}, wanted, len(left), rng)
             low, high, absent = self._span(left, before[left], found)
-            last = turn == _TRIES
-            day = self._choose(left, low, high, {} if last else {name: found[name] for name in wishes}, rng)
-            right = absent | last | self._agrees(left, day, {name: found[name] for name in wishes})
-            moment[left] = np.where(absent, MISSING, day)
+            asked = {name: found[name] for name in wishes} if turn < _TRIES else {}
+            day = self._choose(left, low, high, asked, rng)
+            soonest[left] = np.minimum(soonest[left], day)
+            right = absent | (self._agrees(left, day, asked) & self._leaves_room(left, day, rng))
+            moment[left] = np.where(absent, MISSING, np.where(right, day, soonest[left]))
             left = left[~right]
         self._now[:active] = moment
         codes = self._codes(before, moment)
         self._begun = True
+        self._step += 1
         return moment, codes
+
+    def _leaves_room(self, rows: Ints, moment: Ints, rng: np.random.Generator) -> Mask:
+        """Whether the rows that are still to come will fit before the limit: a coin, by the time that is left for each."""
+        if not self._begun:
+            return np.ones(len(rows), dtype=bool)
+        timing = self._timing
+        rest = timing.number[rows] - self._step - 1
+        need = rest * self._pace[rows]
+        room = np.maximum(timing.limit[rows] - moment, 0)
+        found: Mask = rng.random(len(rows)) * (room**2 + need**2) <= room**2
+        return found
 
     def _span(self, rows: Ints, before: Ints, found: Mapping[str, Ints]) -> tuple[Ints, Ints, Mask]:
         """The first and last moment that a row may have by its gap or its parent's word; and where it has none at all."""
@@ -139,16 +231,22 @@ class Calendar:
             stays = low == MISSING
             absent = (before == MISSING) | (stays & clock.own.missing)
             start = np.where(absent, 0, before)
-            return start + np.where(stays, 0, low), start + np.where(stays, 0, high), absent
+            low, high = start + np.where(stays, 0, low), start + np.where(stays, 0, high)
+            return low, np.minimum(high, np.maximum(low, timing.limit[rows])), absent
         low, high = clock.firsts.span(timing.first[rows])
-        told = (low != MISSING) & (timing.anchor[rows] != MISSING)
-        own_low, own_high = clock.own.span(found[clock.column])
+        told = self._told(rows)
+        own_low, own_high = clock.own.span(found[clock.column]) if clock.column in found else (low, high)
         absent = ~told & (own_low == MISSING)
         start = np.where(told, timing.anchor[rows], 0)
         low = np.where(absent, 0, start + np.where(told, low, own_low))
         high = np.where(absent, 0, start + np.where(told, high, own_high))
         top = np.maximum(timing.limit[rows], timing.floor[rows])
         return np.clip(low, timing.floor[rows], top), np.clip(high, timing.floor[rows], top), absent
+
+    def _told(self, rows: Ints) -> Mask:
+        """Whether a parent says when its first row happens."""
+        low, _ = self._clock.firsts.span(self._timing.first[rows])
+        return np.asarray((low != MISSING) & (self._timing.anchor[rows] != MISSING))
 
     def _choose(self, rows: Ints, low: Ints, high: Ints, wishes: Mapping[str, Ints], rng: np.random.Generator) -> Ints:
         """A moment of each span, on a day that was asked for where the span has one. Shapes: (rows,)."""

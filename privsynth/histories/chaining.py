@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.histories.calendars import Calendar
+from privsynth.histories.conditionals import ConditionalDraws
 from privsynth.histories.layout import View
-from privsynth.histories.matching import ConditionalDraws
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.unsignedinteger]
@@ -74,7 +74,7 @@ def chain(
         if calendar is not None:
             moment, row = calendar.next(active, given, rng)
             moments.append(moment)
-        row |= model.draw({**given, **row}, rest, rng) if rest else {}
+        row |= model.draw({**given, **row}, rest, active, rng)
         for name, values in row.items():
             codes[name].append(values.astype(kinds[name]))
         for name, one in before.items():

@@ -19,14 +19,13 @@ from privsynth.dataset import Dataset
 from privsynth.encoding import decode, encode_public, offsets
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution
-from privsynth.histories.calendars import Calendar, Clock, SharedDays, Timing, compressed
+from privsynth.histories.calendars import Calendar, Clock, SharedDays, Timing, compressed, conditionals, spread
 from privsynth.histories.chaining import Chained, chain
 from privsynth.histories.layout import Attribute, View, views
-from privsynth.histories.matching import ConditionalDraws
 from privsynth.histories.spans import first_levels, gap_levels, size_levels
 from privsynth.records import Records
-from privsynth.schema.columns import DatetimeColumn, IntegerColumn, ModelledColumn
-from privsynth.schema.levels import Levels, granule_bounds
+from privsynth.schema.columns import DateColumn, DatetimeColumn, IntegerColumn, ModelledColumn
+from privsynth.schema.levels import granule_bounds
 from privsynth.schema.ticks import MISSING, rebased, ticks_per_day
 
 Ints = npt.NDArray[np.int64]
@@ -132,7 +131,8 @@ class _Drawing:
 
     def _chained(self, terms: TableTerms, view: View, groups: _Groups) -> Chained:
         """All rows, so many parents at a time; what runs past its limit is compressed."""
-        model, clock = ConditionalDraws(self._distributions[terms.name]), self._clock(terms, view)
+        clock = self._clock(terms, view)
+        model = conditionals(self._distributions[terms.name], clock)
         timing = None if clock is None else self._timing(terms, groups)
         context = [one for one in view.context if not one.previous]
         parts: list[Chained] = []
@@ -198,7 +198,20 @@ class _Drawing:
             own=terms.content.levels(column.name),
             day=_day(column),
             shared=self._shared_days(terms, column),
+            until=self._until(terms, view),
+            count=next((one for one in view.context if one.kind == "count" and one.of == terms.name), None),
         )
+
+    def _until(self, terms: TableTerms, view: View) -> tuple[Attribute, ModelledColumn, ModelledColumn] | None:
+        """The attribute of the view that says when a row is too late, its column, and the time column; None without one."""
+        if terms.time is None or terms.time.until is None or terms.content is None:
+            return None
+        name = f"{table_of(terms, terms.time.until)}.{terms.time.until.rpartition('.')[2]}"
+        attribute = next((one for one in view.context if one.name == name), None)
+        column = column_named(self._schema, terms, terms.time.until)
+        if attribute is None or (isinstance(column, DateColumn | DatetimeColumn) and column.after is not None):
+            return None
+        return attribute, column, terms.content.modelled_column(terms.time.column)
 
     def _shared_days(self, terms: TableTerms, column: ModelledColumn) -> SharedDays | None:
         """The days of the table that days are shared with: by parent's row, or after all those, by unit."""
@@ -237,6 +250,7 @@ class _Drawing:
         parents = self.held[terms.parent_table].rows.count
         return Timing(
             first=groups.first,
+            number=groups.number,
             anchor=anchor,
             floor=floor,
             limit=np.maximum(limit, floor),
@@ -282,12 +296,6 @@ class _Drawing:
             assert child.bound is not None
             numbers[child.name] = spread(size_levels(child.bound.largest), codes[f"count.{child.name}"], self._rng)
         self.held[terms.name] = _Held(rows=rows, codes=found, numbers=numbers)
-
-
-def spread(levels: Levels, codes: npt.NDArray[np.integer], rng: np.random.Generator) -> Ints:
-    """A whole number from each level, all of a level alike."""
-    low, high = levels.span(codes.astype(np.int64))
-    return np.asarray(low + (rng.random(len(low)) * (high - low + 1)).astype(np.int64))
 
 
 def _day(column: ModelledColumn) -> int:
