@@ -10,6 +10,7 @@ from typing import Literal, final
 
 from privsynth.database.document import DatabaseSchema, TableTerms
 from privsynth.domain import Domain, Impossible, LevelFacts
+from privsynth.errors import SchemaError
 from privsynth.histories.spans import first_levels, gap_levels, size_levels
 from privsynth.schema.levels import Levels, level_facts, levels
 
@@ -53,12 +54,22 @@ class View:
 
     Each row of the table is one record: its own attributes, those of the rows above it, and those of the row before it among
     the rows of its parent. `impossible` holds the cells that the table's own rules leave empty.
+    Raises: SchemaError where a column has the name of something that is measured beside it, such as "gap".
     """
 
     table: str
     context: tuple[Attribute, ...]
     own: tuple[Attribute, ...]
     impossible: tuple[Impossible, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.attributes]
+        taken = next((name for name in names if names.count(name) > 1), None)
+        if taken is not None:
+            raise SchemaError(
+                f'[tables.{self.table}]: "{taken}" is what something else is called that is measured of this table; rename the '
+                "column"
+            )
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:

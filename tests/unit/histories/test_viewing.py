@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database, Rows
 from privsynth.dataset import Dataset
-from privsynth.errors import MechanismError
+from privsynth.errors import MechanismError, SchemaError
 from privsynth.histories.bounding import most_weight, rows_used
 from privsynth.histories.layout import View, views
 from privsynth.histories.viewing import view_datasets
@@ -261,3 +261,10 @@ then = {column = "sort", in = ["p"]}
     assert set(one.clique) == {"sort", "ward"}
     assert one.table(domain).sum() == 1
     assert not views(schema)["patients"].impossible
+
+
+@pytest.mark.parametrize("name", ["gap", "previous.result", "patient.gender"])
+def test_columns_that_are_called_as_something_measured_are_refused(name: str) -> None:
+    toml = made_database.EVENTS_TOML + f'"{name}" = {{kind = "boolean"}}\n'
+    with pytest.raises(SchemaError, match=f'"{name}".*rename'):
+        views(DatabaseSchema.loads(toml))
