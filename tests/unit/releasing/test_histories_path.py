@@ -146,6 +146,10 @@ def test_the_report_says_bounds_sizes_rules_and_parts(made):
     assert len(text) < 1_000_000 and "<script" not in text
 
 
+def stop():
+    raise KeyboardInterrupt
+
+
 def test_killed_before_its_answers_are_safe_it_is_forfeited(make, monkeypatch):
     ledger = clinic.fresh_ledger()
     with monkeypatch.context() as patch:
@@ -167,6 +171,20 @@ def test_killed_after_its_answers_are_safe_it_goes_on_and_measures_nothing_again
     with pytest.raises(RefusedError, match="another table"):
         make(source=other, ledger=ledger)
     monkeypatch.setattr(measuring, "measure", lambda *_, **__: pytest.fail("it was measured again"))
+    written, write = [], Workspace.write_candidate
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Workspace,
+            "write_candidate",
+            lambda place, name, content: (
+                written.append(name),
+                len(written) > 4 and stop(),
+                write(place, name, content),
+            ),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            make(ledger=ledger)
+    assert written[0].startswith("data/")
     with monkeypatch.context() as patch:
         patch.setattr(Workspace, "publish", lambda _: (_ for _ in ()).throw(OutputError("stopped")))
         with pytest.raises(OutputError):
