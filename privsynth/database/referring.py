@@ -48,7 +48,7 @@ class Keys:
 
     @classmethod
     def _single(cls, array: pa.Array, name: str, empty: Sequence[str]) -> Keys:
-        texts, places = distinct_texts(_whole(array), name)
+        texts, places = distinct_texts(_whole(array, name), name)
         encoded = _plain(texts.cast(pa.large_string())).dictionary_encode()
         alike = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         none = pc.is_in(encoded.dictionary, value_set=pa.array(["", *empty], pa.large_string()))
@@ -83,19 +83,29 @@ class Keys:
         return tuple(self.texts.take(pa.array(self.places)).cast(pa.large_binary()).to_pylist())
 
 
-def _whole(array: pa.Array) -> pa.Array:
-    """Floats as text, whole numbers without exponent; a column of numbers with gaps is often read as floats."""
+def _whole(array: pa.Array, name: str) -> pa.Array:
+    """Floats as text, whole numbers without exponent; a column of numbers with gaps is often read as floats.
+
+    Raises: RecordsError for floats so large that two keys may have become one.
+    """
+    if pa.types.is_dictionary(array.type) and pa.types.is_floating(array.type.value_type):
+        array = array.dictionary_decode()
     if not pa.types.is_floating(array.type):
         return array
     array = array.cast(pa.float64())
     filled = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
-    whole = pc.and_(pc.equal(filled, pc.floor(filled)), pc.less(pc.abs(filled), _EXACT))
+    if pc.any(pc.greater_equal(pc.abs(filled), _EXACT)).as_py():
+        raise RecordsError(
+            f'column "{name}" is a key and holds floating-point numbers that are too large to be exact, so that two keys may '
+            "have become one; store it as text or as whole numbers"
+        )
+    whole = pc.equal(filled, pc.floor(filled))
     numbers = pc.if_else(whole, filled, 0.0).cast(pa.int64())
     return pc.if_else(whole, numbers.cast(pa.string()), filled.cast(pa.string()))
 
 
 def _plain(texts: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), r"^(\d+)\.0+$", r"\1")
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), r"^(-?\d+)\.0+$", r"\1")
 
 
 def together(many: Sequence[Keys]) -> Keys:

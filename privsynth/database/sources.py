@@ -26,9 +26,19 @@ DUCKDB_ENDINGS = (".duckdb", ".ddb")
 T = TypeVar("T")
 _BLOCK_ROWS = 1 << 17
 _HEAD = b"SQLite format 3\0"
+_LOGGED = b"\2\2"
+"""What follows the page's size in the head of a file in WAL mode: its file format version 2, to write and to read."""
+_EXACT = 1 << 53
+"""Whole numbers below it are exact as floats."""
 _LISTINGS = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 7) <> 'sqlite_'",
     "duckdb": "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main'",
+}
+_AS_TEXT = {
+    # SQLite writes floats with 15 digits, in which large keys become one: whole floats are written as whole numbers.
+    "sqlite": f"CASE WHEN typeof({{0}}) = 'real' AND abs({{0}}) < {_EXACT} AND {{0}} = CAST({{0}} AS INTEGER) "
+    "THEN CAST({0} AS INTEGER) || '.0' ELSE CAST({0} AS VARCHAR) END",
+    "duckdb": "CAST({0} AS VARCHAR)",
 }
 
 
@@ -197,7 +207,7 @@ class _Database(AbstractTables):
                 raise RecordsError(f'column "{column}" must be in the table exactly once; add it, or rename its double')
         if not columns:
             columns = known[:1]
-        listed = ", ".join(f"CAST({quoted(column)} AS VARCHAR)" for column in columns)
+        listed = ", ".join(_AS_TEXT[self._kind].format(quoted(column)) for column in columns)
         query = f"SELECT {listed} FROM {quoted(name)}"
         kind = pa.dictionary(pa.int32(), pa.string())
         schema = pa.schema([(column, kind) for column in columns])
@@ -232,12 +242,16 @@ def attempt(action: Callable[[], T], name: str) -> T:
 def _sqlite(path: Path) -> _Database:
     def head() -> bytes:
         with path.open("rb") as file:
-            return file.read(len(_HEAD))
+            return file.read(len(_HEAD) + 4)
 
-    if attempt(head, path.name) != _HEAD:
+    found, real = attempt(head, path.name), path.resolve()
+    if not found.startswith(_HEAD):
         raise RecordsError(f"{path.name} is no SQLite file; expected one, or a .duckdb file, or a folder of tables")
+    # A file in WAL mode without a log is in nobody's use; read otherwise, SQLite would put a log and an index beside it.
+    unused = found.endswith(_LOGGED) and not real.with_name(f"{real.name}-wal").exists()
+    options = "mode=ro&immutable=1" if unused else "mode=ro"
     connection = attempt(
-        lambda: sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None), path.name
+        lambda: sqlite3.connect(f"{real.as_uri()}?{options}", uri=True, isolation_level=None), path.name
     )
     attempt(lambda: connection.execute("PRAGMA trusted_schema = OFF"), path.name)
     return _Database(path, connection, "sqlite", _sqlite_blocks)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from privsynth.database.moments import earlier
 from privsynth.database.referring import Keys, together
+from privsynth.errors import RecordsError
 from privsynth.schema.columns import DateColumn, DatetimeColumn
 from privsynth.schema.ticks import MISSING, from_granules, granules
 
@@ -22,11 +23,22 @@ from privsynth.schema.ticks import MISSING, from_granules, granules
         (["1 ", "2 ", "10000000000"], [1.0, 1e10, None]),
         ([1.0, 2.0, 1e10], ["1", "10000000000.00", None]),
         ([1.5, 2.0, 1e10], ["1.5", "10000000000", None]),
+        ([-1, -2, -(10**10)], ["-1.0", "-10000000000.0", ""]),
+        ([1, 2, 10**10], pa.array([1.0, 1e10, None]).dictionary_encode()),
     ],
 )
 def test_a_key_is_the_same_however_a_file_holds_it(there, here):
-    found = Keys.of({"a": pa.array(there)}, ["a"], {}).rows_of(Keys.of({"b": pa.array(here)}, ["b"], {}))
+    other = here if isinstance(here, pa.Array) else pa.array(here)
+    found = Keys.of({"a": pa.array(there)}, ["a"], {}).rows_of(Keys.of({"b": other}, ["b"], {}))
     assert found.tolist() == [0, 2, -1]
+
+
+@pytest.mark.parametrize("large", [2.0**53, -(2.0**53), 1e300, np.inf])
+def test_floats_in_which_two_keys_may_have_become_one_are_refused(large):
+    assert not Keys.of({"a": pa.array([2.0**53 - 1, 2.0**53 - 2])}, ["a"], {}).repeats
+    with pytest.raises(RecordsError, match=r'^column "a" is a key and holds floating-point numbers') as caught:
+        Keys.of({"a": pa.array([1.0, large, None])}, ["a"], {})
+    assert "9" not in str(caught.value)
 
 
 def test_keys_that_differ_stay_different():

@@ -150,6 +150,58 @@ def test_odd_names_are_quoted(ending, tmp_path):
         tables._connection.execute("CREATE TABLE more (a INTEGER)")
 
 
+TWO_TABLES = """
+[database]
+name = "visits"
+unit = "people"
+[tables.first]
+parent = {columns = ["id"]}
+bound = {rows = 3}
+[tables.first.columns]
+id = {kind = "identifier", make = "P-####"}
+seen = {kind = "boolean", true = ["1"], false = ["0"]}
+[tables.second]
+parent = {columns = ["id"]}
+bound = {rows = 3}
+[tables.second.columns]
+id = {kind = "identifier", make = "P-####"}
+told = {kind = "boolean", true = ["1"], false = ["0"]}
+"""
+
+
+def test_nobody_is_two_units_where_sqlite_holds_a_key_as_a_float_in_one_of_two_tables(tmp_path):
+    """SQLite writes floats with 15 digits: two people of long numbers would be one, and one would be two."""
+    path, ids = tmp_path / "a.db", [7, -7, 0, 10**15, 1234567890123456, 1234567890123457, 2**53 - 1]
+    with sqlite3.connect(path) as connection:
+        for table, kind, column in (("first", "INTEGER", "seen"), ("second", "REAL", "told")):
+            connection.execute(f"CREATE TABLE {table} (id {kind}, {column} INTEGER)")
+            connection.executemany(f"INSERT INTO {table} VALUES (?, 1)", [(one,) for one in ids])
+    connection.close()
+    found = reading.read(path, DatabaseSchema.loads(TWO_TABLES)).open()
+    assert found.unit_names == tuple(str(one).encode() for one in ids)
+    assert [rows.unit.tolist() for rows in found.tables.values()] == [list(range(len(ids)))] * 3
+
+
+def test_nothing_is_put_beside_a_file_with_a_write_ahead_log_and_the_log_is_read(tmp_path):
+    path, schema = tmp_path / "a.db", DatabaseSchema.loads(TWO_TABLES)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    for table, column in (("first", "seen"), ("second", "told")):
+        connection.execute(f"CREATE TABLE {table} (id INTEGER, {column} INTEGER)")
+        connection.execute(f"INSERT INTO {table} VALUES (7, 1)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    assert reading.read(path, schema).open().unit_names == (b"7",)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO second VALUES (8, 1)")
+    connection.commit()
+    assert reading.read(path, schema).open().unit_names == (b"7", b"8")
+    connection.close()
+
+
 MARK = "Zq-741-raw"
 
 
