@@ -77,13 +77,21 @@ def render(
 
 
 def attacks_by_part(claims: Claims) -> list[Section]:
-    """How many checks of each part of the audit passed: whole histories, each table, conformance."""
-    parts: dict[str, list[bool]] = {}
+    """The audit's public rows part by part: made-up tables, whole histories, each table, and the audit's own controls."""
+    parts: dict[str, list[Claims]] = {}
     for row in claims.rows("audit.rows"):
-        part = row.text("check").partition(": ")[0] if ": " in row.text("check") else "the audit itself"
-        what = "conformance: the claim, on made-up tables" if row.text("family") == "conformance" else part
-        parts.setdefault(what, []).append(row.text("verdict") == "PASS")
-    return [{"name": name, "passed": f"{sum(passed)} of {len(passed)}"} for name, passed in parts.items()]
+        part, colon, _ = row.text("check").partition(": ")
+        if row.text("family") == "conformance":
+            part = "the claim, on made-up tables"
+        parts.setdefault(part if colon else "the audit", []).append(row)
+    return [
+        {
+            "name": name,
+            "passed": f"{sum(row.text('verdict') == 'PASS' for row in rows)} of {len(rows)} passed",
+            "rows": report_attacks.attack_rows(rows),
+        }
+        for name, rows in parts.items()
+    ]
 
 
 def _page(facts: DatabaseFacts, broken_rows: int, about_rules: str, intervals: tuple[int, int]) -> Section:

@@ -139,7 +139,7 @@ def test_the_report_says_bounds_sizes_rules_and_parts(made):
         "rows in diagnoses that are in no row of stays, of one row in patients",
         "No released row has a key that leads nowhere",
         "stays: each row has its patients",
-        "Checks by part",
+        "the audit: ",
         "have as many or more; more were not told apart",
     ):
         assert words in text
@@ -209,7 +209,8 @@ def test_a_failed_audit_forfeits_and_its_reasons_hold_no_data(make, monkeypatch,
 def test_without_units_to_spare_a_copy_fitted_on_half_is_attacked(make, monkeypatch):
     seen = {}
 
-    def run(_, *, synthetic, members, controls, transcripts, used, **_others):
+    def run(_, *, synthetic, members, controls, transcripts, used, published, **_others):
+        seen["published"] = published
         seen.update(units=(members.open().units, controls.open().units), synthetic=synthetic, used=used)
         seen["measured"] = set(transcripts)
         return clinic.passing_audit()
@@ -223,6 +224,9 @@ def test_without_units_to_spare_a_copy_fitted_on_half_is_attacked(make, monkeypa
     assert abs(one - other) < 100 and one + other > 400
     assert seen["synthetic"].units == made.predicate["schema"]["tables"][0]["rows"]
     assert seen["measured"] == {"patients", "stays", "diagnoses"}
+    assert seen["published"] is not seen["synthetic"]
+    tables = {table["name"]: table["rows"] for table in made.predicate["schema"]["tables"]}
+    assert {name: found.count for name, found in seen["published"].tables.items()} == tables
 
 
 def changed(old, new):
