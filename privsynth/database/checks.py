@@ -197,6 +197,10 @@ class _Checker:
                 'so many rows of a unit are used), or bound = {rows = "buy", most = NUMBER} (learn it with budget), or leave '
                 "the table out",
             )
+        if table.bound.keep != "random" and table.time is None and table.order is None:
+            self._refuse(
+                place, f'bound: keep = "{table.bound.keep}" needs an order; declare time or order, or keep = "random"'
+            )
         parent = self._schema.table(table.parent_table)
         if not parent.key:
             self._refuse(

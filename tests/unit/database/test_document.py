@@ -59,6 +59,11 @@ CLINIC = {
         "",
         "tables may lie 3 deep",
     ),
+    "first of no order": (
+        ADDED + 'parent = {table = "stays", columns = ["s"]}\nbound = {rows = 2, keep = "first"}\n',
+        "",
+        'keep = "first" needs an order',
+    ),
     "time and order": ("[tables.stays]", '[tables.stays]\norder = "position"', "remove order"),
     "no such time": ('column = "admit", anchor', 'column = "ward", anchor', '"ward" must be a date'),
     "time after another": ('column = "admit", anchor', 'column = "discharge", anchor', '"discharge" must be a date'),
