@@ -11,9 +11,13 @@ from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.schema import Schema
 from tests.attackers import bootstrap, noisy_answers
+from tests.made_database import bank
+from tests.unit.attacks import test_history_attacks as on_histories
+
+ON_HISTORIES = on_histories.NAMES
 
 
-@pytest.mark.parametrize("name", attacks.NAMES)
+@pytest.mark.parametrize("name", [name for name in attacks.NAMES if name not in ON_HISTORIES])
 def test_attacks_on_an_independent_release_alarm_no_more_often_than_their_level(name: str) -> None:
     """At 5 %, of 60 independent worlds 13 or more would alarm with probability below 1e-5 (Fisher's test is exact)."""
     schema = Schema.from_domain({"a": 9, "b": 4, "c": 60, "d": 2})
@@ -32,6 +36,16 @@ def test_attacks_on_an_independent_release_alarm_no_more_often_than_their_level(
         )
         alarms += statistics.fisher_p_value(attack.run(aim, rng=rng)[0].comparison) <= 0.05
     assert alarms <= 12
+
+
+@pytest.mark.parametrize("name", ON_HISTORIES)
+def test_attacks_on_histories_of_others_alarm_no_more_often_than_their_level(name: str) -> None:
+    """At 5 %, of 40 worlds 11 or more would alarm with probability below 1e-5; members, controls and others are drawn alike."""
+    alarms = 0
+    for seed in range(40):
+        world = on_histories.world(seed, units=50, made=bank)
+        alarms += statistics.fisher_p_value(on_histories.attacked(name, world, seed).comparison) <= 0.05
+    assert alarms <= 10
 
 
 def _people(schema: Schema, rows: int, rng: np.random.Generator) -> Records:
