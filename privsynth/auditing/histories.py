@@ -35,7 +35,6 @@ _LIKELY: Final = 0.9
 """Of the people who are likely to have rows in a table, from the release, this share is asked for."""
 _LEAST: Final = 0.5
 """Tables in which a smaller share of the plan's people could be tried are attacked as a part of histories alone."""
-_FEWEST: Final = 2
 
 
 @final
@@ -60,6 +59,7 @@ def run(
     rng: np.random.Generator,
     transcripts: Mapping[str, Transcript] | None = None,
     used: Mapping[str, int] | None = None,
+    published: Database | None = None,
 ) -> Findings:
     """Attack a release of several tables as the plan says, with units of its training data and units that were not in it.
 
@@ -69,9 +69,12 @@ def run(
     rows must pass. Names of checks begin with their part's. A planted leak copies whole units, and may show in any part.
     Privacy: reads private tables and spends nothing; `Findings.public` may be published, the rest may not.
     Args: `claim` is what the release promises for one unit; `transcripts` are its noisy answers by table, with `used`, how
-        many rows of a unit they used at most, where the schema leaves that to be bought.
-    Raises: AuditError when an attack could not be carried out, none could be tried, or members and controls cannot be
-        compared; MechanismError when a bound was bought and `used` does not say what came of it.
+        many rows of a unit they used at most, where the schema leaves that to be bought. `published` is what is released, where
+        `synthetic` is a copy that is attacked in its stead and stays: what the findings' public part says of tables, which
+        are tried and how finely, is read off it alone.
+    Raises: AuditError when an attack could not be carried out, none could be tried, members and controls cannot be compared,
+        or one of the two groups has no rows in a table that is tried; MechanismError when a bound was bought and `used` does
+        not say what came of it.
     """
     if any(part.schema.digest() != schema.digest() for part in (synthetic, members.open(), controls.open())):
         raise AuditError("the audited tables are not of the schema that was given; read all of them with it")
@@ -79,7 +82,7 @@ def run(
     noisy = None if not transcripts else NoisyTables(transcripts=transcripts, used=rows_used(schema, used))
     not_tried: dict[str, str] = {}
     parts = [_whole(plan, synthetic, members, controls, noisy, rng, not_tried)]
-    tables = list(_attackable(plan, synthetic, (members.open(), controls.open()), not_tried))
+    tables = list(_attackable(plan, published or synthetic, not_tried))
     share = 0.5 / len(tables) if tables else 0.0
     for terms, likely in tables:
         smaller = _for_rows(plan, likely, share)
@@ -110,23 +113,21 @@ def _whole(
     return _Part(name=WHOLE, people=people, plan=plan, attacks=attacks)
 
 
-def _attackable(
-    plan: AuditPlan, synthetic: Database, groups: Sequence[Database], not_tried: dict[str, str]
-) -> Iterator[tuple[TableTerms, float]]:
+def _attackable(plan: AuditPlan, published: Database, not_tried: dict[str, str]) -> Iterator[tuple[TableTerms, float]]:
     """The child tables whose rows are attacked by themselves, and the share of units that have some, from the release alone.
 
-    A table in which a group has hardly a row is left out too, and said in the same words, which tell nothing of it.
+    Which tables are tried is published, and so must not depend on how many members or controls have rows there.
     """
     wanted = {entry.name for entry, _ in plan.attacks()} & set(ON_ROWS)
-    for terms in synthetic.schema.tables:
+    for terms in published.schema.tables:
         if terms.parent is None or not wanted:
             continue
-        having = _having(synthetic, terms) / max(1, synthetic.units)
+        having = _having(published, terms) / max(1, published.units)
         if terms.content is None:
             not_tried[terms.name] = (
                 "The table has no columns of its own; how many rows a unit has is part of histories."
             )
-        elif _LIKELY * having < _LEAST or min(_having(group, terms) for group in groups) < _FEWEST:
+        elif _LIKELY * having < _LEAST:
             not_tried[terms.name] = (
                 "Too few units have rows in the table to try it by itself; its rows are attacked as part of histories."
             )

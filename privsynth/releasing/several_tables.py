@@ -155,6 +155,7 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
         claim: Claim,
         noise: AbstractNoiseSource,  # noqa: ARG002 - no attack fits again
         rng: np.random.Generator,
+        published: HistorySample,
     ) -> Findings:
         """Attack whole units, and the rows of each table."""
         return auditing.run(
@@ -167,6 +168,7 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
             rng=rng,
             transcripts=model.transcripts,
             used=model.used,
+            published=published.database,
         )
 
     def said(self, model: HistoryModel, drawn: HistorySample) -> Said:

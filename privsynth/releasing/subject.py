@@ -116,8 +116,9 @@ class AbstractSubject(ABC, Generic[Data, Kept, Fitted, Drawn]):
         claim: Claim,
         noise: AbstractNoiseSource,
         rng: np.random.Generator,
+        published: Drawn,
     ) -> Findings:
-        """Attack what is to be released."""
+        """Attack what is to be released: `drawn` is `published`, or a copy of it that nobody will see."""
 
     @abstractmethod
     def said(self, model: Fitted, drawn: Drawn) -> Said:

@@ -11,6 +11,7 @@ import pytest
 from privsynth.attack import NoisyTables
 from privsynth.audit_plan import AuditPlan
 from privsynth.auditing import histories, overlap, own_controls, verdicts
+from privsynth.auditing.trials import Tried
 from privsynth.auditing.units import Units
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database, Rows
@@ -18,6 +19,7 @@ from privsynth.errors import AuditError, MechanismError
 from privsynth.findings import Claim, Finding, Findings
 from privsynth.histories.bounding import rows_used
 from privsynth.histories.gathering import taken, together
+from privsynth.histories.kinship import without
 from privsynth.histories.profiling import profile
 from privsynth.histories.viewing import view_datasets
 from privsynth.private import Private
@@ -116,6 +118,48 @@ def test_what_was_not_tried_is_said(honest, monkeypatch):
     assert "noisy answers about histories" in found.not_tried["history_ratio"]
     assert "Too few units have rows" in found.not_tried["stays"]
     assert {row.check.partition(":")[0] for row in found.rows} == {"histories", "control"}
+
+
+@pytest.mark.parametrize("group", [0, 1])
+def test_how_many_people_have_rows_in_a_table_does_not_decide_whether_it_is_tried(group):
+    """What is tried is published; a group without rows is refused, and never passed over."""
+    made = list(groups(12, units=60))
+    made[group] = without(made[group], {"stays": np.ones(made[group].tables["stays"].count, dtype=bool)})
+    members, controls, others = made
+    with pytest.raises(AuditError, match="members and at least two controls"):
+        audited(others, members, controls, plan_of("exact_match"))
+
+
+def test_what_findings_tell_of_tables_is_read_off_what_is_published(monkeypatch):
+    """Of a copy that nobody paid for, the public part of the findings is to tell nothing but verdicts."""
+    monkeypatch.setattr(histories.trials, "attack_all", planned)
+    members, controls, others = groups(14)
+    having = np.unique(others.tables["stays"].unit)
+    fewer = without(others, {"stays": np.isin(others.tables["stays"].unit, having[:25])})
+    plan = plan_of("exact_match")
+    assert histories.run(plan, **told(others, members, controls)).public() != (
+        histories.run(plan, **told(fewer, members, controls)).public()
+    )
+    assert histories.run(plan, **told(others, members, controls)).public() == (
+        histories.run(plan, **told(fewer, members, controls), published=others).public()
+    )
+
+
+def planned(plan, attacks, people, claim, rng):
+    """The rows of a part as they are before anybody is attacked."""
+    rows = [verdicts.unfinished(trial, plan.release, None) for trial in verdicts.trials(plan, attacks)]
+    return Tried(rows=rows, failing=attacks)
+
+
+def told(release, members, controls):
+    return {
+        "schema": release.schema,
+        "synthetic": release,
+        "members": Private(members),
+        "controls": Private(controls),
+        "claim": None,
+        "rng": np.random.default_rng(4),
+    }
 
 
 def test_planted_units_are_noticed_by_the_attacks_on_histories(honest):
