@@ -16,6 +16,7 @@ from privsynth import progress
 from privsynth.audit_plan import AuditPlan, ConformanceTerms
 from privsynth.conformance import accounts, choices, history_runs, noise_tests, probing, rare, ratio, sums
 from privsynth.conformance.events import payments
+from privsynth.conformance.history_models import Drawing
 from privsynth.conformance.history_records import Kept, look_at_records
 from privsynth.conformance.history_runs import HistoryFit, Pair, Seen
 from privsynth.conformance.hypothesis import Hypothesis, deterministic, judged
@@ -63,9 +64,9 @@ def run(
     Args: `noise` is the source that the release draws from. `claim` is what a release promises; by default, what the budget
         implies.
     Returns: rows "histories: single units", "histories: contributions", "histories: records", "replay: invariance",
-        "replay: sensitivity", "ledger" and "claim: accounting", which a correct fit never fails; and where none of them fails,
-        rows of noise and transcripts, table by table, of which a correct fit fails any with probability at most the plan's
-        alpha in all.
+        "replay: sensitivity", "replay: records", "ledger" and "claim: accounting", which a correct fit never fails; and where
+        none of them fails, rows of noise and transcripts, table by table, of which a correct fit fails any with probability at
+        most the plan's alpha in all.
     """
     workshop = Workshop(schema)
     kept = Kept(schema=schema, used={table.name: bound_of(table) for table in schema.tables})
@@ -79,12 +80,14 @@ def run(
     promised = claim or accounts.implied(budget.rho, budget.composition, None)
     if budget.rho < _AMPLE:
         _with_plenty(schema, kind, budget, workshop, noise, rng, seen)
-    told = (
-        None
-        if seen.diverged or seen.moved
-        else _told_apart(plan.conformance, fit, workshop, seen, promised, noise, rng)
-    )
     seen.settle(budget.rho, budget.composition)
+    told = None
+    if not (kept.problems or seen.problems):
+        drawing, ordinary = Drawing(schema, kind, budget, relation), workshop.database(workshop.crowd(_CROWD, rng))
+        others = {pairs[-1].what: pairs[-1].other, "other units": ordinary}
+        seen.drawn.extend(drawing.problems(pairs[0].one, others, noise, int(rng.integers(1 << 32))))
+        told = _told_apart(plan.conformance, fit, workshop, seen, promised, noise, rng)
+        seen.settle(budget.rho, budget.composition)
     rows = (*_deterministic(kept, seen), _accounted(seen, budget, promised))
     if told is None or any(row.verdict == "FAIL" for row in rows):
         return Findings(rows=rows)
@@ -172,6 +175,12 @@ def _deterministic(kept: Kept, seen: Seen) -> Iterator[Finding]:
         "that one unit with all its rows moves an answer by more than its noise is made for",
         seen.moved,
         "No answer moved by more than its declared sensitivity, and no table by more than a unit's weight.",
+    )
+    yield deterministic(
+        "replay: records",
+        "that records of the training data reach the output past the noise",
+        seen.drawn,
+        "With all answers and random numbers the same, all databases gave the same models, and the same tables.",
     )
     yield deterministic(
         "ledger",

@@ -50,6 +50,11 @@ class Kept:
     weighs: list[str] = field(default_factory=list)
     differs: list[str] = field(default_factory=list)
 
+    @property
+    def problems(self) -> list[str]:
+        """All that is wrong so far."""
+        return [*self.depends, *self.weighs, *self.differs]
+
     def views(self, database: Database, key: bytes, what: str) -> dict[str, Dataset]:
         """The views' records; none where they cannot be made."""
         try:
@@ -148,6 +153,12 @@ def _weigh(kept: Kept, database: Database, found: Mapping[str, Dataset]) -> None
         np.add.at(heaviest, data.units, weights)
         if (heaviest > weight).any():
             kept.weighs.append(f'table "{name}": the rows of a unit weigh {int(heaviest.max())} together, not {weight}')
+        lightest = np.full(database.units, weight, dtype=np.int64)
+        np.minimum.at(lightest, data.units, weights)
+        most = np.zeros(database.units, dtype=np.int64)
+        np.maximum.at(most, data.units, weights)
+        if (most - lightest > 1)[rows > 0].any():
+            kept.weighs.append(f'table "{name}": the rows of a unit do not weigh alike')
         alone = rows[data.units] == 1
         if table.bound is not None and table.bound.weights == "unit" and (weights[alone] != weight).any():
             kept.weighs.append(f'table "{name}": the only row of a unit does not have its whole weight')

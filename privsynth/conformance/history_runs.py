@@ -58,11 +58,17 @@ class Seen:
     diverged: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     unpaid: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> list[Run]:
         """The recorded fits."""
         return [run for run, _ in self.fits]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that is wrong so far."""
+        return [*self.diverged, *self.moved, *self.unpaid, *self.drawn]
 
     def on_pair(
         self, fit: HistoryFit, pair: Pair, noise: AbstractNoiseSource, known: Run | None = None
@@ -112,15 +118,20 @@ class Seen:
                     yield f"{where} has noise for less than the weight of a unit"
 
 
+def plan_of(
+    schema: DatabaseSchema, generator: AbstractGenerator, budget: Budget, relation: NeighboringRelation
+) -> HistoryPlan:
+    """The plan of a fit."""
+    return HistoryPlan(schema=schema, generator=generator, budget=budget, unit_name="unit", relation=relation)
+
+
 def fit_of(
     schema: DatabaseSchema, generator: AbstractGenerator, budget: Budget, relation: NeighboringRelation
 ) -> HistoryFit:
     """The path of every fit, from a database on; each fit has a copy of the generator of its own."""
 
     def fit(database: Private[Database], noise: AbstractNoiseSource) -> Measured:
-        plan = HistoryPlan(
-            schema=schema, generator=copy.deepcopy(generator), budget=budget, unit_name="unit", relation=relation
-        )
+        plan = plan_of(schema, copy.deepcopy(generator), budget, relation)
         return measuring.measure(database, plan, noise, bound_key=noise.key())
 
     return fit

@@ -16,19 +16,22 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database
 from privsynth.database.terms import MOST_ROWS
 from privsynth.dataset import Dataset
+from privsynth.domain import Domain
 from privsynth.findings import Findings
-from privsynth.generator import AbstractGenerator
+from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.histories import bounding, kinship, measuring, viewing
 from privsynth.histories.layout import Attribute, View
 from privsynth.histories.measuring import HistoryPlan, Measured
-from privsynth.measurement import Measurement, Purchase
+from privsynth.measurement import Measurement, Purchase, Transcript
 from privsynth.privacy import curator
+from privsynth.privacy.curator import Curator
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.unit import PrivacyUnit
-from tests.kill_matrix import references, sources
+from tests.kill_matrix import models, references, sources
 from tests.kill_matrix.contributions import first_of_each
 from tests.kill_matrix.defect import Break, Defect, unbroken
-from tests.kill_matrix.generators import Scores
+from tests.kill_matrix.generators import Rounds, Scores
+from tests.kill_matrix.models import Counted, Remembering
 
 Ints = npt.NDArray[np.int64]
 
@@ -302,6 +305,34 @@ def sizes_published(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(measuring, "measure", measure)
 
 
+class CopiesHistories(Rounds):
+    """Keeps the records of every table, and gives one in twenty of them out."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ...], Dataset] = {}
+
+    def measure(self, curator: Curator) -> None:
+        """What is right, and a copy of the data."""
+        super().measure(curator)
+        self._kept[curator.domain.attributes] = curator._data.open()
+
+    def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        """A right model that remembers."""
+        return self.remembering(super().estimate(domain, transcript), self._kept[domain.attributes])
+
+    def remembering(self, right: AbstractDistribution, kept: Dataset) -> Remembering:
+        """The model, with the data beside it."""
+        return Remembering(right, kept, models.CopiesRows.retouch)
+
+
+class SaysHowManyRows(CopiesHistories):
+    """Gives out as many units and rows as there were."""
+
+    def remembering(self, right: AbstractDistribution, kept: Dataset) -> Remembering:
+        """The model, with the exact number of rows."""
+        return Counted(right, kept, models.Keeps.retouch)
+
+
 def defect(name: str, drawn_from: str, what: str, broken: Break, caught_by: str, schema: str = SCHEMA) -> Defect:
     """A row of the list, audited at the unit."""
     return Defect(
@@ -469,5 +500,19 @@ DEFECTS = (
         "A noisy table is shifted to sum to the exact number of patients.",
         sizes_published,
         "ledger",
+    ),
+    Defect(
+        name="a model of histories that keeps its training rows",
+        drawn_from=references.RECONSYN,
+        what="All tables are paid for; every twentieth record drawn of a table is a patient's.",
+        target=Histories(generator=CopiesHistories),
+        caught_by="replay: records",
+    ),
+    Defect(
+        name="as many rows as there were",
+        drawn_from=references.OPACUS_571,
+        what="Each table's model knows the exact number of rows.",
+        target=Histories(generator=SaysHowManyRows),
+        caught_by="replay: records",
     ),
 )

@@ -201,12 +201,13 @@ def test_a_right_generator_passes_with_every_row_that_is_promised() -> None:
     found = checked(CLINIC_TOML)
     checks = [row.check for row in found.rows]
     assert found.verdict == "PASS"
-    assert checks[:7] == [
+    assert checks[:8] == [
         "histories: single units",
         "histories: contributions",
         "histories: records",
         "replay: invariance",
         "replay: sensitivity",
+        "replay: records",
         "ledger",
         "claim: accounting",
     ]
