@@ -102,6 +102,11 @@ class Clock:
     until: tuple[Attribute, ModelledColumn, ModelledColumn] | None
     count: Attribute | None
 
+    @property
+    def carried(self) -> str | None:
+        """The attribute that holds the level of the moment before; None where rows do not carry it."""
+        return next((one.name for one in self.view.context if one.previous and one.of == self.column), None)
+
     def wishes(self) -> list[str]:
         """The attributes that ask something of a row's day."""
         return [one.name for one in self.view.own if one.kind in ("weekday", "month", "shared")]
@@ -111,16 +116,25 @@ class Clock:
         absent = before == MISSING
         start = np.clip(np.where(absent, 0, before), self.own.lower, self.own.upper)
         left = np.clip(limit - start, self.gaps.lower, self.gaps.upper)
-        found = {_BEFORE: (np.where(absent, self.own.size, self.own.codes(start)), self.own.size + 1)}
+        found: dict[str, tuple[Ints, int]] = {}
+        if self.carried is None:
+            found[_BEFORE] = (np.where(absent, self.own.size, self.own.codes(start)), self.own.size + 1)
         if self.until is not None:
             found[_LEFT] = (np.where(absent, self.gaps.size, self.gaps.codes(left)), self.gaps.size + 1)
         return found
 
     def beside(self, columns: Mapping[str, Ints], rng: np.random.Generator) -> dict[str, tuple[Ints, int]]:
-        """The same of records of the view: each one's moment before is its own moment less its gap."""
-        moment, gap = spread(self.own, columns[self.column], rng), spread(self.gaps, columns["gap"], rng)
-        absent = (moment == MISSING) | (gap == MISSING)
-        limit = np.full(len(moment), self.own.upper)
+        """The same of records of the view: the moment before is what they carry, or their own moment less their gap."""
+        if self.carried is not None:
+            codes = columns[self.carried]
+            before = np.where(
+                codes < self.own.size, spread(self.own, np.minimum(codes, self.own.size - 1), rng), MISSING
+            )
+        else:
+            moment, gap = spread(self.own, columns[self.column], rng), spread(self.gaps, columns["gap"], rng)
+            absent = (moment == MISSING) | (gap == MISSING)
+            before = np.where(absent, MISSING, np.where(absent, 0, moment) - np.where(absent, 0, gap))
+        limit = np.full(len(before), self.own.upper)
         if self.until is not None:
             attribute, its, column = self.until
             assert attribute.layout is not None
@@ -129,7 +143,7 @@ class Clock:
             ticks = from_granules(its, spread(attribute.layout, np.where(none, 0, codes), rng))
             ends = np.where(none, MISSING, moments(its, ticks, like=column))
             limit = np.where(ends == MISSING, limit, np.minimum(ends, limit))
-        return self.known(np.where(absent, MISSING, np.where(absent, 0, moment) - np.where(absent, 0, gap)), limit)
+        return self.known(before, limit)
 
     def pace(self, number: Ints, model: ConditionalDraws) -> Floats:
         """The mean gap of groups with so many rows, as drawn records have it; of few records, nearer to that of all."""
@@ -150,7 +164,7 @@ def conditionals(distribution: AbstractDistribution, clock: Clock | None) -> Con
     """A view's distribution, to draw rows of chains from: gaps depend also on the moment before."""
     if clock is None:
         return ConditionalDraws(distribution)
-    return ConditionalDraws(distribution, beside=clock.beside, begun=(_BEFORE, "gap"))
+    return ConditionalDraws(distribution, beside=clock.beside, begun=(clock.carried or _BEFORE, "gap"))
 
 
 def spread(levels: Levels, codes: npt.NDArray[np.integer], rng: np.random.Generator) -> Ints:

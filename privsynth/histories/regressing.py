@@ -81,7 +81,7 @@ class _Problem:
         self._ridge = _RIDGE / max(records, 1)
         together = (self._marks.T @ self._marks).astype(np.float64) / max(records, 1)
         together[np.diag_indices(width)] += 2 * self._ridge
-        self.metric = 2 * np.linalg.inv(together)
+        self.metric: Floats = np.asarray(2 * np.linalg.inv(together), dtype=np.float64)
         hits = np.zeros((records, size), dtype=np.float32)
         hits[self._rows, target] = 1
         self._observed = self._mean(hits)
@@ -98,7 +98,8 @@ class _Problem:
         sums = scores.sum(axis=1)
         loss = float(np.mean(np.log(sums) - hit)) + self._ridge / 2 * float((effects**2).sum())
         scores /= sums[:, None]
-        return loss, self._mean(scores) - self._observed + self._ridge * effects
+        slope: Floats = self._mean(scores) - self._observed + self._ridge * effects
+        return loss, slope
 
 
 def _minimised(problem: _Problem, effects: Floats) -> Floats:
@@ -113,7 +114,8 @@ def _minimised(problem: _Problem, effects: Floats) -> Floats:
             if found <= loss - _DECREASE * length * fall or length < _SHORTEST:
                 break
             length *= _SHRINK
-        moved, turned = tried - effects, steep - slope
+        moved: Floats = tried - effects
+        turned: Floats = steep - slope
         curvature = float((moved * turned).sum())
         if curvature > 0:
             past = [*past, (moved, turned, 1 / curvature)][-_MEMORY:]
@@ -123,7 +125,7 @@ def _minimised(problem: _Problem, effects: Floats) -> Floats:
     return effects
 
 
-def _direction(metric: Floats, slope: npt.NDArray[np.floating], past: Sequence[tuple[Floats, Floats, float]]) -> Floats:
+def _direction(metric: Floats, slope: Floats, past: Sequence[tuple[Floats, Floats, float]]) -> Floats:
     """The two loops of L-BFGS, begun from the metric."""
     way, shares = slope.copy(), []
     for moved, turned, scale in reversed(past):
