@@ -69,7 +69,7 @@ class Parsed:
 def distinct_texts(array: pa.Array, name: str) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """Return the distinct values as text, in order of first appearance, and each row's position among them (-1: null).
 
-    Raises: RecordsError when the type is none that can be read as text, numbers, dates or truth values.
+    Raises: RecordsError when the type is none that can be read as text, numbers, dates or truth values, or text is no UTF-8.
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -97,7 +97,12 @@ def distinct_texts(array: pa.Array, name: str) -> tuple[pa.Array, npt.NDArray[np
     if pa.types.is_float16(kind):
         array = array.cast(pa.float32())
     encoded = array.dictionary_encode()
-    return encoded.dictionary.cast(pa.string()), _places(encoded)
+    texts = encoded.dictionary.cast(pa.string())
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        raise RecordsError(f'column "{name}" holds what is no UTF-8 text; save the table as UTF-8') from None
+    return texts, _places(encoded)
 
 
 def _places(encoded: pa.DictionaryArray) -> npt.NDArray[np.int64]:

@@ -212,3 +212,13 @@ def test_of_a_dictionary_only_what_occurs_counts_and_doubles_are_one():
     numbers = pa.DictionaryArray.from_arrays(pa.array([1, 0]), pa.array([1.5, 2.0]))
     assert distinct_texts(numbers, "x")[0].to_pylist() == ["2", "1.5"]
     assert ticks("category", array.slice(0, 3)) == [0, 1, 1]
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_text_that_is_no_utf8_is_refused_without_showing_it(dictionary):
+    """A Parquet file can hold such text; Arrow itself does not look."""
+    raw = pa.array([b"Zq-741\xff", b"b"])
+    texts = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
+    with pytest.raises(RecordsError, match='^column "a" holds what is no UTF-8 text') as caught:
+        distinct_texts(texts.dictionary_encode() if dictionary else texts, "a")
+    assert "Zq" not in str(caught.value)
