@@ -219,6 +219,6 @@ def test_text_that_is_no_utf8_is_refused_without_showing_it(dictionary):
     """A Parquet file can hold such text; Arrow itself does not look."""
     raw = pa.array([b"Zq-741\xff", b"b"])
     texts = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
-    with pytest.raises(RecordsError, match='^column "a" holds what is no UTF-8 text') as caught:
+    with pytest.raises(RecordsError, match=r'^column "a" holds what is no UTF-8 text') as caught:
         distinct_texts(texts.dictionary_encode() if dictionary else texts, "a")
     assert "Zq" not in str(caught.value)
