@@ -1,6 +1,7 @@
 """Made-up latent class models of any domain, and of the views of a database, for tests of what is drawn from them."""
 
 import numpy as np
+import numpy.typing as npt
 
 from privsynth.database.document import DatabaseSchema
 from privsynth.domain import Domain
@@ -11,16 +12,22 @@ from privsynth.latent.layout import Layout
 from privsynth.latent.mixture import Mixture
 from privsynth.latent.observed import Observed
 
+Floats = npt.NDArray[np.float64]
+
 
 def latent(
     domain: Domain, rng: np.random.Generator, *, classes: int = 3, total: float = 100.0
 ) -> LatentClassDistribution:
     """A mixture of random products, every level its own group."""
-    layout, count = Layout(domain.sizes), len(domain)
     given = [rng.dirichlet(np.full(size, 0.5), classes).T for size in domain.sizes]
-    mixture = Mixture(
-        layout=layout, given=np.concatenate([*given, np.zeros((0, classes))]), weights=rng.dirichlet(np.ones(classes))
+    return mixture(
+        domain, np.concatenate([*given, np.zeros((0, classes))]), rng.dirichlet(np.ones(classes)), total=total
     )
+
+
+def mixture(domain: Domain, given: Floats, weights: Floats, *, total: float = 100.0) -> LatentClassDistribution:
+    """This mixture of products. Shapes: `given` is (levels of all attributes, classes), `weights` (classes,)."""
+    layout, count = Layout(domain.sizes), len(domain)
     seen = Observed(
         domain=domain,
         layout=layout,
@@ -34,7 +41,7 @@ def latent(
     )
     fitted = Fitted(
         total=total,
-        mixture=mixture,
+        mixture=Mixture(layout=layout, given=given, weights=weights),
         within=tuple(np.ones(size) for size in domain.sizes),
         fine=layout,
         grouped=None,

@@ -25,8 +25,9 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Evidence: TypeAlias = Mapping[str, Ints]
 
-_TRIES = 6
-"""Draws of a gap and of what is asked of its day, until they agree and the rows to come fit; then of the gap alone."""
+_TRIES, _STRICT = 12, 8
+"""Draws of a gap and of what is asked of its day, until they agree and the rows to come fit; from some on, the month is only
+tried for, and in the end the day of the week as well."""
 
 _FAR = 1 << 61
 
@@ -214,8 +215,9 @@ class Calendar:
                 break
             found = self._model.draw({name: codes[left] for name, codes in given.items()}, wanted, len(left), rng)
             low, high, absent = self._span(left, before[left], found)
-            asked = {name: found[name] for name in wishes} if turn < _TRIES else {}
-            day = self._choose(left, low, high, asked, rng)
+            hoped = {name: found[name] for name in wishes}
+            asked = {name: code for name, code in hoped.items() if turn < (_STRICT if name == "month" else _TRIES)}
+            day = self._choose(left, low, high, hoped, rng)
             soonest[left] = np.minimum(soonest[left], day)
             right = absent | (self._agrees(left, day, asked) & self._leaves_room(left, day, rng))
             moment[left] = np.where(absent, MISSING, np.where(right, day, soonest[left]))

@@ -71,7 +71,7 @@ class ConditionalDraws:
         self._draw_records()
         known, found = dict(given), {}
         for name in wanted:
-            used = self._evidence(tuple(known), name)
+            used = self.evidence(tuple(known), name)
             if self._sizes[name] > _LEVELS:
                 found[name] = self._looked_up({one: known[one] for one in used}, name, rows, rng)
             else:
@@ -114,8 +114,9 @@ class ConditionalDraws:
             return slice(None)
         return self._columns[self._begun[0]] < self._sizes[self._begun[0]] - 1
 
-    def _evidence(self, known: tuple[str, ...], name: str) -> tuple[str, ...]:
-        """What an attribute depends on, the strongest first."""
+    def evidence(self, known: tuple[str, ...], name: str) -> tuple[str, ...]:
+        """What an attribute depends on, of what is known, the strongest first."""
+        self._draw_records()
         found = self._chosen.get((known, name))
         if found is None:
             strength = {one: self._strength(one, name) for one in known}

@@ -1,0 +1,148 @@
+"""Calendars: days of the week, months and shared days are kept, gaps are told on, moments fit before their limit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from privsynth.database.document import DatabaseSchema
+from privsynth.database.held import Database
+from privsynth.domain import Domain
+from privsynth.histories import drawing
+from privsynth.histories.calendars import compressed, month, spread, weekday
+from privsynth.histories.layout import View, views
+from privsynth.latent.distribution import LatentClassDistribution
+from privsynth.schema.ticks import MISSING
+from tests import made_models
+
+Ints = npt.NDArray[np.int64]
+
+VISITS_TOML = """
+[database]
+name = "visits"
+unit = "people"
+[tables.people]
+key = ["id"]
+[tables.people.columns]
+id = {kind = "identifier", make = "P-######"}
+left = {kind = "date", lower = 2010-01-01, upper = 2012-12-31, bins = {method = "uniform", count = 3}}
+[tables.visits]
+parent = {table = "people", columns = ["id"]}
+bound = {rows = 6}
+time = {column = "day", until = "left", keep = ["weekday", "month"], largest_gap = 400}
+carry = []
+[tables.visits.columns]
+day = {kind = "date", lower = 2010-01-01, upper = 2012-12-31, bins = {method = "uniform", count = 12}}
+long = {kind = "boolean"}
+[tables.bills]
+parent = {table = "people", columns = ["id"]}
+bound = {rows = 4}
+time = {column = "day", shared_with = "visits"}
+carry = []
+[tables.bills.columns]
+day = {kind = "date", lower = 2010-01-01, upper = 2012-12-31, bins = {method = "uniform", count = 12}}
+"""
+
+
+def independent(domain: Domain, certain: dict[str, npt.ArrayLike]) -> LatentClassDistribution:
+    """One class: uniform levels, but for those that are given shares."""
+    blocks = [
+        np.asarray(certain.get(name, np.ones(size)), dtype=np.float64)
+        for name, size in zip(domain.attributes, domain.sizes, strict=True)
+    ]
+    given = np.concatenate([block / block.sum() for block in blocks])[:, None]
+    return made_models.mixture(domain, given, np.ones(1), total=3000.0)
+
+
+def by_gap(view: View) -> LatentClassDistribution:
+    """Two classes: short gaps with short visits, and long gaps (the last six levels) with long ones; weekdays alone."""
+    domain, size = view.domain(), view.attribute("gap").size
+    blocks = [np.full((each, 2), 1 / each) for each in domain.sizes]
+    gaps = np.zeros((size, 2))
+    gaps[3:6, 0], gaps[size - 7 : size - 1, 1], gaps[-1] = 0.2, 0.1, 0.4
+    blocks[domain.index("gap")] = gaps
+    blocks[domain.index("long")] = np.eye(2)
+    week = np.array([1.0, 1, 1, 1, 1, 0, 0])[:, None] / 5
+    blocks[domain.index("weekday")] = np.repeat(week, 2, axis=1)
+    return made_models.mixture(domain, np.concatenate(blocks), np.array([0.5, 0.5]), total=3000.0)
+
+
+@lru_cache
+def drawn() -> Database:
+    schema = DatabaseSchema.loads(VISITS_TOML)
+    laid = views(schema)
+    size = laid["people"].attribute("first.visits").size
+    early = np.r_[np.ones(3), np.zeros(size - 3)]
+    models = {
+        "people": independent(
+            laid["people"].domain(), {"first.visits": early, "first.bills": early, "count.visits": np.eye(7)[3]}
+        ),
+        "visits": by_gap(laid["visits"]),
+        "bills": independent(laid["bills"].domain(), {"shared": [0, 1]}),
+    }
+    return drawing.draw(schema, models, 1500, np.random.default_rng(3)).database
+
+
+def ticks(table: str, column: str) -> Ints:
+    records = drawn().tables[table].records
+    assert records is not None
+    return records.ticks[column]
+
+
+def test_what_is_drawn_after_a_gap_follows_it() -> None:
+    visits = drawn().tables["visits"]
+    gaps = np.diff(ticks("visits", "day"))
+    siblings = np.diff(visits.parent) == 0
+    long = ticks("visits", "long")[1:] == 1
+    assert (gaps[siblings & ~long] < 30).mean() > 0.97
+    assert (gaps[siblings & long] > 100).mean() > 0.85
+
+
+def test_days_of_the_week_that_the_model_never_has_are_avoided_where_gaps_allow() -> None:
+    weekend = weekday(ticks("visits", "day")) >= 5
+    assert weekend.mean() < 0.15
+
+
+def test_no_row_is_later_than_its_limit() -> None:
+    left = ticks("people", "left")[drawn().tables["visits"].unit]
+    assert (ticks("visits", "day") <= left).mean() > 0.999
+
+
+def test_shared_days_are_days_of_the_other_table_where_a_gap_leads_to_one() -> None:
+    bills, visits = drawn().tables["bills"], drawn().tables["visits"]
+    days = set(zip(visits.unit.tolist(), ticks("visits", "day").tolist(), strict=True))
+    there = [pair in days for pair in zip(bills.unit.tolist(), ticks("bills", "day").tolist(), strict=True)]
+    first = np.r_[True, np.diff(bills.parent) != 0]
+    assert np.mean(np.array(there)[first]) > 0.35
+
+
+def test_compressing_keeps_first_rows_order_and_groups_that_fit() -> None:
+    moments = np.array([0, 5, 0, 8, 10, 40, MISSING])
+    group = np.array([0, 1, 0, 1, 0, 1, 1])
+    found, moved = compressed(moments, group, np.array([10, 12]))
+    np.testing.assert_array_equal(found, [0, 5, 0, 5, 10, 12, MISSING])
+    assert moved == 2
+    none, kept = compressed(np.full(2, MISSING), np.zeros(2, dtype=np.int64), np.array([3]))
+    assert (none == MISSING).all()
+    assert kept == 0
+
+
+@pytest.mark.parametrize(
+    ("day", "of_week", "of_year"), [("1970-01-01", 3, 0), ("2024-02-29", 3, 1), ("1969-12-29", 0, 11)]
+)
+def test_weekdays_and_months(day: str, of_week: int, of_year: int) -> None:
+    days = np.array([np.datetime64(day, "D").astype(np.int64)])
+    assert (int(weekday(days)[0]), int(month(days)[0])) == (of_week, of_year)
+
+
+def test_spreading_keeps_levels_and_what_is_missing() -> None:
+    schema = DatabaseSchema.loads(VISITS_TOML)
+    layout = views(schema)["visits"].attribute("gap").layout
+    assert layout is not None
+    codes = np.repeat(np.arange(layout.size), 20)
+    found = spread(layout, codes, np.random.default_rng(1))
+    np.testing.assert_array_equal(layout.codes(found), codes)
+    assert (found[-20:] == MISSING).all()
