@@ -18,7 +18,7 @@ from privsynth.database.held import Database, Rows
 from privsynth.dataset import Dataset
 from privsynth.encoding import encode_public
 from privsynth.histories.layout import Attribute, View
-from privsynth.schema.columns import SECONDS, DateColumn, DatetimeColumn, ModelledColumn
+from privsynth.schema.columns import SECONDS, DateColumn, DatetimeColumn, IntegerColumn, ModelledColumn
 from privsynth.schema.ticks import MISSING
 
 Record: TypeAlias = tuple[int, ...]
@@ -139,11 +139,12 @@ class Recount:
         terms, when = self._schema.table(table), self._when(table, at)
         assert terms.time is not None
         column = self._column(table, terms.time.column)
-        return (
-            when * SECONDS[column.granularity] // _DAY
-            if when is not None and isinstance(column, DatetimeColumn)
-            else when
-        )
+        if when is None or isinstance(column, DateColumn):
+            return when
+        if isinstance(column, DatetimeColumn):
+            return when * SECONDS[column.granularity] // _DAY
+        assert isinstance(column, IntegerColumn)
+        return when * column.step
 
     def _when(self, table: str, at: int) -> int | None:
         terms = self._schema.table(table)
