@@ -169,8 +169,33 @@ class _Linker:
         return [self._keys(terms, columns) for columns in (*named, link.unit) if columns]
 
     def _keys(self, terms: TableTerms, columns: tuple[str, ...]) -> Keys:
-        empty = {one.name: one.missing for one in terms.identifiers}
-        return Keys.of(self._loaded[terms.name].beside, columns, empty)
+        return Keys.of(self._loaded[terms.name].beside, columns, self._empty(terms))
+
+    def _empty(self, terms: TableTerms) -> dict[str, tuple[str, ...]]:
+        """The texts that mean an empty cell, by column: those of a key and of the foreign keys to it are the same.
+
+        Else rows that say of nobody whose they are would make up one unit together in another table.
+        """
+        found = _markers(terms)
+        if not terms.listed:
+            for other in self._schema.tables[1:]:
+                for column, part in self._pairs(other, terms):
+                    found[part] = (*found.get(part, ()), *_markers(other).get(column, ()))
+        if terms.parent is None:
+            return found
+        for table in dict.fromkeys((terms.parent_table, self._schema.root.name)):
+            above = self._schema.table(table)
+            markers = self._empty(above)
+            for column, part in self._pairs(terms, above):
+                found[column] = (*found.get(column, ()), *markers.get(part, ()))
+        return found
+
+    def _pairs(self, terms: TableTerms, above: TableTerms) -> list[tuple[str, str]]:
+        """The columns of a table that hold the key of one above it, each with the part of the key."""
+        link, root = terms.parent, self._schema.root
+        assert link is not None
+        named = [*zip(link.columns, above.key, strict=True)] if terms.parent_name == above.name else []
+        return [*named, *(zip(link.unit, root.key, strict=False) if above.name == root.name else ())]
 
     def _check_key(self, terms: TableTerms, keys: Keys) -> None:
         named = ", ".join(terms.key)
@@ -271,6 +296,10 @@ class _Linker:
                     )
         with _within(root.name):
             return records.read_beside(pa.table(found), root.content, [], self._out_of_domain)[0]
+
+
+def _markers(terms: TableTerms) -> dict[str, tuple[str, ...]]:
+    return {one.name: one.missing for one in terms.identifiers}
 
 
 def _no_unit(schema: DatabaseSchema, root: str) -> str:
