@@ -29,13 +29,15 @@ class LevelFacts:
 
     The first `ordered` levels are in order; those after them stand alone. `parents` is a hierarchy, declared or of a code
     list: the parent (0..p-1, every one used) of every level; empty when there is none. `given` says that the attribute is known
-    before a record is drawn: how it depends on other given ones is told elsewhere.
+    before a record is drawn: how it depends on other given ones is told elsewhere. Two attributes with the same `chain`, one of
+    them given, hold the same of a record and of the one before it.
     Raises: SchemaError when a number is negative or a parent has no level.
     """
 
     ordered: int = 0
     parents: tuple[int, ...] = ()
     given: bool = False
+    chain: str = ""
 
     def __post_init__(self) -> None:
         used = set(self.parents)

@@ -5,7 +5,7 @@ Must never depend on records: a view is a function of the schema, so that measur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from privsynth.database.document import DatabaseSchema, TableTerms
@@ -119,10 +119,13 @@ def _own(schema: DatabaseSchema, table: TableTerms) -> tuple[Attribute, ...]:
 def _columns(table: TableTerms) -> tuple[Attribute, ...]:
     if table.content is None:
         return ()
-    return tuple(
-        _attribute(column.name, "column", table.name, column.name, levels(column), level_facts(column))
-        for column in table.content.modelled
-    )
+    found: list[Attribute] = []
+    for column in table.content.modelled:
+        facts = level_facts(column)
+        if column.name in table.carry:
+            facts = replace(facts, chain=column.name)
+        found.append(_attribute(column.name, "column", table.name, column.name, levels(column), facts))
+    return tuple(found)
 
 
 def _counts(schema: DatabaseSchema, table: TableTerms) -> list[Attribute]:
@@ -166,7 +169,10 @@ def _moved(one: Attribute, name: str, *, absent: bool, previous: bool = False) -
     """The same attribute under the name that it has in another row's view."""
     parents = one.facts.parents
     facts = LevelFacts(
-        ordered=one.facts.ordered, parents=(*parents, max(parents) + 1) if parents and absent else parents, given=True
+        ordered=one.facts.ordered,
+        parents=(*parents, max(parents) + 1) if parents and absent else parents,
+        given=True,
+        chain=one.facts.chain if previous else "",
     )
     return Attribute(
         name=name,

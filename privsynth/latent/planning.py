@@ -36,6 +36,13 @@ _GIVEN = 0.3
 """How much the pairs of two given attributes weigh, where others weigh 1: they are measured elsewhere, and here they only tell
 dependence through others apart. docs/decisions/0020."""
 
+_ABOVE = 2.0
+"""How much the pairs weigh of a given attribute that is not of the record before and one that is not given."""
+
+_STEPS = 0.3
+"""Share of all pairs' weight for the pairs of a chain, an attribute and the same of the record before: drawn rows hand their
+errors on to the next ones, and no other table tells of these. docs/decisions/0020."""
+
 _GRID = 1 << 20
 
 
@@ -159,9 +166,16 @@ def _reach(estimates: Sequence[Floats], groups: Sequence[Ints]) -> Floats:
 
 def _importance(facts: Sequence[LevelFacts]) -> Floats:
     """How much each pair's error counts; 0 on the diagonal. Shapes: (attributes, attributes)."""
-    given = np.array([fact.given for fact in facts])
+    given, chain = np.array([fact.given for fact in facts]), np.array([fact.chain for fact in facts])
     found = np.where(given[:, None] & given[None, :], _GIVEN, 1.0)
+    one_given = given[:, None] ^ given[None, :]
+    above = given & (chain == "")
+    found[one_given & (above[:, None] | above[None, :])] = _ABOVE
     np.fill_diagonal(found, 0.0)
+    steps = (chain[:, None] == chain[None, :]) & (chain != "")[:, None] & one_given
+    others = float(found[~steps].sum())
+    if steps.any() and others > 0:
+        found[steps] = max(1.0, _STEPS / (1 - _STEPS) * others / int(steps.sum()))
     return found
 
 

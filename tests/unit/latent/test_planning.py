@@ -171,5 +171,16 @@ def test_pairs_of_given_attributes_get_less_and_the_others_more() -> None:
     alike = make_plan(counts, [LevelFacts()] * 3, budget, TENTH)
     plan = make_plan(counts, [LevelFacts(given=True), LevelFacts(given=True), LevelFacts()], budget, TENTH)
     assert np.allclose(alike.weights[np.triu_indices(3, 1)], 1 / 3)
-    assert plan.weights[0, 1] == pytest.approx(0.3 / 2.3)
-    assert plan.weights[0, 2] == plan.weights[1, 2] == pytest.approx(1 / 2.3)
+    assert plan.weights[0, 1] == pytest.approx(0.3 / 4.3)
+    assert plan.weights[0, 2] == plan.weights[1, 2] == pytest.approx(2 / 4.3)
+
+
+def test_a_row_and_the_one_before_it_get_their_share_together() -> None:
+    counts, budget = [zipf(8)] * 6, Budget(rho=0.5, sensitivity_squared=1)
+    before = [LevelFacts(given=True, chain=name) for name in ("a", "b")]
+    facts = [LevelFacts(given=True), *before, LevelFacts(chain="a"), LevelFacts(chain="b"), LevelFacts()]
+    weights = make_plan(counts, facts, budget, TENTH).weights
+    assert weights[1, 3] + weights[2, 4] == pytest.approx(0.3)
+    assert weights[1, 3] == pytest.approx(weights[2, 4])
+    assert weights[1, 4] == pytest.approx(weights[2, 3]) == pytest.approx(weights[0, 3] / 2)
+    assert weights[0, 1] == pytest.approx(weights[1, 2]) == pytest.approx(0.3 * weights[1, 4])
