@@ -100,11 +100,15 @@ class DatabaseFacts:
         assert table.bound is not None
         numbers = self.views.get(table.name)
         used = numbers.used if numbers is not None else table.bound.largest
+        found: list[Share] = []
         if numbers is not None and numbers.purchase is not None:
-            return _over_bought(numbers.purchase, used)
+            found.append(_over_bought(numbers.purchase, used))
         root = self.views.get(self.schema.root.name)
         if root is not None and table.parent_name == self.schema.root.name:
-            return _over_counted(root, table, min(used, table.bound.largest - 1), reached=table.bound.largest <= used)
+            most = table.bound.largest
+            found.append(_over_counted(root, table, min(used, most - 1), reached=most <= used))
+        if found:
+            return min(found, key=lambda one: (one.reached, one.half))
         sizes = np.bincount(self.released.tables[table.name].unit, minlength=self.released.units)
         return Share(share=float(np.mean(sizes > used)) if sizes.size else 0.0, half=None)
 
@@ -187,7 +191,7 @@ def _over_counted(root: ViewNumbers, table: TableTerms, beyond: int, *, reached:
             above = first > beyond
             half = INTERVAL_SIGMAS * numbers.sigma * math.sqrt(int(above.sum())) / root.bought.total
             return Share(share=float(np.clip(numbers.share[above].sum(), 0, 1)), half=half, reached=reached)
-    return Share(share=math.nan, half=None)
+    return Share(share=0.0, half=math.inf, reached=reached)
 
 
 def _over_bought(purchase: Purchase, used: int) -> Share:

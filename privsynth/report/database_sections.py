@@ -5,8 +5,6 @@ Must never know anything but the predicate, the schema, the noisy answers and th
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from privsynth.database.document import TableTerms
@@ -24,6 +22,9 @@ _BARS = 10
 """Levels up to which a column is drawn with a bar for each; more make a histogram."""
 
 _NEARLY_CONSTANT = 0.99
+
+_UNKNOWN = 0.25
+"""A share whose interval is wider than a half is not worth stating."""
 
 LEFT_OUT = ": rows left out"
 """How the entries of `repairs` end that say how many rows of a table are gone."""
@@ -81,10 +82,10 @@ def _cost(facts: DatabaseFacts, table: TableTerms) -> Section:
     numbers = facts.views.get(table.name)
     used = None if numbers is None else numbers.used
     over = facts.over(table)
-    if math.isnan(over.share):
-        beyond = "not measured"
-    elif over.half is None:
+    if over.half is None:
         beyond = f"{percent(over.share)} of released units"
+    elif over.half > _UNKNOWN:
+        beyond = "unknown: the noise is too large"
     else:
         share = f"{percent(over.share)} (95 % interval {points(over.half)})"
         beyond = f"{share} have as many or more; more were not told apart" if over.reached else share
