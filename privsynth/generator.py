@@ -83,8 +83,8 @@ class AbstractDistribution(ABC):
     ) -> dict[str, npt.NDArray[np.int64]] | None:
         """Draw the wanted attributes once for each row of evidence, exactly; None where the model has no direct way to.
 
-        Whoever needs draws from every model asks `histories.matching`, which then matches records. Evidence that has
-        probability zero is weakened, never refused: it comes from records that were drawn, and those are what they are.
+        Evidence that has probability zero is weakened, never refused: it comes from records that were drawn, and those are
+        what they are.
         Shapes: every array is (rows,), codes of one attribute; at least one attribute is given.
         Raises: FitError for evidence outside the levels, or on what is wanted.
         """

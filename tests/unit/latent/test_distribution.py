@@ -287,3 +287,15 @@ def test_no_attributes_have_no_records() -> None:
     assert found.draw(5, np.random.default_rng(0)).rows == 0
     assert restored(seen, found.arrays()).total == 1
     assert isinstance(found._fitted, Fitted)
+
+
+def test_each_row_is_drawn_given_its_own_evidence_over_levels_and_groups() -> None:
+    table, rng, rows = whole(model()), np.random.default_rng(31), 60_000
+    given = {"c": rng.integers(0, 5, rows), "a": rng.integers(0, 3, rows)}
+    drawn = model().draw_each(given, ["b", "d"], rng)
+    for a, c in ((0, 1), (2, 4)):
+        mine = (given["a"] == a) & (given["c"] == c)
+        found = np.bincount(drawn["b"][mine] * 2 + drawn["d"][mine], minlength=8).reshape(4, 2)
+        assert apart(found.astype(np.float64), table[a, :, c, :]) < 0.12
+    with pytest.raises(FitError, match="outside its 5 levels"):
+        model().draw_each({"c": np.array([5])}, ["b"], rng)
