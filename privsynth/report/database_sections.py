@@ -40,8 +40,8 @@ def tables(facts: DatabaseFacts) -> Section:
         "whichever of them, are protected together, by one budget.",
         "lines": [_line(facts, table) for table in facts.schema.tables],
         "links": f"{'No' if lost == 0 else count(lost)} released row has a key that leads nowhere. Keys are made anew, without "
-        "a look at the source's: they link the tables and say nothing of anybody. One that is somebody's is so by chance, unless "
-        "the schema names a range that is never issued.",
+        "a look at the source's: they link the tables and say nothing of anybody. One that is somebody's is so by chance, "
+        "unless the schema names a range that is never issued.",
         "left_out": _left_out(facts),
         "costs": [_cost(facts, table) for table in links],
     }
