@@ -16,7 +16,7 @@ import numpy as np
 from privsynth import generators
 from privsynth.database import Database
 from privsynth.dataset import Dataset
-from privsynth.domain import Domain
+from privsynth.domain import Domain, LevelFacts
 from privsynth.histories import layout
 from privsynth.metrics import histories
 from privsynth.metrics.joined import Joined, joined
@@ -83,7 +83,8 @@ def flattened(database: Database, name: str, real: Joined, k: int, rng: np.rando
     kept = order[turn < k]
     of_view = layout.views(database.schema)[name].domain()
     plain = real.data.domain
-    facts = tuple(of_view.facts[of_view.index(one)] for one in plain.attributes)
+    known = [of_view.facts[of_view.index(one)] for one in plain.attributes]
+    facts = tuple(LevelFacts(ordered=fact.ordered, parents=fact.parents) for fact in known)
     domain = Domain(plain.attributes, plain.sizes, facts)
     return Dataset(tuple(column[kept] for column in real.data.columns), domain, unit[kept])
 
