@@ -83,8 +83,8 @@ def run(
     seen.settle(budget.rho, budget.composition)
     told = None
     if not (kept.problems or seen.problems):
-        drawing, ordinary = Drawing(schema, kind, budget, relation), workshop.database(workshop.crowd(_CROWD, rng))
-        others = {pairs[-1].what: pairs[-1].other, "other units": ordinary}
+        drawing, last = Drawing(schema, kind, budget, relation), pairs[-1]
+        others = {last.what: last.other}
         seen.drawn.extend(drawing.problems(pairs[0].one, others, noise, int(rng.integers(1 << 32))))
         told = _told_apart(plan.conformance, fit, workshop, seen, promised, noise, rng)
         seen.settle(budget.rho, budget.composition)
