@@ -30,7 +30,8 @@ _BETWEEN, _ESCAPE = "|", "\\"
 class Keys:
     """The keys of a table's rows, or what its foreign keys say: each distinct one once, as text, and which one each row has.
 
-    Blanks around a key and the ".0" of a whole number are no part of it: files differ in them, and nobody may be two units.
+    Blanks around a key, the ".0" of a whole number and how an accent is encoded (Unicode's NFC or NFD) are no part of it: files
+    differ in them, and nobody may be two units.
 
     Shapes: `texts` has (distinct,) entries, in order of first appearance for keys of one column; `places` is (rows,) int64,
         -1 where a part of the key is empty.
@@ -51,7 +52,7 @@ class Keys:
         texts, places = distinct_texts(_whole(array, name), name)
         encoded = _plain(texts.cast(pa.large_string())).dictionary_encode()
         alike = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        none = pc.is_in(encoded.dictionary, value_set=pa.array(["", *empty], pa.large_string()))
+        none = pc.is_in(encoded.dictionary, value_set=_plain(pa.array(["", *empty], pa.large_string())))
         alike = np.where(none.to_numpy(zero_copy_only=False)[alike], -1, alike) if alike.size else alike
         return cls(texts=encoded.dictionary, places=np.append(alike, -1)[places])
 
@@ -105,7 +106,8 @@ def _whole(array: pa.Array, name: str) -> pa.Array:
 
 
 def _plain(texts: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), r"^(-?\d+)\.0+$", r"\1")
+    composed = pc.utf8_normalize(pc.utf8_trim_whitespace(texts), form="NFC")
+    return pc.replace_substring_regex(composed, r"^(-?\d+)\.0+$", r"\1")
 
 
 def together(many: Sequence[Keys]) -> Keys:

@@ -49,6 +49,14 @@ def test_keys_that_differ_stay_different():
     assert (marked.has_empty, marked.repeats) == (True, False)
 
 
+def test_what_is_no_part_of_a_key_is_none_of_a_marker_either():
+    """Accents may be letters of their own (NFD, as some systems write names) or not (NFC)."""
+    assert Keys.of({"a": pa.array(["Ren\u00e9", "Rene\u0301"])}, ["a"], {}).repeats
+    marked = Keys.of({"a": pa.array(["-9.0", "-9", " ne\u0301ant", "7"])}, ["a"], {"a": ["-9.0", "n\u00e9ant "]})
+    assert marked.places[:3].tolist() == [-1] * 3
+    assert marked.places[3] >= 0
+
+
 @given(st.lists(st.tuples(*[st.text("ab|\\", max_size=3)] * 2), min_size=1, max_size=20))
 @settings(max_examples=50, deadline=None)
 def test_parts_are_joined_so_that_different_keys_stay_different(pairs):
