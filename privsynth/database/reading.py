@@ -37,9 +37,9 @@ def read(source: frames.Source, schema: DatabaseSchema, *, out_of_domain: OutOfD
     """Read private tables: a folder of NAME.csv (.csv.gz, .tsv, .parquet), an .sqlite, .db or .duckdb file, or {table: frame}.
 
     Every column must be declared, but for keys, foreign keys and the order; what is derived is not read. Keys are compared as
-    text, but for blanks around them, the ".0" of whole numbers and how accents are encoded, and dropped once rows are linked. Under "clamp" and
-    "other", events outside of their anchor and end are kept as they are, and a constant that changes is what the unit's first
-    row says.
+    text, but for blanks around them, the ".0" of whole numbers and how accents are encoded, and dropped once rows are linked.
+    Under "clamp" and "other", events outside of their anchor and end are kept as they are, and a constant that changes is what
+    the unit's first row says.
     Privacy: what is read of a unit depends on its own rows and on the schema; nothing is spent.
     Raises: RecordsError naming table, column and rule, never a cell, a key, a row or a count; InputError when the extra that
         reads the file is not installed.
