@@ -96,7 +96,7 @@ class _Problem:
         hit = scores[self._rows, self._target].astype(np.float64)
         np.exp(scores, out=scores)
         sums = scores.sum(axis=1)
-        loss = float(np.mean(np.log(sums) - hit)) + self._ridge / 2 * float((effects**2).sum())
+        loss = float((np.log(sums) - hit).sum()) / max(len(self._rows), 1) + self._ridge / 2 * float((effects**2).sum())
         scores /= sums[:, None]
         slope: Floats = self._mean(scores) - self._observed + self._ridge * effects
         return loss, slope

@@ -1,4 +1,4 @@
-"""The core needs nothing of the extras deep and sql: with their packages out of reach, every module loads and a release is made."""
+"""The core needs no extra: with the packages of deep and sql out of reach, every module loads and a release is made."""
 
 import subprocess
 import sys

@@ -111,7 +111,9 @@ def test_no_model_no_generator_that_trains(tmp_path: Path) -> None:
 @pytest.mark.parametrize("generator", ["independent", "mst"])
 def test_every_generator_of_tables_will_do(generator: str) -> None:
     database = made_database.bank(150, np.random.default_rng(5))
-    fitted = fit_history(Private(database), epsilon="200", delta="1e-6", noise=UnsafeSeededNoise(6), generator=generator)
+    fitted = fit_history(
+        Private(database), epsilon="200", delta="1e-6", noise=UnsafeSeededNoise(6), generator=generator
+    )
     drawn = fitted.draw(60, rng=np.random.default_rng(7))
     exact = fitted.distributions["accounts"].draw_each(
         {"customers.region": np.zeros(9, dtype=np.int64)}, ["opened"], np.random.default_rng(8)
