@@ -18,6 +18,7 @@ from privsynth.database.held import Database, Rows
 from privsynth.dataset import Dataset
 from privsynth.encoding import encode_public
 from privsynth.histories.layout import Attribute, View
+from privsynth.histories.spans import placed_by
 from privsynth.schema.columns import SECONDS, DateColumn, DatetimeColumn, IntegerColumn, ModelledColumn
 from privsynth.schema.ticks import MISSING
 
@@ -109,9 +110,10 @@ class Recount:
     def _since_anchor(self, table: str, at: int) -> int | None:
         terms = self._schema.table(table)
         assert terms.time is not None
-        if terms.time.anchor is None:
+        placed = placed_by(self._schema, terms)
+        if placed is None:
             return self._when(table, at)
-        above, _, name = terms.time.anchor.rpartition(".")
+        above, _, name = placed.rpartition(".")
         above = above or terms.parent_table
         row = self._row(table, at, above)
         if row < 0:

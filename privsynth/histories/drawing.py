@@ -22,7 +22,7 @@ from privsynth.generator import AbstractDistribution
 from privsynth.histories.calendars import Calendar, Clock, SharedDays, Timing, compressed, conditionals, spread
 from privsynth.histories.chaining import Chained, chain
 from privsynth.histories.layout import Attribute, View, views
-from privsynth.histories.spans import first_levels, gap_levels, size_levels
+from privsynth.histories.spans import first_levels, gap_levels, placed_by, size_levels
 from privsynth.records import Records
 from privsynth.schema.columns import DateColumn, DatetimeColumn, IntegerColumn, ModelledColumn
 from privsynth.schema.levels import granule_bounds
@@ -239,10 +239,11 @@ class _Drawing:
         assert terms.content is not None
         column = terms.content.modelled_column(terms.time.column)
         lower, upper = granule_bounds(column)
-        anchor = np.zeros(len(groups.unit), dtype=np.int64)
+        anchor, floor = np.zeros(len(groups.unit), dtype=np.int64), np.full(len(groups.unit), lower)
         if terms.time.anchor is not None:
-            anchor = self._moment_above(terms, terms.time.anchor, column, groups)
-        floor = np.maximum(lower, np.where((anchor == MISSING) | (terms.time.anchor is None), lower, anchor))
+            earliest = self._moment_above(terms, terms.time.anchor, column, groups)
+            floor = np.maximum(floor, np.where(earliest == MISSING, lower, earliest))
+            anchor = anchor if placed_by(self._schema, terms) is None else earliest
         limit = np.full(len(groups.unit), upper)
         if terms.time.until is not None:
             until = self._moment_above(terms, terms.time.until, column, groups)

@@ -12,8 +12,9 @@ import numpy as np
 from privsynth.database.document import DatabaseSchema, TableTerms
 from privsynth.database.moments import column_named, moments, table_of
 from privsynth.schema.levels import Levels, granule_bounds
+from privsynth.schema.ticks import from_granules
 
-__all__ = ["column_named", "first_levels", "gap_levels", "moments", "size_levels", "table_of"]
+__all__ = ["column_named", "first_levels", "gap_levels", "moments", "placed_by", "size_levels", "table_of"]
 
 _EXACT_SIZES, _SIZE_RATIO = 16, 1.12
 _EXACT_GAPS, _GAP_BINS = 14, 34
@@ -39,6 +40,23 @@ def gap_levels(terms: TableTerms) -> Levels:
     return _levels(terms.time.largest_gap or max(1, upper - lower), _EXACT_GAPS, _GAP_BINS, missing=True)
 
 
+def placed_by(schema: DatabaseSchema, terms: TableTerms) -> str | None:
+    """The anchor from which a parent's first row is counted; None where it is placed by its own moment.
+
+    The anchor has to pin the moment down more than the time column's bounds do: stays of ten years are not found by a distance
+    from birth, which spans a century, and such an anchor is a limit alone.
+    """
+    assert terms.time is not None
+    assert terms.content is not None
+    if terms.time.anchor is None:
+        return None
+    column = terms.content.modelled_column(terms.time.column)
+    anchor = column_named(schema, terms, terms.time.anchor)
+    lower, upper = from_granules(column, np.array(granule_bounds(column)))
+    earliest, latest = moments(anchor, from_granules(anchor, np.array(granule_bounds(anchor))), like=column)
+    return terms.time.anchor if latest - earliest <= upper - lower else None
+
+
 def first_levels(schema: DatabaseSchema, terms: TableTerms) -> Levels:
     """Levels of when a parent's first row happens: the time column's own, or of the time since the anchor.
 
@@ -47,14 +65,15 @@ def first_levels(schema: DatabaseSchema, terms: TableTerms) -> Levels:
     assert terms.time is not None
     assert terms.content is not None
     column = terms.content.modelled_column(terms.time.column)
-    if terms.time.anchor is None:
+    placed = placed_by(schema, terms)
+    if placed is None:
         own = terms.content.levels(column.name)
         return (
             own
             if own.missing
             else Levels(lower=own.lower, upper=own.upper, starts=own.starts, atoms=own.atoms, missing=True)
         )
-    anchor = column_named(schema, terms, terms.time.anchor)
+    anchor = column_named(schema, terms, placed)
     lower = int(moments(anchor, np.array([granule_bounds(anchor)[0]]), like=column)[0])
     longest = max(1, granule_bounds(column)[1] - lower)
     starts = np.unique(

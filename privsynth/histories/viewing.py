@@ -30,6 +30,7 @@ from privsynth.errors import MechanismError
 from privsynth.histories.bounding import rows_before, used_rows, weights_of
 from privsynth.histories.kinship import dangling, group_starts, lifted, rows_above
 from privsynth.histories.layout import Attribute, View, views
+from privsynth.histories.spans import placed_by
 from privsynth.schema.columns import SECONDS, DatetimeColumn, IntegerColumn, ModelledColumn
 from privsynth.schema.ticks import MISSING, granules
 
@@ -181,10 +182,11 @@ class _Coder:
         child = self._schema.table(one.of)
         column, when = self._time(one.of)
         assert child.time is not None
-        if child.time.anchor is None:
+        placed = placed_by(self._schema, child)
+        if placed is None:
             when = granules(column, when)
         else:
-            other, anchor = lifted(self._database, child.name, child.time.anchor)
+            other, anchor = lifted(self._database, child.name, placed)
             when = _apart(when, moments(other, anchor, like=column))
         having, owner = self._owners(one)
         leads = np.zeros(self._database.tables[one.of].count, dtype=bool)

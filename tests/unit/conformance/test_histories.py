@@ -37,7 +37,7 @@ unit = "patients"
 key = ["patient_id"]
 [tables.patients.columns]
 patient_id = {kind = "identifier", make = "P-######"}
-birth = {kind = "date", lower = 1950-01-01, upper = 1999-12-31, granularity = "month", missing = [""]}
+birth = {kind = "date", lower = 2019-11-01, upper = 2020-01-31, granularity = "month", missing = [""]}
 [tables.visits]
 key = ["visit_id"]
 parent = {table = "patients", columns = ["patient_id"]}

@@ -134,12 +134,10 @@ def test_numbers_and_first_times_of_children_are_what_was_counted() -> None:
     database = made_database.clinic(25, np.random.default_rng(7), biggest=20)
     view, data = views(database.schema)["patients"], seen(database)["patients"]
     stays, diagnoses = database.tables["stays"], database.tables["diagnoses"]
-    admit, birth, noted = (
-        ticks(database, *one) for one in (("stays", "admit"), ("patients", "birth"), ("diagnoses", "noted"))
-    )
+    admit, noted = (ticks(database, *one) for one in (("stays", "admit"), ("diagnoses", "noted")))
     for unit in range(25):
         mine, loose = of_unit(stays, unit, unit), of_unit(diagnoses, -1, unit)
-        first = int(admit[mine].min()) - int(birth[unit]) if mine.size else MISSING
+        first = int(admit[mine].min()) if mine.size else MISSING
         expected = {
             "count.stays": level(view, "count.stays", min(mine.size, 6)),
             "first.stays": level(view, "first.stays", first),
@@ -147,6 +145,17 @@ def test_numbers_and_first_times_of_children_are_what_was_counted() -> None:
             "first.diagnoses": level(view, "first.diagnoses", int(noted[loose].min()) if loose.size else MISSING),
         }
         assert {name: int(data.column(name)[unit]) for name in expected} == expected
+
+
+def test_a_first_row_is_counted_from_an_anchor_that_tells_more_than_the_bounds_do() -> None:
+    database = made_database.bank(25, np.random.default_rng(7))
+    view, data, rows = views(database.schema)["accounts"], seen(database)["accounts"], database.tables["transactions"]
+    day, opened = ticks(database, "transactions", "day"), ticks(database, "accounts", "opened")
+    found = data.column("first.transactions")
+    for account in range(database.tables["accounts"].count):
+        mine = np.flatnonzero(rows.parent == account)
+        first = int(day[mine].min()) - int(opened[account]) if mine.size else MISSING
+        assert int(found[account]) == level(view, "first.transactions", first)
 
 
 def test_a_diagnosis_knows_its_stay_its_patient_and_the_one_before() -> None:
