@@ -59,14 +59,19 @@ def parents_first(tables: Mapping[str, TableTerms], unit: str, source: str) -> l
             + (f"{others} has no parent: give it one, or release it under a schema of its own" if others else "")
             + ("" if unit in roots else f'"{unit}" itself has a parent; remove it, or name the unit above it')
         )
+    for name, table in tables.items():
+        if table.parent_name is not None and table.parent_name not in tables:
+            raise SchemaError(
+                f'[tables.{name}] in {source}: its parent "{table.parent_name}" is a table that is not declared; correct the '
+                f"name (the tables are {', '.join(tables)}), or add [tables.{table.parent_name}]"
+            )
     found = [unit]
     while len(found) < len(tables):
         ready = [name for name, table in tables.items() if name not in found and table.parent_name in found]
         if not ready:
             left = ", ".join(f'"{name}"' for name in tables if name not in found)
             raise SchemaError(
-                f"{source}: {left}: their parents lead to a table that is not declared, or in a circle; every chain of "
-                f'parents must end at "{unit}"'
+                f'{source}: {left}: their parents lead in a circle; every chain of parents must end at "{unit}"'
             )
         found += ready
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias, final
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from privsynth.schema.binning import FROZEN
 
@@ -55,6 +55,14 @@ class Bound(BaseModel):
     keep: Literal["random", "first", "last"] = "random"
     weights: Literal["unit", "row"] = "unit"
     most: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _number_or_buy(cls, found: object) -> object:
+        number = isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= MOST_ROWS
+        if not number and found != "buy":
+            raise ValueError(f'expected a whole number from 1 to {MOST_ROWS}, or "buy"')
+        return found
 
     @model_validator(mode="after")
     def _check(self) -> Bound:

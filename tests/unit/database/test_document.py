@@ -10,6 +10,7 @@ from tests.made_database import BANK_TOML, CLINIC_TOML, EVENTS_TOML
 
 ADDED = "\n[tables.extra]\n"
 UNDER_STAYS = 'parent = {table = "stays", columns = ["stay_id"]}\nbound = {rows = 2}\n'
+BOUND = r'\[tables.stays\] bound in .*: rows: expected a whole number from 1 to 256, or "buy"'
 KEYED = 'key = ["a", "b"]\n[tables.extra.columns]\n'
 
 CLINIC = {
@@ -24,14 +25,24 @@ CLINIC = {
         'parent = {table = "diagnoses", columns = ["patient_id"]}',
         "in a circle",
     ),
-    "unknown parent": ('table = "stays"', 'table = "visits"', "a table that is not declared"),
+    "unknown parent": (
+        'table = "stays"',
+        'table = "visits"',
+        r'^\[tables.diagnoses\] in .*: its parent "visits" is a table that is not declared; correct the name \(the tables are',
+    ),
+    "unknown parent of a parent": (
+        'parent = {table = "patients"',
+        'parent = {table = "patient"',
+        r'^\[tables.stays\] in .*: its parent "patient" is a table that is not declared',
+    ),
     "child without a bound": (
         "bound = {rows = 6}",
         "",
         'Declare bound = {rows = NUMBER}.*rows = "buy".*leave the table out',
     ),
-    "rows 0": ("bound = {rows = 6}", "bound = {rows = 0}", r"\[tables.stays\] bound"),
-    "too many rows": ("bound = {rows = 6}", "bound = {rows = 257}", r"\[tables.stays\] bound"),
+    "rows 0": ("bound = {rows = 6}", "bound = {rows = 0}", f"^{BOUND}$"),
+    "too many rows": ("bound = {rows = 6}", "bound = {rows = 257}", f"^{BOUND}$"),
+    "rows in words": ("bound = {rows = 6}", 'bound = {rows = "all"}', f"^{BOUND}$"),
     "bought without most": ("bound = {rows = 6}", 'bound = {rows = "buy"}', "needs most = NUMBER"),
     "unit with a bound": ('key = ["patient_id"]', 'key = ["patient_id"]\nbound = {rows = 1}', "one row a unit"),
     "unit without key": ('key = ["patient_id"]', "", "the units need a key"),
