@@ -256,8 +256,11 @@ class Calendar:
         start = np.where(told, timing.anchor[rows], 0)
         low = np.where(absent, 0, start + np.where(told, low, own_low))
         high = np.where(absent, 0, start + np.where(told, high, own_high))
-        top = np.maximum(timing.limit[rows], timing.floor[rows])
-        return np.clip(low, timing.floor[rows], top), np.clip(high, timing.floor[rows], top), absent
+        floor = timing.floor[rows]
+        top = np.maximum(timing.limit[rows], floor)
+        # A level that lies outside altogether says nothing of when: any moment inside, instead of a heap at an end.
+        outside = (low > top) | (high < floor)
+        return np.where(outside, floor, np.maximum(low, floor)), np.where(outside, top, np.minimum(high, top)), absent
 
     def _told(self, rows: Ints) -> Mask:
         """Whether a parent says when its first row happens."""
@@ -362,8 +365,10 @@ def _of_month(low: Ints, high: Ints, wanted: Ints, rng: np.random.Generator) -> 
     return first, last
 
 
-def compressed(moments: Ints, group: Ints, limit: Ints) -> tuple[Ints, int]:
+def compressed(moments: Ints, group: Ints, limit: Ints, rng: np.random.Generator) -> tuple[Ints, int]:
     """Moments of groups that run past their limit, with all distances in the group shrunk alike until they fit.
+
+    The last moment then lies where the last of so many that are spread evenly would, so that they do not heap on the limit.
 
     Shapes: `moments` and `group` are (rows,), rows of a group ascending in time wherever they stand; `limit` is (groups,).
     Returns: the moments, and how many rows were moved.
@@ -379,7 +384,9 @@ def compressed(moments: Ints, group: Ints, limit: Ints) -> tuple[Ints, int]:
         return moments, 0
     of, found = group[late], moments.copy()
     start = np.minimum(first, limit)
-    share = np.maximum(limit - start, 0) / np.maximum(last - first, 1)
+    others = np.maximum(np.bincount(group[known], minlength=len(limit)) - 1, 1)
+    reach = rng.random(len(limit)) ** (1 / others)
+    share = reach * (np.maximum(limit - start, 0) + 1) / np.maximum(last - first, 1)
     found[late] = np.minimum(
         start[of] + np.floor((moments[late] - first[of]) * share[of] + 1e-9).astype(np.int64), limit[of]
     )

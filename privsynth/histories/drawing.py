@@ -145,7 +145,7 @@ class _Drawing:
         chained = Chained.joined(parts, starts)
         if timing is None or chained.moments is None or terms.time is None:
             return chained
-        times, moved = compressed(chained.moments, chained.group, timing.limit)
+        times, moved = compressed(chained.moments, chained.group, timing.limit, self._rng)
         self.repaired[f"{terms.name}.{terms.time.column} after the last moment that it may have"] = moved
         return Chained(group=chained.group, step=chained.step, codes=chained.codes, moments=times)
 

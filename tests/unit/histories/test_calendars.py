@@ -122,12 +122,30 @@ def test_shared_days_are_days_of_the_other_table_where_a_gap_leads_to_one() -> N
 def test_compressing_keeps_first_rows_order_and_groups_that_fit() -> None:
     moments = np.array([0, 5, 0, 8, 10, 40, MISSING])
     group = np.array([0, 1, 0, 1, 0, 1, 1])
-    found, moved = compressed(moments, group, np.array([10, 12]))
-    np.testing.assert_array_equal(found, [0, 5, 0, 5, 10, 12, MISSING])
-    assert moved == 2
-    none, kept = compressed(np.full(2, MISSING), np.zeros(2, dtype=np.int64), np.array([3]))
+    found, moved = compressed(moments, group, np.array([10, 12]), np.random.default_rng(1))
+    np.testing.assert_array_equal(found[group == 0], [0, 0, 10])
+    np.testing.assert_array_equal(found[[1, 6]], [5, MISSING])
+    assert 5 <= found[3] <= found[5] <= 12
+    assert moved == np.count_nonzero(found != moments) > 0
+    none, kept = compressed(np.full(2, MISSING), np.zeros(2, dtype=np.int64), np.array([3]), np.random.default_rng(1))
     assert (none == MISSING).all()
     assert kept == 0
+
+
+def test_compressed_rows_do_not_heap_on_the_limit() -> None:
+    groups, rows = 4000, 4
+    moments, group = np.tile(np.array([0, 50, 100, 400]), groups), np.repeat(np.arange(groups), rows)
+    found, _ = compressed(moments, group, np.full(groups, 99), np.random.default_rng(1))
+    last = found.reshape(groups, rows)[:, -1]
+    assert np.mean(last == 99) < 0.1
+    assert abs(np.mean(last) - 75) < 2  # the largest of three even ones among 0 to 99
+
+
+def test_rows_do_not_heap_on_the_last_day() -> None:
+    for name in ("visits", "bills"):
+        days = ticks(name, "day")
+        _, counts = np.unique(days[days != MISSING], return_counts=True)
+        assert counts[-1] <= counts.max() / 4, name
 
 
 @pytest.mark.parametrize(
