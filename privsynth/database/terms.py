@@ -81,7 +81,8 @@ class Time(BaseModel):
     """When a table's rows happen: `column` orders them, and the gaps between them are modelled.
 
     Args: `anchor` and `until` are columns of the parent, or "table.column" of another ancestor, in the same units: nothing
-        happens before the one or after the other. With `anchor`, a parent's first row is placed by its distance from it.
+        happens before the one or after the other. With an `anchor` whose bounds are no wider than the column's, a parent's
+        first row is placed by its distance from it.
         `largest_gap` is in the column's own units (days of a date, steps of an integer; of a datetime, its granularity).
         `keep` asks for days of the week or months to be kept. `shared_with` is another table of the same parent: a row on a
         day of that table's rows stays on one.
