@@ -25,6 +25,12 @@ _BY_SIZE: Final = ("independent", "latent_class", "aim", "mst")
 DEEP: Final = ("vae", "gan")
 """Generators that train under DP-SGD: asked for by name, never chosen."""
 
+ONE_TABLE_ONLY: Final = (
+    "{name} trains on single rows, and rows of a history do not count alike; take latent_class, aim, mst or independent for "
+    "several tables"
+)
+"""What is said of a `DEEP` generator that is asked for several tables."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)

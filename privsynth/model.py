@@ -263,6 +263,8 @@ def _require_format(source: Path, found: object) -> None:
             f"{source} was saved by privsynth 0.1 (model.npz), which this version does not read; load and sample it with "
             "0.1, or fit again"
         )
+    if str(found).startswith("privsynth-history-model/"):
+        raise InputError(f"{source} holds a model of several tables; read it with ps.HistoryModel.load")
     if found != FORMAT:
         raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
 

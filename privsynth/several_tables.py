@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from privsynth import choosing, frames, generators
+from privsynth import frames, generators
 from privsynth.auditing import AuditPlan
 from privsynth.auditing import histories as auditing
 from privsynth.conformance import histories as conformance
@@ -20,7 +20,7 @@ from privsynth.database import reading
 from privsynth.database.document import DatabaseSchema
 from privsynth.errors import MechanismError
 from privsynth.findings import Claim, Findings
-from privsynth.histories.history_model import DEFAULT_GENERATOR, HistoryModel, fit_history
+from privsynth.histories.history_model import HistoryModel, fit_history, generator_name
 from privsynth.histories.measuring import HistoryPlan
 from privsynth.privacy.accounting import Exact
 from privsynth.privacy.guarantee import Budget
@@ -52,6 +52,7 @@ class Asked:
 
 def fit(source: object, schema: DatabaseSchema, asked: Asked, *, out_of_domain: OutOfDomain) -> HistoryModel:
     """Fit a generator to several tables; see `api.fit`."""
+    generator_name(asked.generator, asked.settings)
     database = reading.read(source, schema, out_of_domain=out_of_domain)
     return fit_history(
         database,
@@ -88,8 +89,7 @@ def audit(
 
 def audit_generator(asked: Asked, *, schema: DatabaseSchema, plan: AuditPlan, rng: np.random.Generator) -> Findings:
     """Check that a generator of ours keeps (epsilon, delta) for a unit with all its rows; see `api.audit_generator`."""
-    name = DEFAULT_GENERATOR if asked.generator == choosing.AUTO and not asked.settings else asked.generator
-    kind = generators.get(choosing.resolve(name, 1, settings=asked.settings).name, asked.settings)
+    kind = generators.get(generator_name(asked.generator, asked.settings), asked.settings)
     budget = Budget.of(asked.epsilon, asked.delta, buys=False, composition=kind.composition)
     agreed = HistoryPlan(schema=schema, generator=kind, budget=budget, unit_name=schema.root.name)
     claim = Claim(

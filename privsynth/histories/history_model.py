@@ -178,6 +178,8 @@ class HistoryModel:
         source = Path(folder)
         try:
             document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
+            if str(document["format"]).startswith("privsynth-model/"):
+                raise InputError(f"{source} holds a model of one table; read it with ps.Model.load")
             if document["format"] != FORMAT:
                 raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
             content = (source / _ARRAYS).read_bytes()
@@ -218,8 +220,7 @@ def fit_history(
         SchemaError for views that are too large, before anything is spent.
     """
     schema, chosen = database.open().schema, dict(settings or {})
-    name = DEFAULT_GENERATOR if generator == choosing.AUTO and not chosen else generator
-    name = choosing.resolve(name, 1, settings=chosen).name
+    name = generator_name(generator, chosen)
     maker = generators.get(name, chosen)
     budget = Budget.of(epsilon, delta, buys=False, composition=maker.composition)
     plan = HistoryPlan(schema=schema, generator=maker, budget=budget, unit_name=schema.root.name)
@@ -234,6 +235,17 @@ def fit_history(
         used=measured.used,
         kind=kind,
     )
+
+
+def generator_name(asked: str, settings: Mapping[str, object]) -> str:
+    """The generator of several tables that is meant by a name or "auto"; only the name is looked at.
+
+    Raises: MechanismError for generators that train by gradients; PolicyError for settings with "auto".
+    """
+    if asked in choosing.DEEP:
+        raise MechanismError(choosing.ONE_TABLE_ONLY.format(name=asked))
+    name = DEFAULT_GENERATOR if asked == choosing.AUTO and not settings else asked
+    return choosing.resolve(name, 1, settings=settings).name
 
 
 def _place(table: str, part: str, name: str) -> str:

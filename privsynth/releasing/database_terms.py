@@ -131,10 +131,7 @@ def database_terms(
     widest = max(len(view.attributes) for view in views(schema).values())
     choice = choose(policy, widest, asked=generator, settings=chosen)
     if choice.name in choosing.DEEP:
-        raise PolicyRefusal(
-            f"{choice.name} trains on single rows, and rows of a history do not count alike; take latent_class, aim, mst or "
-            "independent for several tables"
-        )
+        raise PolicyRefusal(choosing.ONE_TABLE_ONLY.format(name=choice.name))
     if policy.unit.name in ROWS:
         raise PolicyRefusal(
             f'the policy protects a {policy.unit.name}, and "{schema.root.name}" are protected with all their rows; say in '

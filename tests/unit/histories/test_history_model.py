@@ -12,6 +12,7 @@ from privsynth.database import reading
 from privsynth.errors import InputError, MechanismError, OutputError
 from privsynth.histories import across
 from privsynth.histories.history_model import HistoryModel, HistorySample, fit_history
+from privsynth.model import Model
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.private import Private
 from tests import made_database
@@ -100,6 +101,14 @@ def test_damaged_models_are_refused(saved: Path, damage: str, tmp_path: Path) ->
     (tmp_path / "model.json").write_text(json.dumps(document))
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(InputError):
+        HistoryModel.load(tmp_path)
+
+
+def test_a_model_of_another_kind_says_what_reads_it(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"of several tables; read it with ps\.HistoryModel\.load$"):
+        Model.load(saved)
+    (tmp_path / "model.json").write_text(json.dumps({"format": "privsynth-model/2"}))
+    with pytest.raises(InputError, match=r"of one table; read it with ps\.Model\.load$"):
         HistoryModel.load(tmp_path)
 
 
