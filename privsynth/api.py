@@ -22,7 +22,8 @@ from privsynth.black_box import checks as black_box
 from privsynth.black_box.adapter import Adapter, Generate
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import Verified, verify_release
-from privsynth.database import either
+from privsynth.database import drafting as database_drafting
+from privsynth.database import either, sources
 from privsynth.database.document import DatabaseSchema
 from privsynth.drafting import draft as draft_schema
 from privsynth.errors import AuditError, LedgerError
@@ -368,5 +369,5 @@ def quote(
 
 
 def draft(source: str | Path) -> str:
-    """A schema to fill in: column names and kinds, every private fact left as a question; see `drafting.draft`."""
-    return draft_schema(source)
+    """A schema to fill in, of one table or several: names and kinds, every private fact left as a question."""
+    return database_drafting.draft(source) if sources.is_several(source) else draft_schema(source)

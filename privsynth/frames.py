@@ -29,6 +29,10 @@ ARROW: Final = "arrow"
 PANDAS: Final = "pandas"
 POLARS: Final = "polars"
 
+SQLITE_ENDINGS: Final = (".sqlite", ".sqlite3", ".db")
+DUCKDB_ENDINGS: Final = (".duckdb", ".ddb")
+"""Files of several tables, which `database.sources` reads."""
+
 T = TypeVar("T")
 _BLOCK_BYTES = 1 << 26
 _BLOCK_ROWS = 1 << 20
@@ -73,6 +77,9 @@ def _is_path(source: Source) -> bool:
 def _path(source: Source) -> Path:
     assert isinstance(source, str | os.PathLike)
     path = Path(os.fspath(source))
+    if path.is_dir() or (path.is_file() and path.name.lower().endswith(SQLITE_ENDINGS + DUCKDB_ENDINGS)):
+        kind = "folder" if path.is_dir() else "database file"
+        raise RecordsError(f"{path} is a {kind}: it needs a schema with [database], which describes several tables")
     if not path.is_file():
         raise RecordsError(f"there is no file {path}; check the path")
     if not path.name.lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")):

@@ -17,8 +17,6 @@ def draft(
     ],
 ) -> None:
     """Write a schema to fill in: names and kinds only; what is private is left as a question."""
-    from privsynth import drafting
-    from privsynth.database import drafting as several
-    from privsynth.database import sources
+    from privsynth import api
 
-    typer.echo((several if sources.is_several(table) else drafting).draft(table), nl=False)
+    typer.echo(api.draft(table), nl=False)

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from privsynth import frames
 from privsynth.errors import InputError, RecordsError
+from privsynth.frames import DUCKDB_ENDINGS, SQLITE_ENDINGS
 
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
-SQLITE_ENDINGS = (".sqlite", ".sqlite3", ".db")
-DUCKDB_ENDINGS = (".duckdb", ".ddb")
 
 T = TypeVar("T")
 _BLOCK_ROWS = 1 << 17

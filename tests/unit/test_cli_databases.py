@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pytest
 
 import privsynth as ps
 from privsynth.cli import run
-from privsynth.errors import AuditError
+from privsynth.database import writing
+from privsynth.errors import AuditError, MechanismError, RecordsError
 from tests import clinic, made_database
 from tests import made_database_files as files
 
@@ -119,3 +121,30 @@ def test_the_verbs_of_the_library_take_them_too(place):
     quoted = ps.quote(None, schema=schema, policy=ps.Policy.loads(files.POLICY))
     assert quoted.generator == "independent" and quoted.admitted
     assert clinic.fresh_ledger().populations() == ()
+
+
+def test_several_tables_with_a_schema_of_one_are_told_what_they_need(place, capsys, tmp_path):
+    (tmp_path / "one.toml").write_text(
+        '[table]\nname = "stays"\n[columns.ward]\nkind = "category"\nvalues = ["A", "B"]\n'
+    )
+    (tmp_path / "policy.toml").write_text(clinic.POLICY.replace('name = "person"', 'name = "row"'))
+    writing.write(files.tables(units=20), tmp_path / "tables")
+    for source, kind in ((place / "clinic.sqlite", "database file"), (tmp_path / "tables", "folder")):
+        shared = [str(source), "--schema", str(tmp_path / "one.toml"), "--policy", str(tmp_path / "policy.toml")]
+        shared += ["--ledger", str(tmp_path / "ledger.sqlite3")]
+        signed = ["--key", str(place / "key.pem"), "--out", str(tmp_path / "out")]
+        for arguments in (["quote", *shared], ["release", *shared, *signed]):
+            assert run(["--quiet", *arguments]) == 2
+            assert f"is a {kind}: it needs a schema with [database]" in capsys.readouterr().err
+        with pytest.raises(RecordsError, match=f"is a {kind}: it needs a schema with"):
+            ps.fit(source, tmp_path / "one.toml", epsilon=1, delta=1e-6)
+
+
+@pytest.mark.parametrize("generator", ["vae", "gan"])
+def test_generators_that_train_are_refused_before_anything_is_loaded(place, generator, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    schema = place / "database.toml"
+    with pytest.raises(MechanismError, match=f"^{generator} trains on single rows.* for several tables$"):
+        ps.fit(place / "no such file.sqlite", schema, epsilon=1, delta=1e-6, generator=generator)
+    with pytest.raises(MechanismError, match=f"^{generator} trains on single rows.* for several tables$"):
+        ps.audit_generator(generator, schema=schema, epsilon=1, delta=1e-6, plan="quick", rng=np.random.default_rng(1))

@@ -173,9 +173,12 @@ def test_bad_files_are_refused(name, tmp_path):
     assert caught.value.__context__ is None
 
 
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(RecordsError, match="there is no file"):
+def test_a_folder_or_database_file_is_no_table(tmp_path):
+    with pytest.raises(RecordsError, match=r"is a folder: it needs a schema with \[database\]"):
         frames.column_names(tmp_path)
+    (tmp_path / "clinic.db").write_bytes(b"x")
+    with pytest.raises(RecordsError, match=r"is a database file: it needs a schema with \[database\]"):
+        frames.column_names(tmp_path / "clinic.db")
 
 
 NOT_TABLES = {
