@@ -326,5 +326,6 @@ def _meaning(verdict: Verdict, trial: Trial, look: Look, terms: ReleaseTerms, *,
         )
     return (
         f"With the people there are, a leak of {points} can be neither shown nor ruled out: where there is none, "
-        f"{_needed(trial, terms):,} people in each table are enough."
+        f"{_needed(trial, terms):,} people in each table are enough. If there were that many, it most likely leaks a little: a "
+        "smaller epsilon (release_epsilon in the policy) or more people to fit on lower that."
     )

@@ -114,7 +114,8 @@ def test_a_limit_beyond_so_many_times_the_controls_rate() -> None:
     assert row_of(400, 100, limit=0.01, times=2).verdict == "FAIL"
     unclear = row_of(25, 2, limit=0.01, times=2)
     assert unclear.verdict == "INCONCLUSIVE"
-    assert "people in each table are enough" in unclear.meaning
+    assert "people in each table are enough. If there were that many, it most likely leaks a little" in unclear.meaning
+    assert "a smaller epsilon (release_epsilon in the policy) or more people to fit on lower that" in unclear.meaning
 
 
 class Scoring(AbstractAttack):
