@@ -16,6 +16,13 @@ Section: TypeAlias = dict[str, object]
 
 _RATES: Mapping[str, str] = {"threshold": "limit", "detectable": "would have seen", "ceiling": "ceiling"}
 
+WOULD_HAVE_SEEN = (
+    "“Would have seen” is the smallest leak that is noticed in 95 of 100 audits of the smallest group that the plan "
+    "accepts, at the least favourable rate of success: it may be larger than the limit, but an attack passes only where the "
+    "people really tried, how many is not told, show that it leaks less than the limit."
+)
+"""What the figure beside a limit is: public, where what the people tried would have shown is not."""
+
 
 def attacks(claims: Claims) -> Section:
     """The public rows of the audit."""
@@ -25,6 +32,7 @@ def attacks(claims: Claims) -> Section:
     return {
         "lead": f"{passed} of {plural(len(rows), 'check', 'checks')} passed; verdict {claims.text('audit.verdict')} ({plan}).",
         "rows": attack_rows(rows),
+        "seen": WOULD_HAVE_SEEN,
         "attempts": f"{claims.text('attempts.used')} of {claims.text('attempts.allowed')}",
     }
 

@@ -154,6 +154,7 @@ def test_each_attack_says_on_whom_with_what_and_with_what_power() -> None:
     assert "On everyone" in text
     assert "On the most isolated people" in text
     assert "limit 5 %; a leak of 8.1 % would have been seen; the claim allows 24.5 %" in text
+    assert "It may be larger than the limit, but an attack passes only where the people really tried" in text
 
 
 def test_equal_rows_of_many_secrets_share_a_line_on_the_public_page_alone() -> None:

@@ -14,6 +14,7 @@ from privsynth.histories.measuring import HistoryPlan
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.private import Private
+from privsynth.report.attacks import WOULD_HAVE_SEEN
 from privsynth.report.database_numbers import attribute_labels, gather
 from tests import made_database
 from tests.unit.report.test_page import MARKUP, predicate  # noqa: F401 - a fixture
@@ -101,6 +102,7 @@ def test_the_page_says_it_all_and_is_the_same_again(made, says):
         "bought",
     ):
         assert words in page
+    assert page.index(WOULD_HAVE_SEEN) < page.index("<h3>histories: 1 of 1 passed</h3>")
     assert "business rule" in page and "stays: rows left out" not in page
     assert "<script" not in page and "&lt;script&gt;" in page
     again = report.render_database(predicate=says, schema=schema, measured=found, released=database)

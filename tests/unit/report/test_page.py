@@ -185,6 +185,11 @@ def test_the_sections_stand_in_the_order_of_the_product(page):
     assert links == [f"#{anchor}" for anchor in wanted]
 
 
+def test_what_an_attack_would_have_seen_is_explained_before_it_is_said(page):
+    explained = "may be larger than the limit, but an attack passes only where the people really tried"
+    assert words(page).index(explained) < words(page).index(", would have seen ")
+
+
 def test_the_same_contents_give_the_same_bytes(page, predicate, schema, transcript, released):
     again = report.render(
         predicate=copy.deepcopy(predicate), schema=Schema.loads(SCHEMA), transcript=transcript, released=released
