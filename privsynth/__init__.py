@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify
+    from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify, write_tables
     from privsynth.auditing import AuditPlan
     from privsynth.database.document import DatabaseSchema
     from privsynth.findings import Findings
@@ -40,6 +40,7 @@ _HOMES = {
     "quote": "privsynth.api",
     "release": "privsynth.api",
     "verify": "privsynth.api",
+    "write_tables": "privsynth.api",
 }
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "quote",
     "release",
     "verify",
+    "write_tables",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The public verbs: fit, release, audit, verify, quote, draft. Thin: each reads its inputs and calls the module that does it.
+"""The public verbs: fit, release, audit, verify, quote, draft, write_tables. Thin: each calls the module that does it.
 
 A schema is of one table, or of several whose rows belong to the same units (`DatabaseSchema`, a TOML file with [database]).
 
@@ -26,7 +26,7 @@ from privsynth.database import drafting as database_drafting
 from privsynth.database import either, sources
 from privsynth.database.document import DatabaseSchema
 from privsynth.drafting import draft as draft_schema
-from privsynth.errors import AuditError, LedgerError
+from privsynth.errors import AuditError, LedgerError, SchemaError
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.histories.history_model import HistoryModel
@@ -366,6 +366,21 @@ def quote(
     if isinstance(agreed_schema, DatabaseSchema):
         return quote_history(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
     return quote_release(source, schema=agreed_schema, policy=agreed_policy, ledger=ledger, generator=generator)
+
+
+def write_tables(
+    tables: Mapping[str, object], target: str | Path, *, schema: DatabaseSchema | str | Path | None = None
+) -> tuple[Path, ...]:
+    """Write several tables, {name: frame}, such as a `HistoryModel` samples, to a new folder or database file.
+
+    Args: `target` ends in .sqlite, .sqlite3 or .db (SQLite) or in .duckdb or .ddb; else it is a folder, with NAME.csv and
+        NAME.parquet of each table. With a `schema`, a database file declares the tables' keys and foreign keys.
+    Returns: the files. Raises: OutputError when the target is there already or cannot be written.
+    """
+    described = None if schema is None else _schema(schema)
+    if isinstance(described, Schema):
+        raise SchemaError("several tables are written with a schema that has [database]; name it, or leave it out")
+    return several.write_tables(tables, target, described)
 
 
 def draft(source: str | Path) -> str:

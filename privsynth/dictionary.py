@@ -80,7 +80,11 @@ _FORMATS: Mapping[str, str] = {
     "json": "application/json",
     "html": "text/html",
     "sh": "application/x-sh",
+    "sqlite": "application/vnd.sqlite3",
+    "duckdb": "application/vnd.duckdb",
 }
+
+_WHOLE = "All tables in one database file, with keys and foreign keys declared: the rows of the CSV files."
 
 _RECORDS = "records"
 
@@ -218,7 +222,9 @@ def _made(name: str, description: str, table: TableTerms) -> Json:
 
 def _file(name: str, digest: str) -> Json:
     ending = name.rpartition(".")[2]
+    whole = {"description": _WHOLE} if ending in {"sqlite", "duckdb"} else {}
     return {
+        **whole,
         "@type": "cr:FileObject",
         "@id": name,
         "name": name,

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
+import pyarrow as pa
 
 from privsynth import frames, generators
 from privsynth.auditing import AuditPlan
 from privsynth.auditing import histories as auditing
 from privsynth.conformance import histories as conformance
-from privsynth.database import reading
+from privsynth.database import reading, sources, writing
 from privsynth.database.document import DatabaseSchema
-from privsynth.errors import MechanismError
+from privsynth.errors import MechanismError, OutputError
 from privsynth.findings import Claim, Findings
 from privsynth.histories.history_model import HistoryModel, fit_history, generator_name
 from privsynth.histories.measuring import HistoryPlan
@@ -63,6 +64,21 @@ def fit(source: object, schema: DatabaseSchema, asked: Asked, *, out_of_domain: 
         settings=asked.settings,
         kind=_kind_of(source),
     )
+
+
+def write_tables(tables: Mapping[str, object], target: str | Path, schema: DatabaseSchema | None) -> tuple[Path, ...]:
+    """Write tables to a folder or one database file; see `api.write_tables`."""
+    path = Path(target)
+    if path.name.lower().endswith(sources.ENDINGS):
+        raise OutputError(
+            f"{path}: several tables become a folder, or a file .sqlite, .db or .duckdb; choose such a name"
+        )
+    known = [] if schema is None else [table.name for table in schema.tables if table.listed]
+    if schema is not None and set(tables) != set(known):
+        raise OutputError(f"the schema lists the tables {', '.join(known)}; expected these and no others")
+    named = {name: tables[name] for name in known or tables}
+    arrow = {name: pa.table(frames.read(table, frames.column_names(table))) for name, table in named.items()}
+    return writing.write(arrow, path, writing.kind_of(path), schema=schema)
 
 
 def audit(

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from privsynth.database.held import Database
 from privsynth.database.keys import NewKeys
 from privsynth.database.sources import duckdb_library, quoted
 from privsynth.errors import OutputError, RecordsError
+from privsynth.frames import DUCKDB_ENDINGS, SQLITE_ENDINGS
 
 FileKind: TypeAlias = Literal["folder", "sqlite", "duckdb"]
 """A folder with NAME.csv and NAME.parquet for each table, or one database file."""
@@ -75,6 +77,30 @@ def _types_of_links(schema: DatabaseSchema, terms: TableTerms, above: Mapping[st
     parent = above[terms.parent_table]
     key = schema.table(terms.parent_table).key
     return {column: parent.schema.field(part).type for column, part in zip(terms.parent.columns, key, strict=True)}
+
+
+def kind_of(place: object) -> FileKind:
+    """What a source or target of tables is, by its ending: an SQLite or DuckDB file, or a folder, as dicts of tables become."""
+    if isinstance(place, str | Path) and not Path(place).is_dir():
+        name = Path(place).name.lower()
+        if name.endswith(DUCKDB_ENDINGS):
+            return "duckdb"
+        if name.endswith(SQLITE_ENDINGS):
+            return "sqlite"
+    return "folder"
+
+
+def file_bytes(tables: Mapping[str, pa.Table], kind: Literal["sqlite", "duckdb"], schema: DatabaseSchema) -> bytes:
+    """Tables as the bytes of one database file, with their keys. Raises: OutputError or InputError, as `write`."""
+    try:
+        folder = TemporaryDirectory(prefix="privsynth-", ignore_cleanup_errors=True)
+    except OSError:
+        raise OutputError(
+            "there is no place for temporary files; free space, or name another place in TMPDIR"
+        ) from None
+    with folder as place:
+        (file,) = write(tables, Path(place) / f"tables.{kind}", kind, schema=schema)
+        return file.read_bytes()
 
 
 def write(

@@ -19,6 +19,7 @@ import numpy as np
 from privsynth import generators, progress
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
+from privsynth.database import writing
 from privsynth.database.document import DatabaseSchema
 from privsynth.errors import (
     AuditError,
@@ -89,7 +90,8 @@ def release(
         )
     workspace = Workspace(Path(out))
     if isinstance(schema, DatabaseSchema):
-        several = SeveralTables(database_terms(schema, policy, generator=generator, settings=settings))
+        agreed = database_terms(schema, policy, generator=generator, settings=settings)
+        several = SeveralTables(agreed, writing.kind_of(source))
         return _released(several, source, signer, workspace, ledger, source_of_noise)
     one = OneTable(terms(schema, policy, generator=generator, settings=settings))
     return _released(one, source, signer, workspace, ledger, source_of_noise)

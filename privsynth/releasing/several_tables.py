@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
@@ -17,8 +18,9 @@ import numpy as np
 from privsynth import dictionary, frames, report
 from privsynth.auditing import histories as auditing
 from privsynth.conformance import histories as conformance
-from privsynth.database import reading
+from privsynth.database import reading, writing
 from privsynth.database.held import Database
+from privsynth.database.writing import FileKind
 from privsynth.domain import Clique
 from privsynth.errors import FitError
 from privsynth.findings import Claim, Findings
@@ -48,6 +50,8 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
     """Several tables under the terms that were agreed on."""
 
     terms: DatabaseTerms
+    container: FileKind = "folder"
+    """What the source is: a database file is released as one, too."""
 
     @property
     def agreed(self) -> DatabaseTerms:
@@ -183,7 +187,7 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
         )
 
     def files(self, model: HistoryModel, drawn: HistorySample, says: Mapping[str, object]) -> dict[str, bytes]:
-        """Each table as CSV and Parquet; measurements, schema and report."""
+        """Each table as CSV and Parquet, all in a database file where the source is one; measurements, schema and report."""
         kept = Measured(transcripts=model.transcripts, used=model.used)
         page = report.render_database(
             predicate=says,
@@ -191,11 +195,14 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
             measured=kept,
             released=drawn.database,
             predicted=_predicted(model),
+            database_file=self._database_file,
         )
         files: dict[str, bytes] = {}
         for name, table in drawn.tables.items():
             files[f"data/{name}.csv"] = frames.csv_bytes(table)
             files[f"data/{name}.parquet"] = frames.parquet_bytes(table)
+        if self._database_file is not None and self.container != "folder":
+            files[self._database_file] = writing.file_bytes(drawn.tables, self.container, self.terms.schema)
         document, _ = self.to_files(kept)
         return {
             **files,
@@ -203,6 +210,12 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
             "schema.json": json.dumps(self.terms.schema.to_json(), indent=2, ensure_ascii=False).encode(),
             "report.html": page.encode(),
         }
+
+    @property
+    def _database_file(self) -> str | None:
+        """The name of the database file, after the schema's; None where the source is none."""
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", self.terms.schema.name).lstrip("_-")[:100]
+        return None if self.container == "folder" else f"data/{plain or 'database'}.{self.container}"
 
     def dictionary(
         self, model: HistoryModel, digests: Mapping[str, str], says: Mapping[str, object]

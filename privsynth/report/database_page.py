@@ -43,11 +43,13 @@ def render(
     measured: Measured,
     released: Database,
     predicted: Mapping[str, Mapping[Clique, float]] = _NOTHING,
+    database_file: str | None = None,
 ) -> str:
     """Write the report of a release of several tables.
 
     Args: predicate, what the certificate states; measured, the noisy answers; released, the tables; predicted, the L1 errors
-        that the generator expects of pairs of attributes, by table, where it does.
+        that the generator expects of pairs of attributes, by table, where it does; database_file, the name of the file that
+        holds all tables, where there is one.
     Privacy: post-processing of public contents; spends nothing.
     Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
     """
@@ -59,7 +61,7 @@ def render(
     context: dict[str, object] = {
         "page": _page(facts, broken_rows, str(impossible["card"]), (inside, of)),
         "g": sections.guarantee(facts.claims),
-        "tables": database_sections.tables(facts),
+        "tables": {**database_sections.tables(facts), "files": database_sections.files(database_file)},
         "sizes": database_sections.sizes(facts),
         "rules": impossible,
         "trust": database_sections.trust(facts),

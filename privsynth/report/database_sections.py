@@ -47,6 +47,12 @@ def tables(facts: DatabaseFacts) -> Section:
     }
 
 
+def files(database_file: str | None) -> str:
+    """Where the tables are."""
+    also = "" if database_file is None else f" All of them, with their keys declared, are in {database_file}, too."
+    return f"Each table is in data/ as a CSV and a Parquet file.{also}"
+
+
 def _left_out(facts: DatabaseFacts) -> str:
     """Rows that no change could make obey the rules."""
     gone = {text.removesuffix(LEFT_OUT): int(str(rows)) for text, rows in facts.claims.pairs("repairs").items()}

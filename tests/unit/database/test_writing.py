@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import privsynth as ps
+from privsynth import frames
 from privsynth.database import DatabaseSchema, keys, reading, sources, writing
-from privsynth.errors import InputError, OutputError, RecordsError
+from privsynth.errors import InputError, OutputError, RecordsError, SchemaError
 from privsynth.histories.deriving import derive
 from tests import made_database
 from tests.made_database import CLINIC_TOML
@@ -60,6 +62,33 @@ def test_columns_are_those_declared_in_order(database):
     for name, table in tables_of(database).items():
         assert tuple(table.schema.names) == database.schema.table(name).released
     assert ("patient" in tables_of(database)) is False
+
+
+@pytest.mark.parametrize("target", ["out.sqlite", "OUT.DB", "out.duckdb", "out"])
+@pytest.mark.parametrize("kind", [frames.ARROW, frames.PANDAS, frames.POLARS])
+def test_frames_of_every_kind_are_written_by_the_ending(clinic, kind, target, tmp_path):
+    made = {name: frames.to_kind(table, kind) for name, table in reversed(tables_of(clinic).items())}
+    ps.write_tables(made, tmp_path / target, schema=clinic.schema)
+    found = reading.read_public(tmp_path / target, clinic.schema)
+    for table, rows in clinic.tables.items():
+        assert np.array_equal(rows.parent, found.tables[table].parent)
+        for column, ticks in rows.records.ticks.items():
+            assert np.array_equal(ticks, found.tables[table].records.ticks[column]), column
+    heads = {"out.sqlite": b"SQLite", "OUT.DB": b"SQLite", "out.duckdb": b"DUCK"}
+    assert target not in heads or heads[target] in (tmp_path / target).read_bytes()[:16]
+
+
+def test_tables_that_are_not_the_schema_s_or_one_file_are_not_written(clinic, tmp_path):
+    made = tables_of(clinic)
+    with pytest.raises(OutputError, match="become a folder, or a file"):
+        ps.write_tables(made, tmp_path / "out.csv")
+    del made["stays"]
+    with pytest.raises(OutputError, match="lists the tables patients, stays, diagnoses; expected these and no others"):
+        ps.write_tables(made, tmp_path / "out.db", schema=clinic.schema)
+    (tmp_path / "one.toml").write_text('[table]\nname = "t"\n[columns.a]\nkind = "boolean"\n')
+    with pytest.raises(SchemaError, match=r"a schema that has \[database\]"):
+        ps.write_tables(made, tmp_path / "out.db", schema=tmp_path / "one.toml")
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_sql_knows_the_keys(clinic, tmp_path):

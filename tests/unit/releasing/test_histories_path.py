@@ -2,6 +2,9 @@
 
 import csv
 import json
+import sqlite3
+import subprocess
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -11,6 +14,7 @@ from privsynth.auditing import histories as auditing
 from privsynth.certificate import keys
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.predicate import require
+from privsynth.database import reading, writing
 from privsynth.database.document import DatabaseSchema
 from privsynth.errors import AuditFailed, OutputError, PolicyRefusal, RefusedError, SchemaError
 from privsynth.findings import Findings
@@ -24,6 +28,7 @@ from tests import clinic, made_database
 from tests import made_database_files as files
 
 DATA = {f"data/{name}.{kind}" for name in ("patients", "stays", "diagnoses") for kind in ("csv", "parquet")}
+DATABASE = "data/clinic.sqlite"
 OTHERS = {"dictionary.json", "measurements.json", "report.html", "schema.json", "verify.sh"}
 
 
@@ -74,7 +79,7 @@ def rows(folder, table):
 def test_every_table_is_a_signed_file_and_the_certificate_says_its_bound(made, place):
     folder = made[0].folder
     verified = api.verify(folder, trust=place["folder"] / "trust.toml")
-    assert set(verified.files) == DATA | OTHERS
+    assert set(verified.files) == DATA | {DATABASE} | OTHERS
     said = require(verified.predicate).schema_
     assert [(table.name, table.parent) for table in said.tables] == [
         ("patients", None),
@@ -100,6 +105,41 @@ def test_released_keys_link_and_nothing_of_the_source_s_keys_is_anywhere(made):
     for place in (folder, folder.with_name("release.internal")):
         written = [path for path in place.rglob("*") if path.is_file()]
         assert written and not any(files.SECRET.encode() in path.read_bytes() for path in written)
+
+
+def test_a_database_file_comes_out_as_one_with_its_keys(made, place):
+    folder = made[0].folder
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        links = {link[2] for link in connection.execute("PRAGMA foreign_key_list(diagnoses)")}
+        assert links == {"stays", "patients"}
+        wards = connection.execute("SELECT stay_id, ward FROM stays").fetchall()
+    assert wards == [(row["stay_id"], row["ward"] or None) for row in rows(folder, "stays")]
+    pem = (place["folder"] / "trust.toml").read_text().partition("-----BEGIN")[2].partition("END PUBLIC KEY-----")[0]
+    (place["folder"] / "public.pem").write_text(f"-----BEGIN{pem}END PUBLIC KEY-----\n")
+    command = ["sh", str(folder / "verify.sh"), str(place["folder"] / "public.pem")]
+    assert "VERIFIED" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    described = json.loads((folder / "dictionary.json").read_text())["distribution"]
+    (told,) = [file for file in described if file["@id"] == DATABASE]
+    assert told["encodingFormat"] == "application/vnd.sqlite3" and "foreign keys" in told["description"]
+    assert f"with their keys declared, are in {DATABASE}, too" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["folder", "duckdb"])
+def test_the_same_kind_comes_out(make, tmp_path, kind):
+    source = tmp_path / ("in.duckdb" if kind == "duckdb" else "in")
+    for file in writing.write(files.tables(), source, kind):
+        if file.suffix == ".parquet":
+            file.unlink()
+    folder = make(source=source).folder
+    more = {"data/clinic.duckdb"} if kind == "duckdb" else set()
+    assert {str(file.relative_to(folder)) for file in folder.rglob("*.*")} == DATA | OTHERS | more | {
+        "certificate.json"
+    }
+    for name in more:
+        assert files.SECRET.encode() not in (folder / name).read_bytes()
+        found = reading.read_public(folder / name, DatabaseSchema.loads(made_database.CLINIC_TOML))
+        assert found.tables["stays"].count == len(rows(folder, "stays"))
 
 
 def test_what_was_spent_is_the_whole_budget_and_the_stages_name_their_tables(made, place):
