@@ -22,7 +22,7 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.database.terms import MOST_ROWS
 from privsynth.dataset import Dataset
 from privsynth.domain import Clique
-from privsynth.histories.biases import bias
+from privsynth.histories.biases import bias, used_words
 from privsynth.histories.bounding import weight_scale
 from privsynth.histories.layout import View, views
 from privsynth.histories.measuring import in_units
@@ -238,9 +238,9 @@ def _rehearsed(agreed: DatabaseTerms, view: View, public_size: int) -> QuotedTab
         share=float(share / agreed.budget.rho),
         rows_used=None if bound is not None and bound.rows == "buy" else used,
         weights="row" if bound is None else bound.weights,
-        bias="each of them is one row, and counts once."
+        bias=used_words(terms, agreed.unit.name)
         if bound is None
-        else bias(terms, agreed.unit.name).removeprefix(f"{view.table}: "),
+        else bias(terms, agreed.unit.name, agreed.schema.root.name),
         attributes=len(domain),
         pairs=math.comb(len(domain), 2),
         measured_pairs=len(pairs),

@@ -157,8 +157,9 @@ def database_terms(
 
 
 def biases(schema: DatabaseSchema, unit: str) -> tuple[str, ...]:
-    """The bias that each bound brings, a sentence a table."""
-    return tuple(bias(table, unit) for table in schema.tables if table.bound is not None)
+    """The bias that each bound brings, a line a table."""
+    root = schema.root.name
+    return tuple(f"{table.name}: {bias(table, unit, root)}" for table in schema.tables if table.bound is not None)
 
 
 def _require_file_names(schema: DatabaseSchema) -> None:

@@ -23,7 +23,7 @@ SECTIONS = (
     ("guarantee", "Guarantee"),
     ("tables", "Tables"),
     ("sizes", "Numbers of rows"),
-    ("impossible", "Impossible rows"),
+    ("impossible", "Declared rules"),
     ("trust", "Trust"),
     ("attacks", "Attacks"),
     ("pictures", "Pictures"),
@@ -32,6 +32,8 @@ SECTIONS = (
     ("ledger", "Ledger"),
 )
 """The sections after the verdict: their anchors and short names, in the order of the page."""
+
+_BROKEN = "Rows that break a declared rule"
 
 _NOTHING: Mapping[str, Mapping[Clique, float]] = MappingProxyType({})
 
@@ -63,7 +65,7 @@ def render(
         "g": sections.guarantee(facts.claims),
         "tables": {**database_sections.tables(facts), "files": database_sections.files(database_file)},
         "sizes": database_sections.sizes(facts),
-        "rules": impossible,
+        "rules": {**impossible, "title": _BROKEN},
         "trust": database_sections.trust(facts),
         "attacks": report_attacks.attacks(facts.claims),
         "parts": attacks_by_part(facts.claims),
@@ -71,7 +73,7 @@ def render(
         if of
         else "No single attribute was measured.",
         "pictures": database_sections.pictures_by_table(facts),
-        "policy": sections.policy(facts.claims),
+        "policy": database_sections.policy(facts),
         "reproduce": sections.reproduce(facts.claims),
         "ledger": sections.ledger(facts.claims),
     }
@@ -106,8 +108,7 @@ def _page(facts: DatabaseFacts, broken_rows: int, about_rules: str, intervals: t
     )
     cards = page.shared_cards(
         facts.claims,
-        broken_rows,
-        about_rules,
+        page.card(_BROKEN, count(broken_rows), about_rules),
         page.card(
             "Protected together",
             f"all rows of a {facts.unit}",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from privsynth.database.document import TableTerms
-from privsynth.histories.biases import most_words, used_words, weight_words
+from privsynth.histories.biases import bias, most_words, used_words, weight_words
 from privsynth.histories.kinship import dangling
-from privsynth.report import pictures
+from privsynth.report import pictures, sections
 from privsynth.report.claims import Claims
 from privsynth.report.database_numbers import DatabaseFacts, ViewNumbers
 from privsynth.report.numbers import ColumnNumbers
@@ -98,12 +98,22 @@ def _cost(facts: DatabaseFacts, table: TableTerms) -> Section:
         beyond = f"{share} have as many or more; more were not told apart" if over.reached else share
     return {
         "name": table.name,
-        "used": used_words(table, facts.unit, used).partition(": ")[2],
+        "used": used_words(table, facts.unit, used),
         "basis": "bought" if table.bound.rows == "buy" else "declared",
         "over": beyond,
         "weights": weight_words(table, facts.unit),
-        "most": most_words(table),
+        "most": most_words(table, facts.unit, facts.schema.root.name),
     }
+
+
+def policy(facts: DatabaseFacts) -> Section:
+    """The policy's checks, and the limits of the release but for those of bounds, which section 2 states table by table."""
+    root, said = facts.schema.root.name, sections.policy(facts.claims)
+    costs = {
+        f"{table.name}: {bias(table, facts.unit, root)}" for table in facts.schema.tables if table.bound is not None
+    }
+    limits = [text for text in facts.claims.texts("limitations") if text not in costs]
+    return {**said, "limitations": limits}
 
 
 def repairs(claims: Claims) -> dict[str, int]:

@@ -164,8 +164,7 @@ def _cards(facts: Facts, impossible: Section) -> list[Section]:
     halves = sorted(column.half for column in facts.columns if column.share is not None)
     return shared_cards(
         facts.claims,
-        facts.broken_rows,
-        str(impossible["card"]),
+        card("Impossible rows", count(facts.broken_rows), str(impossible["card"])),
         card(
             "One share is known to",
             points(halves[len(halves) // 2]) if halves else "unknown",
@@ -179,7 +178,7 @@ def _cards(facts: Facts, impossible: Section) -> list[Section]:
     )
 
 
-def shared_cards(claims: Claims, broken_rows: int, about_rules: str, third: Section, fourth: Section) -> list[Section]:
+def shared_cards(claims: Claims, rules: Section, third: Section, fourth: Section) -> list[Section]:
     """The cards that every release has, with two of its own among them."""
     attacks = claims.rows("audit.rows")
     return [
@@ -193,7 +192,7 @@ def shared_cards(claims: Claims, broken_rows: int, about_rules: str, third: Sect
             f"{sum(row.text('verdict') == 'PASS' for row in attacks)} of {len(attacks)}",
             f"verdict {claims.text('audit.verdict')}; power beside each",
         ),
-        card("Impossible rows", count(broken_rows), about_rules),
+        rules,
         third,
         fourth,
         card(

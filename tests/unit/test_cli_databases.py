@@ -58,8 +58,11 @@ def test_quote_says_shares_bounds_biases_and_errors_of_each_table(place, capsys)
     for told in (
         "for each patient with all rows in all tables",
         "stays: 4",
-        "at most 6 rows of a patient are used, chosen by a keyed random draw",
-        "the first ones: what changes late in a long history is not seen",
+        "Of a patient with more than 6 stays, 6 are used, drawn at random.",
+        "A patient with 6 stays counts as much as one with 2: averages over stays lean to those with few.",
+        "More than 6 stays of a patient count as 6.",
+        "the first 8 are used: what changes late in a long history is not seen. A patient with 12 diagnoses",
+        "More than 12 diagnoses of one row in stays count as 12.",
         "numbers of rows 0.0",
         "nothing was spent",
     ):

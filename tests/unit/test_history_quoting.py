@@ -46,7 +46,7 @@ def test_a_bound_that_is_bought_is_said_to_be():
     found = quoted(BOUGHT)
     (table,) = [table for table in found.tables if table.name == "accounts"]
     assert table.rows_used is None and table.to_json()["rowsUsed"] == "to be bought"
-    assert f"enough for all rows of 95 % of them, at most {MOST_ROWS}" in "\n".join(found.lines())
+    assert f"enough for all accounts of 95 % of them, at most {MOST_ROWS}" in "\n".join(found.lines())
 
 
 def test_pairs_that_are_measured_are_counted_and_errors_say_what_they_are_of():

@@ -14,6 +14,7 @@ from privsynth.histories.measuring import HistoryPlan
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.noise import UnsafeSeededNoise
 from privsynth.private import Private
+from privsynth.releasing.database_terms import biases
 from privsynth.report.attacks import WOULD_HAVE_SEEN
 from privsynth.report.database_numbers import attribute_labels, gather
 from tests import made_database
@@ -53,6 +54,7 @@ def says(predicate):  # noqa: F811
     return {
         **predicate,
         "schema": {**predicate["schema"], "tables": [table]},
+        "limitations": [*biases(DatabaseSchema.loads(TOML), "visitor"), "a limit that stands nowhere else"],
         "repairs": {"stays.admit <= patients.death": 4, "stays: rows left out": 7},
         "audit": {**predicate["audit"], "rows": rows},
     }
@@ -96,6 +98,10 @@ def test_the_page_says_it_all_and_is_the_same_again(made, says):
         "Rows that could not be made to obey every rule were left out: 7 of stays.",
         "time since the row before (admit)",
         "weekday of admit",
+        "A visitor with 6 stays counts as much as one with 2: averages over stays lean to those with few.",
+        "<h3>Rows that break a declared rule</h3>",
+        "</span>Rows that break a declared rule</h2>",
+        "a limit that stands nowhere else",
         "stay_id (may be empty) → stays; patient_id → patients",
         "<h3>histories: 1 of 1 passed</h3>",
         "<h3>stays: 1 of 1 passed</h3>",
@@ -103,6 +109,8 @@ def test_the_page_says_it_all_and_is_the_same_again(made, says):
     ):
         assert words in page
     assert page.index(WOULD_HAVE_SEEN) < page.index("<h3>histories: 1 of 1 passed</h3>")
+    assert page.count("averages over stays lean to those with few") == 1, "no sentence of a bound stands elsewhere"
+    assert "Impossible rows" not in page
     assert "business rule" in page and "stays: rows left out" not in page
     assert "<script" not in page and "&lt;script&gt;" in page
     again = report.render_database(predicate=says, schema=schema, measured=found, released=database)
