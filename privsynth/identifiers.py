@@ -158,10 +158,15 @@ def _draw(
         raise SchemaError(
             f'column "{column.name}": make = "{column.make}" has nothing to fill in; write # for a digit, ? for a letter'
         )
+    if unique and n > source.capacity:
+        where = f'make = "{column.make}"' if column.make is not None else f'range = "{column.range}"'
+        raise SchemaError(
+            f'column "{column.name}": of {where} there are too few different ones, {source.capacity}, for so many rows; draw '
+            'fewer, or let the schema have more: a longer pattern, such as make = "P-########"'
+        )
     kept: list[str] = []
     drawn = max(n + 16, 256)
-    rounds = 0 if unique and n > source.capacity else _ROUNDS
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         fresh = _issued_to_nobody([source.finish(text) for text in _fill(source, drawn, rng)])
         if _FEW * len(fresh) < drawn:
             break

@@ -15,6 +15,7 @@ from privsynth import identifiers
 from privsynth.database.document import DatabaseSchema, TableTerms
 from privsynth.database.held import Database, Rows
 from privsynth.database.terms import Sequence as SequenceColumn
+from privsynth.errors import SchemaError
 from privsynth.schema.columns import IdentifierColumn
 
 _Ints = npt.NDArray[np.int64]
@@ -42,7 +43,11 @@ def regenerate(schema: DatabaseSchema, database: Database, rng: np.random.Genera
         siblings = _places_among_siblings(rows)
         for column in terms.identifiers:
             if column.name not in columns:
-                columns[column.name] = np.array(_own(column, terms, rows.count, siblings, rng), dtype=object)
+                try:
+                    own = _own(column, terms, rows.count, siblings, rng)
+                except SchemaError as error:
+                    raise SchemaError(f"[tables.{terms.name}]: {error}") from None
+                columns[column.name] = np.array(own, dtype=object)
         numbered[terms.name] = columns
         sequences = {
             one.name: (siblings + 1).astype(str).astype(object)

@@ -95,8 +95,12 @@ def test_unique_columns_use_their_range_to_the_last_value():
 @pytest.mark.parametrize(
     ("n", "how", "said"),
     [
-        (101, {"make": "P-##"}, "too few different ones"),
-        (257, {"range": "ipv4-documentation"}, "too few different ones"),
+        (
+            101,
+            {"make": "P-##"},
+            'of make = "P-##" there are too few different ones, 100, for so many rows; draw fewer, or',
+        ),
+        (257, {"range": "ipv4-documentation"}, 'of range = "ipv4-documentation" there are too few different ones, 256'),
         (5, {"make": "P-"}, "nothing to fill in"),
         (5, {"make": "###-##-####"}, "somebody may hold"),
         (5, {"make": "#########"}, "somebody may hold"),
