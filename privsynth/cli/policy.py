@@ -20,16 +20,18 @@ def check(
     schema: Annotated[Path | None, typer.Option(help="A schema to check against the policy.")] = None,
 ) -> None:
     """Read a policy, say in plain words what it allows, and check a schema against it."""
+    from privsynth import choosing
     from privsynth.database import either
     from privsynth.errors import PolicyRefusal
     from privsynth.policy import Policy
 
     console: Console = context.obj
     read = Policy.load(policy)
-    checks = read.check_described(either.load(schema)) if schema is not None else ()
+    described = either.load(schema) if schema is not None else None
+    checks = read.check_described(described) if described is not None else ()
     rows = [{"rule": c.rule, "citation": c.citation, "result": c.result, "detail": c.detail} for c in checks]
     lines = [
-        read.describe(),
+        read.describe(described, one_table_only=choosing.DEEP),
         *(f"{row['result']:<15} {row['rule']} ({row['citation']}): {row['detail']}" for row in rows),
     ]
     console.result({"policy": read.name, "digest": read.digest, "checks": rows}, lines)

@@ -145,6 +145,15 @@ class DatabaseChecks:
         return min(rows, MAX_ROWS)
 
 
+def bounds_in_words(schema: DatabaseSchema) -> str:
+    """How many rows of a unit are used of each table."""
+    return ", ".join(
+        f"{table.name} {'as many as are bought' if table.bound.rows == 'buy' else table.bound.rows}"
+        for table in schema.tables
+        if table.bound is not None
+    )
+
+
 def _columns_of(table: TableTerms) -> set[str]:
     content = () if table.content is None else tuple(column.name for column in table.content.columns)
     return {*table.released, *content, *(column.name for column in table.identifiers)}

@@ -5,13 +5,26 @@ Must never call two policies the same when a term differs.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import final
 
 from privsynth.errors import MechanismError
 from privsynth.policy.files import compare, flat
 from privsynth.policy.orders import Change, decimal_text, words
-from privsynth.policy.terms import Terms
+from privsynth.policy.terms import Terms, Unit
 from privsynth.privacy.accounting import Cap, Composition, Cost, budget_for
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralTables:
+    """What the words need to know of a database: the bounds of its tables, and the generators that are for one table alone."""
+
+    bounds: str
+    without: Collection[str]
+
 
 _COSTLY: tuple[Composition, Composition] = ("gdp", "zcdp")
 
@@ -27,15 +40,15 @@ def diff(first: Terms, second: Terms) -> list[str]:
     return [line for group in lines.values() for line in group]
 
 
-def describe(terms: Terms) -> str:
-    """What a policy allows, in plain sentences, one a line."""
+def describe(terms: Terms, several: SeveralTables | None = None) -> str:
+    """What a policy allows, in plain sentences, one a line; `several` where it is of a database."""
     return "\n".join(
         (
             f'Policy "{terms.policy.name}", version {terms.policy.version}: {terms.policy.description}',
             f"It may be used until {terms.policy.expires}.",
             _population(terms),
-            *_budget(terms),
-            _records(terms),
+            *_budget(terms, several),
+            _records(terms, several),
             _deidentification(terms),
             f"Counts of real people from 1 to {terms.published.min_cell - 1} are published nowhere."
             if terms.published.min_cell > 1
@@ -64,12 +77,25 @@ def _population(terms: Terms) -> str:
     return f'The account of "{terms.population.id}" pays, publicly at most {terms.population.public_size} people.'
 
 
-def _budget(terms: Terms) -> tuple[str, str]:
-    budget, unit = terms.budget, terms.unit
+def _protected(unit: Unit, several: SeveralTables | None) -> str:
+    """Who is protected, and how many of their rows are used."""
+    if several is not None:
+        return (
+            f"One {unit.name} is protected as a whole, with all rows in all tables together: whether a {unit.name} is in the "
+            f"tables or not changes hardly anything. How many rows of theirs are used of each is in the schema: "
+            f"{several.bounds}; max_rows of the policy is for single tables."
+        )
     rows = "one row" if unit.max_rows == 1 else f"{unit.max_rows} rows"
     return (
         f"One {unit.name} is protected as a whole, with at most {rows} of theirs used: whether a {unit.name} is in the table "
-        "or not changes hardly anything.",
+        "or not changes hardly anything."
+    )
+
+
+def _budget(terms: Terms, several: SeveralTables | None) -> tuple[str, str]:
+    budget = terms.budget
+    return (
+        _protected(terms.unit, several),
         f"One release may spend epsilon {decimal_text(budget.release_epsilon)} (delta {decimal_text(budget.release_delta)}); "
         f"all releases about the population together, for ever, {decimal_text(budget.lifetime_epsilon)} "
         f"(delta {decimal_text(budget.lifetime_delta)}). That is room for {_room(terms)}.",
@@ -96,15 +122,19 @@ def _fitting(cap: Cap, rho: Fraction) -> int:
     return cap.nano_rdp // Cost.of(rho).nano_rdp[cap.order_index]
 
 
-def _records(terms: Terms) -> str:
+def _records(terms: Terms, several: SeveralTables | None) -> str:
     outside = {
         "refuse": "a value outside the declared domain stops the release",
         "other": "a value outside the declared domain becomes the schema's other label or missing",
         "clamp": "a value outside the declared domain becomes the nearest declared one",
     }[terms.records.out_of_domain]
-    rows = "as many rows as noisy counts suggest" if terms.records.rows == "estimate" else f"{terms.records.rows} rows"
-    generators = f"{', '.join(terms.generators.allow)} ({terms.generators.default} where none is named)"
-    return f"Generators: {generators}. {rows.capitalize()} are released; {outside}."
+    drawn = "rows" if several is None else "units"
+    number = terms.records.rows
+    rows = f"as many {drawn} as noisy counts suggest" if number == "estimate" else f"{number} {drawn}"
+    allowed = [name for name in terms.generators.allow if several is None or name not in several.without]
+    generators = f"{', '.join(allowed) or 'none'} ({terms.generators.default} where none is named)"
+    what = "Generators" if several is None else "Generators for several tables"
+    return f"{what}: {generators}. {rows.capitalize()} are released; {outside}."
 
 
 def _deidentification(terms: Terms) -> str:

@@ -6,7 +6,7 @@ Must never be built from anything but policy files, and never weaker than any fi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -18,8 +18,9 @@ from privsynth.policy import checks as policy_checks
 from privsynth.policy import diff as policy_diff
 from privsynth.policy import files as policy_file
 from privsynth.policy.check_result import CheckResult, absent
-from privsynth.policy.databases import DatabaseChecks
+from privsynth.policy.databases import DatabaseChecks, bounds_in_words
 from privsynth.policy.deidentification import SafeHarbor
+from privsynth.policy.diff import SeveralTables
 from privsynth.policy.files import Source
 from privsynth.policy.terms import (
     Attestable,
@@ -226,9 +227,14 @@ class Policy:
         """What `other` tightens, loosens or changes against this policy, one readable line each."""
         return policy_diff.diff(self.terms, other.terms)
 
-    def describe(self) -> str:
-        """What the policy allows, in plain words."""
-        return policy_diff.describe(self.terms)
+    def describe(self, schema: Schema | DatabaseSchema | None = None, *, one_table_only: Collection[str] = ()) -> str:
+        """What the policy allows, in plain words; with a schema, of a release of that table or those tables.
+
+        Args: `one_table_only` are generators that are not for several tables.
+        """
+        if not isinstance(schema, DatabaseSchema):
+            return policy_diff.describe(self.terms)
+        return policy_diff.describe(self.terms, SeveralTables(bounds=bounds_in_words(schema), without=one_table_only))
 
     def _most_rows(self) -> int | None:
         """How many rows a release may have by public knowledge; None where no population is declared."""

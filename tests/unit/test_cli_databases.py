@@ -77,7 +77,11 @@ def test_quote_says_shares_bounds_biases_and_errors_of_each_table(place, capsys)
 def test_policy_check_names_the_tables(place, capsys, tmp_path):
     policy = str(place / "policy.toml")
     assert run(["policy", "check", policy, "--schema", str(place / "database.toml")]) == 0
-    assert "in all tables are protected together" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "in all tables are protected together" in shown
+    assert "One patient is protected as a whole, with all rows in all tables together" in shown
+    assert "is in the schema: stays 6, diagnoses 8;" in shown and "rows of theirs used:" not in shown
+    assert "Generators for several tables: independent, mst (" in shown and "As many units as noisy counts" in shown
     bad = made_database.CLINIC_TOML.replace('values = ["A", "B", "C"]', 'values = ["A", "jane.roe@hospital.org"]')
     (tmp_path / "bad.toml").write_text(bad)
     assert run(["policy", "check", policy, "--schema", str(tmp_path / "bad.toml")]) == 3
