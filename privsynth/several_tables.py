@@ -18,6 +18,7 @@ from privsynth.auditing import AuditPlan
 from privsynth.auditing import histories as auditing
 from privsynth.conformance import histories as conformance
 from privsynth.database import reading, sources, writing
+from privsynth.database.checks import plain_name
 from privsynth.database.document import DatabaseSchema
 from privsynth.errors import MechanismError, OutputError
 from privsynth.findings import Claim, Findings
@@ -76,6 +77,10 @@ def write_tables(tables: Mapping[str, object], target: str | Path, schema: Datab
     known = [] if schema is None else [table.name for table in schema.tables if table.listed]
     if schema is not None and set(tables) != set(known):
         raise OutputError(f"the schema lists the tables {', '.join(known)}; expected these and no others")
+    if not tables or not all(plain_name(name) for name in tables):
+        raise OutputError(
+            "expected {table: frame}, at least one; a table's name becomes a file's: up to 100 letters, digits, spaces, _ and -"
+        )
     named = {name: tables[name] for name in known or tables}
     arrow = {name: pa.table(frames.read(table, frames.column_names(table))) for name, table in named.items()}
     return writing.write(arrow, path, writing.kind_of(path), schema=schema)

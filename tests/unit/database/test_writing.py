@@ -82,6 +82,9 @@ def test_tables_that_are_not_the_schema_s_or_one_file_are_not_written(clinic, tm
     made = tables_of(clinic)
     with pytest.raises(OutputError, match="become a folder, or a file"):
         ps.write_tables(made, tmp_path / "out.csv")
+    for unfit in ({}, {"../stays": made["stays"]}):
+        with pytest.raises(OutputError, match=r"expected \{table: frame\}, at least one; a table's name"):
+            ps.write_tables(unfit, tmp_path / "out")
     del made["stays"]
     with pytest.raises(OutputError, match="lists the tables patients, stays, diagnoses; expected these and no others"):
         ps.write_tables(made, tmp_path / "out.db", schema=clinic.schema)
