@@ -1,4 +1,4 @@
-"""Calendars: when the rows of a table happen, from gaps, days of the week, months and shared days that were drawn for them.
+"""Calendars: when the rows of a table happen, from levels, gaps, days of the week, months and shared days drawn for them.
 
 Must never move a row before the one that it follows, and never look at records that were not drawn.
 """
@@ -12,15 +12,11 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.database.moments import moments
-from privsynth.generator import AbstractDistribution
+from privsynth.histories.clocks import Clock
 from privsynth.histories.conditionals import ConditionalDraws
-from privsynth.histories.layout import Attribute, View
-from privsynth.schema.columns import ModelledColumn
-from privsynth.schema.levels import Levels
-from privsynth.schema.ticks import MISSING, from_granules
+from privsynth.histories.layout import Attribute
+from privsynth.schema.ticks import MISSING
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Evidence: TypeAlias = Mapping[str, Ints]
@@ -29,35 +25,11 @@ _TRIES, _STRICT = 12, 8
 """Draws of a gap and of what is asked of its day, until they agree and the rows to come fit; from some on, the month is only
 tried for, and in the end the day of the week as well."""
 
+_BLOCK_ROWS = 1 << 16
 _FAR = 1 << 61
-
-_BEFORE, _LEFT = "moment\nbefore", "time\nleft"
-"""What is known of a row's time beside its view: the level of the moment before, and of the time until the limit."""
-
-_FEW = 5
-"""Drawn records of groups of one size that count as much as the mean of all."""
 
 _THURSDAY, _WEEK, _YEAR = 3, 7, 12
 """The first of January 1970 was a Thursday, Monday being 0."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SharedDays:
-    """The days on which the rows of another table of the same parent happen.
-
-    Shapes: `family` and `day` are (rows,): a number that rows of one parent have in common, below `families`, and the day.
-    """
-
-    family: Ints
-    day: Ints
-    families: int
-
-    def sorted(self) -> tuple[Ints, int, int]:
-        """Family and day in one ascending number, the lowest day, and how many days there are between a family and the next."""
-        low = int(self.day.min()) if self.day.size else 0
-        wide = (int(self.day.max()) - low if self.day.size else 0) + 2
-        return np.unique(self.family * wide + self.day - low), low, wide
 
 
 @final
@@ -85,97 +57,6 @@ class Timing:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Clock:
-    """How one table's time is laid out: its gaps, its first moments, its own levels, ticks in a day, shared days.
-
-    `until` is the attribute of a row above that says when it is too late, its column, and the time column; `count` that of the
-    number of rows.
-    """
-
-    view: View
-    column: str
-    gaps: Levels
-    firsts: Levels
-    own: Levels
-    day: int
-    shared: SharedDays | None
-    until: tuple[Attribute, ModelledColumn, ModelledColumn] | None
-    count: Attribute | None
-
-    @property
-    def carried(self) -> str | None:
-        """The attribute that holds the level of the moment before; None where rows do not carry it."""
-        return next((one.name for one in self.view.context if one.previous and one.of == self.column), None)
-
-    def wishes(self) -> list[str]:
-        """The attributes that ask something of a row's day."""
-        return [one.name for one in self.view.own if one.kind in ("weekday", "month", "shared")]
-
-    def known(self, before: Ints, limit: Ints) -> dict[str, tuple[Ints, int]]:
-        """What moments before say of the next ones, and their numbers of levels; missing moments have the last level."""
-        absent = before == MISSING
-        start = np.clip(np.where(absent, 0, before), self.own.lower, self.own.upper)
-        left = np.clip(limit - start, self.gaps.lower, self.gaps.upper)
-        found: dict[str, tuple[Ints, int]] = {}
-        if self.carried is None:
-            found[_BEFORE] = (np.where(absent, self.own.size, self.own.codes(start)), self.own.size + 1)
-        if self.until is not None:
-            found[_LEFT] = (np.where(absent, self.gaps.size, self.gaps.codes(left)), self.gaps.size + 1)
-        return found
-
-    def beside(self, columns: Mapping[str, Ints], rng: np.random.Generator) -> dict[str, tuple[Ints, int]]:
-        """The same of records of the view: the moment before is what they carry, or their own moment less their gap."""
-        if self.carried is not None:
-            codes = columns[self.carried]
-            before = np.where(
-                codes < self.own.size, spread(self.own, np.minimum(codes, self.own.size - 1), rng), MISSING
-            )
-        else:
-            moment, gap = spread(self.own, columns[self.column], rng), spread(self.gaps, columns["gap"], rng)
-            absent = (moment == MISSING) | (gap == MISSING)
-            before = np.where(absent, MISSING, np.where(absent, 0, moment) - np.where(absent, 0, gap))
-        limit = np.full(len(before), self.own.upper)
-        if self.until is not None:
-            attribute, its, column = self.until
-            assert attribute.layout is not None
-            codes = columns[attribute.name]
-            none = codes >= attribute.layout.size
-            ticks = from_granules(its, spread(attribute.layout, np.where(none, 0, codes), rng))
-            ends = np.where(none, MISSING, moments(its, ticks, like=column))
-            limit = np.where(ends == MISSING, limit, np.minimum(ends, limit))
-        return self.known(before, limit)
-
-    def pace(self, number: Ints, model: ConditionalDraws) -> Floats:
-        """The mean gap of groups with so many rows, as drawn records have it; of few records, nearer to that of all."""
-        gap, count = spread(self.gaps, model.records("gap"), np.random.default_rng(0)), self.count
-        known = gap != MISSING
-        if not known.any():
-            return np.zeros(len(number))
-        mean = float(gap[known].mean())
-        if count is None or count.layout is None:
-            return np.full(len(number), mean)
-        codes = model.records(count.name)[known]
-        weights = np.bincount(codes, minlength=count.size) + _FEW
-        sums = np.bincount(codes, weights=gap[known], minlength=count.size) + _FEW * mean
-        return np.asarray((sums / weights)[count.layout.codes(np.minimum(number, count.layout.upper))])
-
-
-def conditionals(distribution: AbstractDistribution, clock: Clock | None) -> ConditionalDraws:
-    """A view's distribution, to draw rows of chains from: gaps depend also on the moment before."""
-    if clock is None:
-        return ConditionalDraws(distribution)
-    return ConditionalDraws(distribution, beside=clock.beside, begun=(clock.carried or _BEFORE, "gap"))
-
-
-def spread(levels: Levels, codes: npt.NDArray[np.integer], rng: np.random.Generator) -> Ints:
-    """A whole number from each level, all of a level alike; missing ones stay missing."""
-    low, high = levels.span(codes.astype(np.int64))
-    wide = np.where(low == MISSING, 0, high - low)
-    return np.asarray(low + (rng.random(len(low)) * (wide + 1)).astype(np.int64))
-
-
-@final
 class Calendar:
     """The moments of many groups, row after row."""
 
@@ -195,8 +76,9 @@ class Calendar:
     def next(self, active: int, given: Evidence, rng: np.random.Generator) -> tuple[Ints, dict[str, Ints]]:
         """The next moments of the first `active` groups, and the codes of all attributes of time, the time column's too.
 
-        Gaps, and what is asked of days, are drawn together until they agree: a gap that leads to no such day, beyond the
-        limit, or so near to it that the rows to come would hardly fit, is drawn again; in the end the shortest gap is taken.
+        Gaps (after levels, where the model tells of them), and what is asked of days, are drawn together until they agree: a
+        gap that leads to no such day, beyond the limit, or so near to it that the rows to come would hardly fit, is drawn
+        again; in the end the shortest gap is taken.
         Shapes: (active,) each, as `given`.
         """
         wishes = self._clock.wishes()
@@ -209,11 +91,15 @@ class Calendar:
         else:
             wanted = wishes if self._told(left).all() else [self._clock.column, *wishes]
             given = {**given, "gap": np.full(active, self._clock.gaps.size - 1)}
+        by_level = self._begun and self._model.tells(self._clock.column, "gap")
         soonest = np.full(active, _FAR)
         for turn in range(_TRIES + 1):
             if not left.size:
                 break
-            found = self._model.draw({name: codes[left] for name, codes in given.items()}, wanted, len(left), rng)
+            known = {name: codes[left] for name, codes in given.items()}
+            settled = self._settled(left, before[left], known, rng) if by_level else {}
+            rest = [name for name in wanted if name not in settled]
+            found = {**settled, **self._model.draw({**known, **settled}, rest, len(left), rng)}
             low, high, absent = self._span(left, before[left], found)
             hoped = {name: found[name] for name in wishes}
             asked = {name: code for name, code in hoped.items() if turn < (_STRICT if name == "month" else _TRIES)}
@@ -248,7 +134,12 @@ class Calendar:
             absent = (before == MISSING) | (stays & clock.own.missing)
             start = np.where(absent, 0, before)
             low, high = start + np.where(stays, 0, low), start + np.where(stays, 0, high)
-            return low, np.minimum(high, np.maximum(low, timing.limit[rows])), absent
+            high = np.minimum(high, np.maximum(low, timing.limit[rows]))
+            if clock.column in found:
+                first, last = clock.own.span(found[clock.column])
+                held = ~absent & (first != MISSING) & (first <= high) & (last >= low)
+                low, high = np.where(held, np.maximum(low, first), low), np.where(held, np.minimum(high, last), high)
+            return low, high, absent
         low, high = clock.firsts.span(timing.first[rows])
         told = self._told(rows)
         own_low, own_high = clock.own.span(found[clock.column]) if clock.column in found else (low, high)
@@ -261,6 +152,20 @@ class Calendar:
         # A level that lies outside altogether says nothing of when: any moment inside, instead of a heap at an end.
         outside = (low > top) | (high < floor)
         return np.where(outside, floor, np.maximum(low, floor)), np.where(outside, top, np.minimum(high, top)), absent
+
+    def _settled(self, rows: Ints, before: Ints, given: Evidence, rng: np.random.Generator) -> dict[str, Ints]:
+        """The level of the time column that comes next, and a gap that leads into it. Shapes: (rows,)."""
+        clock, limit = self._clock, self._timing.limit[rows]
+        known = np.flatnonzero(before != MISSING)
+        level, gap = np.full(len(rows), clock.own.size - 1), np.full(len(rows), clock.gaps.size - 1)
+        for start in range(0, len(known), _BLOCK_ROWS):
+            some = known[start : start + _BLOCK_ROWS]
+            told = {name: codes[some] for name, codes in given.items()}
+            own = self._model.draw_within(told, clock.column, clock.room(before[some], limit[some]), rng)
+            room = clock.gap_room(before[some], limit[some], own)
+            level[some] = own
+            gap[some] = self._model.draw_within({**told, clock.column: own}, "gap", room, rng)
+        return {clock.column: level, "gap": gap}
 
     def _told(self, rows: Ints) -> Mask:
         """Whether a parent says when its first row happens."""

@@ -21,8 +21,13 @@ from privsynth.histories.regressing import Regression
 
 Ints = npt.NDArray[np.int64]
 
-Beside: TypeAlias = Callable[[Mapping[str, Ints], np.random.Generator], Mapping[str, tuple[Ints, int]]]
-"""What follows from drawn records beside their attributes: name -> codes and number of levels. Shapes: (records,)."""
+Singles = npt.NDArray[np.float32]
+
+Aside: TypeAlias = tuple[Mapping[str, tuple[Ints, int]], Mapping[str, Singles]]
+"""What follows from drawn records beside their attributes: name -> codes (records,) and number of levels; and how much room
+the levels of some attributes had, (records, levels): their chances are in proportion to it where nothing else tells."""
+
+Beside: TypeAlias = Callable[[Mapping[str, Ints], np.random.Generator], Aside]
 
 _MOST_RECORDS, _FEWEST_RECORDS = 30_000, 2_000
 """Records that are drawn to fit regressions to: as many as there are units, within these."""
@@ -38,6 +43,9 @@ _LEVELS = 128
 
 _TOLD_APART = 64
 """Levels of evidence that are told apart: the most frequent ones, where there are more."""
+
+_ENOUGH = 200
+"""Drawn records, at least, for levels to be drawn within their room."""
 
 _CHANCE, _SPARE = 1.5, 10.0
 """Two attributes of drawn records count as dependent from so many times, and so much more than, what chance gives their
@@ -59,9 +67,10 @@ class ConditionalDraws:
         self._columns: dict[str, Ints] = {}
         self._sizes: dict[str, int] = {}
         self._folds: dict[str, Ints] = {}
+        self._rooms: Mapping[str, Singles] = {}
         self._pool: Pool | None = None
         self._chosen: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
-        self._fitted: dict[tuple[tuple[str, ...], str], Regression] = {}
+        self._fitted: dict[tuple[tuple[str, ...], str, bool], Regression] = {}
         self._said: dict[tuple[str, str], float] = {}
 
     def draw(
@@ -80,6 +89,28 @@ class ConditionalDraws:
                 )
             known[name] = found[name]
         return found
+
+    def tells(self, *names: str) -> bool:
+        """Whether the drawn records say how levels of these attributes are drawn within the room that they have."""
+        self._draw_records()
+        return all(
+            name in self._rooms and self._sizes[name] <= _LEVELS and len(self._with_room(name)) >= _ENOUGH
+            for name in names
+        )
+
+    def draw_within(self, given: Mapping[str, Ints], name: str, room: Singles, rng: np.random.Generator) -> Ints:
+        """One draw of an attribute that `tells` for each row, among the levels that have room.
+
+        Shapes: `room` is (rows, levels), as `beside` has it of drawn records; some of each row is positive.
+        """
+        used = self.evidence(tuple(given), name)
+        found = self._regression(used, name, within=True)
+        return found.draw([self._fold(one)[given[one]] for one in used], len(room), rng, room)
+
+    def _with_room(self, name: str) -> Ints:
+        """The records whose level of an attribute has room."""
+        codes = self._columns[name]
+        return np.flatnonzero(self._rooms[name][np.arange(len(codes)), codes] > 0)
 
     def records(self, name: str) -> Ints:
         """An attribute of the drawn records that regressions are fitted to. Shapes: (records,)."""
@@ -105,8 +136,10 @@ class ConditionalDraws:
         drawn = self._distribution.draw(records, rng)
         self._columns = {name: drawn.column(name).astype(np.int64) for name in domain.attributes}
         self._sizes = dict(zip(domain.attributes, domain.sizes, strict=True))
-        for name, (codes, size) in (self._beside(self._columns, rng) if self._beside else {}).items():
-            self._columns[name], self._sizes[name] = codes, size
+        if self._beside is not None:
+            more, self._rooms = self._beside(self._columns, rng)
+            for name, (codes, size) in more.items():
+                self._columns[name], self._sizes[name] = codes, size
 
     def _records_for(self, name: str) -> npt.NDArray[np.bool_] | slice:
         """The records that tell of an attribute."""
@@ -154,15 +187,16 @@ class ConditionalDraws:
             self._folds[name] = found
         return found
 
-    def _regression(self, used: tuple[str, ...], name: str) -> Regression:
-        found = self._fitted.get((used, name))
+    def _regression(self, used: tuple[str, ...], name: str, *, within: bool = False) -> Regression:
+        found = self._fitted.get((used, name, within))
         if found is None:
-            rows = self._records_for(name)
+            rows = self._with_room(name) if within else self._records_for(name)
             found = Regression.fit(
                 [self._fold(one)[self._columns[one][rows]] for one in used],
                 [int(self._fold(one).max()) + 1 for one in used],
                 self._columns[name][rows],
                 self._sizes[name],
+                self._rooms[name][rows] if within else None,
             )
-            self._fitted[used, name] = found
+            self._fitted[used, name, within] = found
         return found

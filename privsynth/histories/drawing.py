@@ -19,8 +19,9 @@ from privsynth.dataset import Dataset
 from privsynth.encoding import decode, encode_public, offsets
 from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution
-from privsynth.histories.calendars import Calendar, Clock, SharedDays, Timing, compressed, conditionals, spread
+from privsynth.histories.calendars import Calendar, Timing, compressed
 from privsynth.histories.chaining import Chained, chain
+from privsynth.histories.clocks import Clock, SharedDays, conditionals, spread
 from privsynth.histories.layout import Attribute, View, views
 from privsynth.histories.spans import first_levels, gap_levels, placed_by, size_levels
 from privsynth.records import Records

@@ -26,11 +26,14 @@ _ENOUGH = 3e-5
 _SHRINK, _SHORTEST, _DECREASE = 0.5, 1e-3, 1e-4
 _BLOCK_ROWS = 1 << 16
 
+_NO_ROOM = -1e4
+"""The score of a level without room."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Regression:
-    """A multinomial logistic regression on levels of other attributes.
+    """A multinomial logistic regression on levels of other attributes; where levels have room, chances are relative to it.
 
     At its maximum of the likelihood, the records' table of the attribute with each of the others is matched, exactly but for
     the ridge. Shapes: `effects` is (levels of all evidence + 1, levels), the last row for all records; `starts` (evidence,).
@@ -40,30 +43,36 @@ class Regression:
     effects: Singles
 
     @classmethod
-    def fit(cls, evidence: Sequence[Ints], sizes: Sequence[int], target: Ints, size: int) -> Regression:
+    def fit(
+        cls, evidence: Sequence[Ints], sizes: Sequence[int], target: Ints, size: int, room: Singles | None = None
+    ) -> Regression:
         """Fit by a quasi-Newton method whose metric bounds the curvature from above.
 
-        Shapes: each of `evidence`, and `target`, is (records,) codes; `sizes` and `size` are their numbers of levels.
+        Shapes: each of `evidence`, and `target`, is (records,) codes; `sizes` and `size` are their numbers of levels; `room`
+            (records, levels) is what chances are in proportion to before any effect, positive at the target.
         Source: Boehning 1992 (the bound); Nocedal 1980 (L-BFGS).
         """
         starts = np.cumsum((0, *sizes))[:-1].astype(np.int64)
-        problem = _Problem(evidence, starts, sum(sizes) + 1, target, size)
+        problem = _Problem(evidence, starts, sum(sizes) + 1, target, size, room)
         effects = np.zeros((problem.width, size))
-        effects[-1] = np.log(np.maximum(np.bincount(target, minlength=size), 0.5) / max(len(target), 1))
+        if room is None:
+            effects[-1] = np.log(np.maximum(np.bincount(target, minlength=size), 0.5) / max(len(target), 1))
         return cls(starts=starts, effects=_minimised(problem, effects).astype(np.float32))
 
-    def draw(self, evidence: Sequence[Ints], rows: int, rng: np.random.Generator) -> Ints:
-        """A level for each row. Shapes: each of `evidence` is (rows,)."""
+    def draw(self, evidence: Sequence[Ints], rows: int, rng: np.random.Generator, room: Singles | None = None) -> Ints:
+        """A level for each row. Shapes: each of `evidence` is (rows,); `room` is (rows, levels), as in `fit`."""
         found = np.empty(rows, dtype=np.int64)
         for start in range(0, rows, _BLOCK_ROWS):
             block = slice(start, min(start + _BLOCK_ROWS, rows))
             scores = np.repeat(self.effects[-1:], block.stop - start, axis=0)
             for first, codes in zip(self.starts, evidence, strict=True):
                 scores += self.effects[first + codes[block]]
+            if room is not None:
+                scores += _logs(room[block])
             scores -= scores.max(axis=1, keepdims=True)
             ends = np.cumsum(np.exp(scores, out=scores), axis=1)
             aim = rng.random(len(ends), dtype=np.float32) * ends[:, -1]
-            found[block] = np.minimum((ends <= aim[:, None]).sum(axis=1), ends.shape[1] - 1)
+            found[block] = (ends <= np.minimum(aim, np.nextafter(ends[:, -1], np.float32(0)))[:, None]).sum(axis=1)
         return found
 
 
@@ -71,8 +80,17 @@ class Regression:
 class _Problem:
     """The mean negative log-likelihood of records, with its slope, and a bound on its curvature."""
 
-    def __init__(self, evidence: Sequence[Ints], starts: Ints, width: int, target: Ints, size: int) -> None:
+    def __init__(
+        self,
+        evidence: Sequence[Ints],
+        starts: Ints,
+        width: int,
+        target: Ints,
+        size: int,
+        room: Singles | None,
+    ) -> None:
         records = len(target)
+        self._room = None if room is None else _logs(room)
         self.width, self._rows, self._target = width, np.arange(records), target
         self._marks = np.zeros((records, width), dtype=np.float32)
         self._marks[:, -1] = 1
@@ -92,6 +110,8 @@ class _Problem:
     def look(self, effects: Floats) -> tuple[float, Floats]:
         """The loss and its slope. Shapes: `effects` and the slope are (width, levels)."""
         scores = self._marks @ effects.astype(np.float32)
+        if self._room is not None:
+            scores += self._room
         scores -= scores.max(axis=1, keepdims=True)
         hit = scores[self._rows, self._target].astype(np.float64)
         np.exp(scores, out=scores)
@@ -100,6 +120,11 @@ class _Problem:
         scores /= sums[:, None]
         slope: Floats = self._mean(scores) - self._observed + self._ridge * effects
         return loss, slope
+
+
+def _logs(room: Singles) -> Singles:
+    """The logarithm, far below any other where there is no room."""
+    return np.where(room > 0, np.log(np.maximum(room, np.float32(1e-6))), np.float32(_NO_ROOM))
 
 
 def _minimised(problem: _Problem, effects: Floats) -> Floats:

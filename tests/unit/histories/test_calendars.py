@@ -12,8 +12,10 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database
 from privsynth.domain import Domain
 from privsynth.histories import drawing
-from privsynth.histories.calendars import compressed, month, spread, weekday
+from privsynth.histories.calendars import compressed, month, weekday
+from privsynth.histories.clocks import Clock, spread
 from privsynth.histories.layout import View, views
+from privsynth.histories.spans import first_levels, gap_levels
 from privsynth.latent.distribution import LatentClassDistribution
 from privsynth.schema.ticks import MISSING
 from tests import made_models
@@ -164,3 +166,91 @@ def test_spreading_keeps_levels_and_what_is_missing() -> None:
     found = spread(layout, codes, np.random.default_rng(1))
     np.testing.assert_array_equal(layout.codes(found), codes)
     assert (found[-20:] == MISSING).all()
+
+
+EVENTS_TOML = """
+[database]
+name = "events"
+unit = "people"
+[tables.people]
+key = ["id"]
+[tables.people.columns]
+id = {kind = "identifier", make = "P-######"}
+end = {kind = "integer", lower = 0, upper = 1000, bins = {method = "uniform", count = 5}}
+[tables.events]
+parent = {table = "people", columns = ["id"]}
+bound = {rows = 6}
+time = {column = "day", until = "end"}
+[tables.events.columns]
+day = {kind = "integer", lower = -1000, upper = 1000, atoms = [0], bins = {method = "uniform", count = 8}}
+"""
+AT_ZERO = 0.4
+
+
+@lru_cache
+def events() -> Database:
+    """Two events each, the first of them long before day 0, where four in ten of the later ones would be."""
+    schema = DatabaseSchema.loads(EVENTS_TOML)
+    laid = views(schema)
+    first, day = laid["people"].attribute("first.events").size, laid["events"].attribute("day").size
+    gap = laid["events"].attribute("gap").size
+    gaps = np.r_[np.zeros(gap - 9), np.ones(8), 4]
+    before = np.r_[2, np.zeros(day - 1), 1]
+    days = np.r_[np.full(day - 1, (1 - AT_ZERO) / (day - 1)), AT_ZERO]
+    models = {
+        "people": independent(
+            laid["people"].domain(), {"first.events": np.eye(first)[0], "count.events": np.eye(7)[2]}
+        ),
+        "events": independent(laid["events"].domain(), {"gap": gaps, "day": days, "previous.day": before}),
+    }
+    return drawing.draw(schema, models, 1500, np.random.default_rng(5)).database
+
+
+def test_a_moment_that_rows_prefer_is_met_exactly() -> None:
+    records = events().tables["events"].records
+    assert records is not None
+    day = records.ticks["day"].reshape(-1, 2)
+    assert (day[:, 0] < -700).all()
+    assert 0.3 < (day[:, 1] == 0).mean() < 0.5
+    near = (np.abs(day[:, 1]) <= 5) & (day[:, 1] != 0)
+    assert near.mean() < 0.05
+
+
+def test_rows_drawn_by_level_keep_their_order_and_their_limit() -> None:
+    database = events()
+    records, people = database.tables["events"].records, database.tables["people"].records
+    assert records is not None
+    assert people is not None
+    day = records.ticks["day"].reshape(-1, 2)
+    assert (np.diff(day, axis=1) >= 0).all()
+    assert (day[:, -1] <= people.ticks["end"]).all()
+
+
+def test_room_is_the_number_of_moments_of_a_level_that_may_follow() -> None:
+    schema = DatabaseSchema.loads(EVENTS_TOML)
+    terms, view = schema.table("events"), views(schema)["events"]
+    assert terms.content is not None
+    column, own, gaps = terms.content.modelled_column("day"), terms.content.levels("day"), gap_levels(terms)
+    clock = Clock(
+        view=view,
+        column="day",
+        gaps=gaps,
+        firsts=first_levels(schema, terms),
+        own=own,
+        day=1,
+        shared=None,
+        until=None,
+        count=None,
+    )
+    assert column.name == clock.column
+    before, limit = np.array([-1000, -40, 0, 7, 900, MISSING]), np.array([1000, 130, 0, 1000, 100, 5])
+    room = clock.room(before, limit)
+    for row, (start, end) in enumerate(zip(before[:-1], limit[:-1], strict=True)):
+        open_days = np.arange(start, max(start, end) + 1)
+        expected = np.bincount(own.codes(open_days), minlength=own.size)
+        np.testing.assert_array_equal(room[row], expected)
+        for level in np.flatnonzero(expected):
+            led = gaps.codes(open_days[own.codes(open_days) == level] - start)
+            found = clock.gap_room(before[[row]], limit[[row]], np.array([level]))[0]
+            np.testing.assert_array_equal(found, np.bincount(led, minlength=gaps.size))
+    assert not room[-1].any()

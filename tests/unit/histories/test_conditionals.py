@@ -51,6 +51,20 @@ def test_without_evidence_or_variety_the_shares_are_kept() -> None:
     assert one.draw([np.zeros(0, dtype=np.int64)], 0, rng).shape == (0,)
 
 
+def test_levels_without_room_are_never_drawn_and_others_in_proportion_where_nothing_else_tells() -> None:
+    rng = np.random.default_rng(4)
+    room = rng.integers(0, 4, (6000, 5)).astype(np.float32)
+    room[:, 0] += 1
+    chances = room * np.array([1, 1, 1, 1, 6]) / (room * np.array([1, 1, 1, 1, 6])).sum(axis=1, keepdims=True)
+    target = (np.cumsum(chances, axis=1) <= rng.random((6000, 1))).sum(axis=1).clip(max=4)
+    fitted = Regression.fit([], (), target, 5, room)
+    other = np.tile(np.array([[2, 0, 1, 0, 0], [1, 0, 0, 0, 1]], dtype=np.float32), (20_000, 1))
+    drawn = fitted.draw([], len(other), rng, other)
+    assert (other[np.arange(len(other)), drawn] > 0).all()
+    assert abs((drawn[::2] == 0).mean() - 2 / 3) < 0.03
+    assert abs((drawn[1::2] == 4).mean() - 6 / 7) < 0.03
+
+
 def test_draws_follow_the_distribution_given_what_matters_and_leave_out_what_does_not() -> None:
     rng = np.random.default_rng(3)
     copied = np.concatenate([np.eye(4), np.eye(4), np.full((3, 4), 1 / 3)])
