@@ -83,7 +83,7 @@ def test_a_table_or_column_too_many_or_missing_fails(tables):
 
 def test_a_policy_of_several_tables_lists_no_generator_that_is_for_one_alone():
     text = Policy.load("partner-sharing").describe(SCHEMA, one_table_only=("vae", "gan"))
-    assert "Generators for several tables: latent_class, aim, mst, independent (auto where none is named)" in text
+    assert "Generators for several tables: auto, latent_class, aim, mst, independent (auto where none is named)" in text
     assert "with all rows in all tables together" in text and "at most one row" not in text
     bought = changed("bound = {rows = 6}", 'bound = {rows = "buy", most = 6}')
     assert "stays as many as are bought, diagnoses 8" in Policy.load("partner-sharing").describe(bought)
