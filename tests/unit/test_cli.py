@@ -135,9 +135,9 @@ def test_a_bad_cell_is_refused_by_column_and_never_shown(place, tmp_path, capsys
 
 
 def test_an_unexpected_failure_shows_its_place_and_not_its_text(monkeypatch, capsys, place):
-    from privsynth import drafting
+    from privsynth import api
 
-    monkeypatch.setattr(drafting, "draft", lambda _: (_ for _ in ()).throw(KeyError(PLANTED)))
+    monkeypatch.setattr(api, "draft", lambda _: (_ for _ in ()).throw(KeyError(PLANTED)))
     assert run(["draft", str(place / "clinic.csv")]) == 1
     shown = capsys.readouterr().err
     assert "KeyError" in shown

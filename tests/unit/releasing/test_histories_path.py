@@ -91,7 +91,7 @@ def test_every_table_is_a_signed_file_and_the_certificate_says_its_bound(made, p
     assert bounds == [None, (6, "random", "unit"), (8, "first", "unit")]
     assert said.digest.sha256 == place["schema"].digest()
     limits = " ".join(verified.predicate["limitations"])
-    assert "stays: at most 6 rows of a patient are used" in limits
+    assert "stays: Of a patient with more than 6 stays, 6 are used, drawn at random." in limits
     assert "keys lead to" in verified.predicate["guarantee"]["assumptions"][-1]
 
 
