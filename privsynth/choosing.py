@@ -62,8 +62,8 @@ def choose(attributes: int, *, allowed: Sequence[str] = generators.NAMES) -> Cho
     else:
         order = _BY_ERROR
         reason = (
-            f"latent_class: all {pairs:,} pairs of {attributes} columns can be measured at once; rare levels are merged by "
-            "noisy counts, and no pairs are measured where the budget is too small for them"
+            f"latent_class: all {pairs:,} pairs of {attributes} columns are measured at once where the budget is large enough; "
+            "rare levels are merged by noisy counts, and no pairs are measured where it is too small for them"
         )
     best = next((name for name in order if name in allowed), None)
     if best is None:

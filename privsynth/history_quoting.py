@@ -22,10 +22,12 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.database.terms import MOST_ROWS
 from privsynth.dataset import Dataset
 from privsynth.domain import Clique
+from privsynth.histories import scarcity
 from privsynth.histories.biases import bias, used_words
 from privsynth.histories.bounding import weight_scale
 from privsynth.histories.layout import View, views
 from privsynth.histories.measuring import in_units
+from privsynth.histories.scarcity import ALL_PAIRS
 from privsynth.histories.sharing import BOUND_SHARE
 from privsynth.measurement import Measurement
 from privsynth.policy import Policy
@@ -82,6 +84,22 @@ class QuotedTable:
             },
         }
 
+    @property
+    def lacks(self) -> bool:
+        """Whether some pairs were not measured."""
+        return self.measured_pairs < self.pairs
+
+    def warnings(self, generator: str) -> list[str]:
+        """What to mind of the table."""
+        return scarcity.warnings(
+            self.name,
+            generator,
+            measured=self.measured_pairs,
+            pairs=self.pairs,
+            off=self.one_way_error,
+            sizes=self.sizes_error,
+        )
+
     def lines(self, unit: str) -> list[str]:
         """The table as text; `unit` is what the policy calls whom it protects."""
         noise = "" if self.sigma is None else f", noise of a cell in the middle {self.sigma:.1f}"
@@ -117,6 +135,7 @@ class HistoryQuote:
     admitted: bool
     generator: str
     reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
     tables: tuple[QuotedTable, ...]
     fit_seconds: float
     peak_megabytes: int
@@ -129,6 +148,7 @@ class HistoryQuote:
             "lifetime": {"spentEpsilon": self.spent_epsilon, "capEpsilon": self.cap_epsilon},
             "generator": self.generator,
             "reasons": list(self.reasons),
+            "warnings": list(self.warnings),
             "tables": [table.to_json() for table in self.tables],
             "fitSeconds": self.fit_seconds,
             "peakMegabytes": self.peak_megabytes,
@@ -142,6 +162,7 @@ class HistoryQuote:
             f'population "{self.population}": {self.spent_epsilon} of {self.cap_epsilon} spent for life; '
             + ("the release fits" if self.admitted else "the release does NOT fit"),
         ]
+        out += [f"warning: {warning}" for warning in self.warnings]
         out += [f"chosen because: {reason}" for reason in self.reasons]
         out.append(
             "how the budget is split, in a rehearsal on made-up records of the declared size (no record was used):"
@@ -191,10 +212,22 @@ def quote_history(
         cap_epsilon=decimal_up(cap.epsilon),
         admitted=cap.admits(held + agreed.cost),
         generator=agreed.generator,
-        reasons=agreed.reasons,
+        reasons=_reasons(agreed, tables),
+        warnings=tuple(warning for table in tables for warning in table.warnings(agreed.generator)),
         tables=tuple(tables),
         fit_seconds=seconds,
         peak_megabytes=megabytes,
+    )
+
+
+def _reasons(agreed: DatabaseTerms, tables: Iterable[QuotedTable]) -> tuple[str, ...]:
+    """Why the generator was chosen; where it has too little budget for all pairs, what the rehearsal found."""
+    found = [f"{table.measured_pairs:,} of {table.pairs:,} pairs of {table.name}" for table in tables if table.lacks]
+    if not found or not agreed.reasons or agreed.generator != ALL_PAIRS:
+        return agreed.reasons
+    return (
+        f"{agreed.generator}: it measures all pairs wherever the budget is large enough; the rehearsal measured only "
+        f"{', '.join(found)}",
     )
 
 

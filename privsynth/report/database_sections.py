@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from privsynth.database.document import TableTerms
+from privsynth.histories import scarcity
 from privsynth.histories.biases import bias, most_words, used_words, weight_words
 from privsynth.histories.kinship import dangling
 from privsynth.report import pictures, sections
@@ -146,8 +147,35 @@ def _size_title(facts: DatabaseFacts, child: str, above: str) -> str:
 
 
 def trust(facts: DatabaseFacts) -> Section:
-    """How well each table's view is known."""
-    return {"lines": [_trust_line(numbers) for numbers in facts.views.values()]}
+    """How well each table's view is known, and aloud where nothing ties its columns together."""
+    told = facts.views.values()
+    tied = [numbers.table.name for numbers in told if numbers.measured_pairs]
+    which = "each table" if len(tied) == len(told) else ", ".join(tied)
+    lead = (
+        f"Of {which}, rows were measured together with the rows above them and the row before: what a stay is like given its "
+        "patient, an event given the one before it. Everything else there follows from these tables of pairs through a "
+        "model, row by row."
+    )
+    generator = facts.claims.text("generator.name")
+    return {
+        "lead": lead if tied else "Of each table, single columns were measured, and no pairs.",
+        "warnings": [warning for numbers in told for warning in _warnings(numbers, generator)],
+        "lines": [_trust_line(numbers) for numbers in told],
+    }
+
+
+def _warnings(numbers: ViewNumbers, generator: str) -> list[str]:
+    """What to mind of one table."""
+    known = [column.expected_error for column in numbers.columns if column.share is not None]
+    counts = [column.expected_error for _, column in numbers.own("count") if column.share is not None]
+    return scarcity.warnings(
+        numbers.table.name,
+        generator,
+        measured=numbers.measured_pairs,
+        pairs=numbers.pair_errors.size,
+        off=float(np.median(known)) if known else None,
+        sizes=max(counts, default=None),
+    )
 
 
 def _trust_line(numbers: ViewNumbers) -> Section:

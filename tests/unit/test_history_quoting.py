@@ -7,6 +7,7 @@ import pytest
 from privsynth import history_quoting
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.terms import MOST_ROWS
+from privsynth.histories import scarcity
 from privsynth.policy import Policy
 from privsynth.releasing.database_terms import database_terms
 from tests import made_database
@@ -53,3 +54,27 @@ def test_pairs_that_are_measured_are_counted_and_errors_say_what_they_are_of():
     text = "\n".join(quoted(generator="mst").lines())
     assert "7 of 28 pairs measured" in text
     assert "share of rows off, from noise alone, if every patient has rows here: numbers of rows" in text
+
+
+def test_a_budget_that_is_too_small_for_pairs_is_said_aloud():
+    poor = files.POLICY.replace(files.GIVEN, 'default = "auto"\n') + '\n[budget]\nrelease_epsilon = "0.01"\n'
+    schema = DatabaseSchema.loads(made_database.BANK_TOML)
+    lines = history_quoting.quote_history(None, schema=schema, policy=Policy.loads(poor)).lines()
+    said = "warning: accounts: columns are drawn independently of each other and of the rows above and before: the budget is "
+    assert said + "too small for pairs; raise release_epsilon, drop columns, or carry fewer" in lines[2:8]
+    assert any(line.startswith("warning: accounts: noise alone makes ") for line in lines[2:10])
+    (why,) = [line for line in lines if line.startswith("chosen because")]
+    assert "the rehearsal measured only" in why and "0 of 28 pairs of accounts" in why and "at once" not in why
+
+
+def test_nothing_is_said_where_nothing_lacks_and_a_generator_s_own_limits_are_its_own():
+    def said(generator, measured, off=0.1, sizes=None):
+        return scarcity.warnings("stays", generator, measured=measured, pairs=28, off=off, sizes=sizes)
+
+    assert not said("latent_class", 28) and not said("mst", 7)
+    assert "only 7 of 28 pairs are measured" in said("latent_class", 7)[0]
+    assert "the generator independent measures no pairs" in said("independent", 0)[0]
+    assert said("mst", 7, off=0.21)[0].startswith(
+        "stays: noise alone makes 21% of the values of a single attribute wrong"
+    )
+    assert "100% of the numbers of rows below it" in said("mst", 7, sizes=3.0)[0]

@@ -1,5 +1,6 @@
 """The report of several tables: what it says of bounds, numbers of rows, rules and parts, and that markup stays text."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +18,7 @@ from privsynth.private import Private
 from privsynth.releasing.database_terms import biases
 from privsynth.report.attacks import WOULD_HAVE_SEEN
 from privsynth.report.database_numbers import attribute_labels, gather
+from privsynth.report.database_sections import trust
 from tests import made_database
 from tests.unit.report.test_page import MARKUP, predicate  # noqa: F401 - a fixture
 
@@ -115,3 +117,19 @@ def test_the_page_says_it_all_and_is_the_same_again(made, says):
     assert "<script" not in page and "&lt;script&gt;" in page
     again = report.render_database(predicate=says, schema=schema, measured=found, released=database)
     assert page == again
+
+
+def test_a_table_without_pairs_is_not_said_to_follow_from_pairs(made, says):
+    schema, database, found = made
+    says = {**says, "generator": {**says["generator"], "name": "latent_class"}}
+    page = report.render_database(predicate=says, schema=schema, measured=found, released=database)
+    said = (
+        "Warning: stays: columns are drawn independently of each other and of the rows above and before: the budget is"
+    )
+    assert said in page and "follows from these tables of pairs" not in page
+    (rows,) = [
+        numbers for numbers in gather(says, schema, found, database, {}).views.values() if numbers.table.name == "stays"
+    ]
+    tied = replace(rows, measured_pairs=rows.pair_errors.size)
+    facts = replace(gather(says, schema, found, database, {}), views={"stays": tied})
+    assert "Of each table, rows were measured together" in trust(facts)["lead"] and not trust(facts)["warnings"]
