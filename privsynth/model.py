@@ -20,7 +20,7 @@ import numpy.typing as npt
 from privsynth import frames, generators, identifiers, rules
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
-from privsynth.errors import FitError, InputError, MechanismError, OutputError
+from privsynth.errors import FitError, InputError, MechanismError
 from privsynth.generator import AbstractDistribution
 from privsynth.measurement import Transcript, measurements
 from privsynth.privacy.accounting import Composition
@@ -31,18 +31,19 @@ from privsynth.rebalancing import Rebalance, draw_rebalanced, rebalanced_column
 from privsynth.records import Records, to_arrow
 from privsynth.schema import Schema
 from privsynth.transcript_files import (
+    ARRAYS,
+    DOCUMENT,
     arrays_from_bytes,
-    arrays_to_bytes,
     checksum,
     transcript_from_files,
     transcript_to_files,
+    write_model,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = "privsynth-model/2"
-_DOCUMENT, _ARRAYS = "model.json", "model.safetensors"
 _FITTED, _LEARNED = "model/", "transcript/"
 _NORMAL_90 = 1.6448536269514722
 
@@ -193,10 +194,9 @@ class Model:
 
         Raises: OutputError when the folder exists or cannot be written.
         """
-        target = Path(folder)
         entries, learned = transcript_to_files(self.transcript)
         fitted = {_FITTED + name: array for name, array in self.distribution.arrays().items()}
-        content = arrays_to_bytes(fitted | {_LEARNED + name: array for name, array in learned.items()})
+        arrays = fitted | {_LEARNED + name: array for name, array in learned.items()}
         document = {
             "format": FORMAT,
             "schema": self.schema.to_json(),
@@ -205,16 +205,8 @@ class Model:
             "kind": self._kind,
             "transcript": entries,
             "guarantee": guarantee_to_json(self.guarantee),
-            "arrays": checksum(content),
         }
-        try:
-            target.mkdir(parents=True)
-            (target / _ARRAYS).write_bytes(content)
-            (target / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
-        except FileExistsError:
-            raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
-        except OSError as failure:
-            raise OutputError(f"{target} cannot be written ({failure.strerror}); choose another folder") from None
+        write_model(folder, document, arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> Model:
@@ -224,9 +216,9 @@ class Model:
         """
         source = Path(folder)
         try:
-            document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
+            document = json.loads((source / DOCUMENT).read_text(encoding="utf-8"))
             _require_format(source, document["format"])
-            content = (source / _ARRAYS).read_bytes()
+            content = (source / ARRAYS).read_bytes()
             arrays = arrays_from_bytes(content)
             if checksum(content) != document["arrays"]:
                 raise FitError("the arrays are not those that the model was saved with")
@@ -248,7 +240,7 @@ class Model:
                 kind=document["kind"],
             )
         except FileNotFoundError:
-            raise InputError(f"{source} holds no model ({_DOCUMENT} and {_ARRAYS}); check the path") from None
+            raise InputError(f"{source} holds no model ({DOCUMENT} and {ARRAYS}); check the path") from None
         except (FitError, MechanismError, ValueError, KeyError, TypeError, OSError, AttributeError):
             raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
 

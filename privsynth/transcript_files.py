@@ -6,16 +6,21 @@ Must never unpickle, and must never trust a file: types and shapes are checked, 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.errors import FitError
+from privsynth.errors import FitError, OutputError
 from privsynth.measurement import Trained, Transcript, entry_from_json
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+DOCUMENT, ARRAYS = "model.json", "model.safetensors"
+"""The two files of a saved model."""
 
 _KINDS: Final = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.int64))
 
@@ -51,6 +56,22 @@ def arrays_from_bytes(content: bytes) -> dict[str, npt.NDArray[Any]]:
 def checksum(content: bytes) -> str:
     """What a JSON file says of the file of arrays that belongs to it: SHA-256."""
     return hashlib.sha256(content).hexdigest()
+
+
+def write_model(folder: str | Path, document: Mapping[str, object], arrays: Arrays) -> None:
+    """Write a model into a new folder: the document, with the checksum of the arrays, and the arrays.
+
+    Raises: OutputError when the folder exists or cannot be written.
+    """
+    target, content = Path(folder), arrays_to_bytes(arrays)
+    try:
+        target.mkdir(parents=True)
+        (target / ARRAYS).write_bytes(content)
+        (target / DOCUMENT).write_text(json.dumps({**document, "arrays": checksum(content)}), encoding="utf-8")
+    except FileExistsError:
+        raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
+    except OSError as failure:
+        raise OutputError(f"{target} cannot be written ({failure.strerror}); choose another folder") from None
 
 
 def transcript_to_files(transcript: Transcript) -> tuple[list[dict[str, Any]], dict[str, npt.NDArray[np.float32]]]:

@@ -20,7 +20,7 @@ from privsynth import choosing, frames, generators
 from privsynth.database import keys, writing
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database
-from privsynth.errors import FitError, InputError, MechanismError, OutputError, PolicyError, SchemaError
+from privsynth.errors import FitError, InputError, MechanismError, PolicyError, SchemaError
 from privsynth.generator import AbstractDistribution
 from privsynth.histories import across, deriving, drawing
 from privsynth.histories.layout import views
@@ -32,11 +32,13 @@ from privsynth.privacy.guarantee import Budget, Guarantee, decimal_up
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.transcript_files import (
+    ARRAYS,
+    DOCUMENT,
     arrays_from_bytes,
-    arrays_to_bytes,
     checksum,
     transcript_from_files,
     transcript_to_files,
+    write_model,
 )
 
 if TYPE_CHECKING:
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
 FORMAT: Final = "privsynth-history-model/1"
 DEFAULT_GENERATOR: Final = "latent_class"
 """What "auto" stands for: its conditional draws are exact, and it measures all pairs of a view at once."""
-
-_DOCUMENT, _ARRAYS = "model.json", "model.safetensors"
 
 
 @final
@@ -144,14 +144,12 @@ class HistoryModel:
 
         Raises: OutputError when the folder exists or cannot be written.
         """
-        target = Path(folder)
         arrays: dict[str, npt.NDArray[Any]] = {}
         entries: dict[str, object] = {}
         for name, distribution in self.distributions.items():
             entries[name], learned = transcript_to_files(self.transcripts[name])
             arrays |= {_place(name, "transcript", key): array for key, array in learned.items()}
             arrays |= {_place(name, "model", key): array for key, array in distribution.arrays().items()}
-        content = arrays_to_bytes(arrays)
         document = {
             "format": FORMAT,
             "schema": self.schema.to_json(),
@@ -161,33 +159,25 @@ class HistoryModel:
             "used": self.used,
             "transcripts": entries,
             "guarantee": guarantee_to_json(self.guarantee),
-            "arrays": checksum(content),
         }
-        try:
-            target.mkdir(parents=True)
-            (target / _ARRAYS).write_bytes(content)
-            (target / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
-        except FileExistsError:
-            raise OutputError(f"{target} exists; choose a new folder, nothing is overwritten") from None
-        except OSError as failure:
-            raise OutputError(f"{target} cannot be written ({failure.strerror}); choose another folder") from None
+        write_model(folder, document, arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> HistoryModel:
         """Read what `save` wrote. Raises: InputError when a file is missing, damaged or from another version."""
         source = Path(folder)
         try:
-            document = json.loads((source / _DOCUMENT).read_text(encoding="utf-8"))
+            document = json.loads((source / DOCUMENT).read_text(encoding="utf-8"))
             if str(document["format"]).startswith("privsynth-model/"):
                 raise InputError(f"{source} holds a model of one table; read it with ps.Model.load")
             if document["format"] != FORMAT:
                 raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
-            content = (source / _ARRAYS).read_bytes()
+            content = (source / ARRAYS).read_bytes()
             if checksum(content) != document["arrays"]:
                 raise FitError("the arrays are not those that the model was saved with")
             return _read(document, arrays_from_bytes(content))
         except FileNotFoundError:
-            raise InputError(f"{source} holds no model ({_DOCUMENT} and {_ARRAYS}); check the path") from None
+            raise InputError(f"{source} holds no model ({DOCUMENT} and {ARRAYS}); check the path") from None
         except (
             FitError,
             MechanismError,
