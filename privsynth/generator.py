@@ -132,6 +132,10 @@ class AbstractGenerator(ABC):
     def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
         """Fit the model to a transcript: deterministic, spends nothing, can be redone by anyone who has the transcript."""
 
+    def estimate_again(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        """The same in less time, for the many refits from which errors are told: without predicting errors itself."""
+        return self.estimate(domain, transcript)
+
     @abstractmethod
     def restore(
         self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]

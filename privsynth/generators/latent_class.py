@@ -52,6 +52,9 @@ from privsynth.privacy.query import MarginalErrors
 if TYPE_CHECKING:
     from privsynth.privacy.curator import Curator
 
+_REFITTED = 200
+"""Classes of a refit from which errors are told."""
+
 _TRIPLE_CELLS = 20_000
 """Largest table of three attributes that is looked at."""
 
@@ -156,6 +159,11 @@ class LatentClass(AbstractGenerator):
         """The mixture that fits all noisy tables, followed into their noise as far as its estimated risk falls."""
         seen = observe(domain, measurements(transcript))
         return LatentClassDistribution(seen, fit(seen, components=self.components))
+
+    def estimate_again(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
+        """With fewer classes and without predicted errors: noise is what a refit is to show."""
+        seen = observe(domain, measurements(transcript))
+        return LatentClassDistribution(seen, fit(seen, components=min(self.components, _REFITTED), predicting=False))
 
     def restore(
         self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]

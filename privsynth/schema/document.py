@@ -38,6 +38,7 @@ from privsynth.schema.columns import (
 from privsynth.schema.impossible import impossible_cells
 from privsynth.schema.levels import Levels, column_is_open, level_facts, levels
 from privsynth.schema.rule import Rule
+from privsynth.schema.use import Use
 
 Fact = Literal["categories", "bounds", "edges"]
 _MODELLED = (
@@ -65,7 +66,7 @@ class Table(BaseModel):
 
 @final
 class Schema(BaseModel):
-    """A table's columns in order, its privacy unit, its key and its business rules.
+    """A table's columns in order, its privacy unit, its key, its business rules, and what it is used for.
 
     Privacy: public; made by `load`, `loads`, `from_json` or `from_domain`, which raise SchemaError.
     """
@@ -74,6 +75,7 @@ class Schema(BaseModel):
     table: Table
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = ()
+    use: Use = Use()
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:
@@ -104,8 +106,10 @@ class Schema(BaseModel):
     def from_document(cls, document: Mapping[str, object], source: str) -> Schema:
         """Read a parsed TOML document; `source` is what messages call it."""
         for key in document:
-            if key not in ("table", "columns", "rules"):
-                raise SchemaError(f'{source}: unknown key "{key}"; expected [table], [columns.NAME] and [[rules]]')
+            if key not in ("table", "columns", "rules", "use"):
+                raise SchemaError(
+                    f'{source}: unknown key "{key}"; expected [table], [columns.NAME], [[rules]] and [use]'
+                )
         table, columns, rules = (document.get(key, {}) for key in ("table", "columns", "rules"))
         if not isinstance(columns, dict) or not isinstance(rules or [], list):
             raise SchemaError(f"{source}: expected tables [table] and [columns.NAME] and a list [[rules]]")
@@ -118,6 +122,7 @@ class Schema(BaseModel):
             "table": table,
             "columns": [{"name": name, **column} for name, column in columns.items()],
             "rules": rules or [],
+            "use": document.get("use", {}),
         }
         return cls._checked(value, source, tuple(columns))
 
@@ -129,7 +134,7 @@ class Schema(BaseModel):
                 return f"[columns.{name if name.isprintable() else ascii(name)}] in {source}", location[3:]
             if location[:1] == ("rules",) and len(location) > 1:
                 return f"[[rules]] number {int(location[1]) + 1} in {source}", location[3:]
-            return f"[table] in {source}", location[1:]
+            return f"[{'use' if location[:1] == ('use',) else 'table'}] in {source}", location[1:]
 
         try:
             schema = cls.model_validate(validation.frozen(value))
@@ -142,6 +147,9 @@ class Schema(BaseModel):
         schema_checks.check(
             name=self.table.name, unit=self.unit, key=self.key, columns=self.columns, rules=self.rules, source=source
         )
+        problem = self.use.problem({column.name: column for column in self.modelled})
+        if problem is not None:
+            raise SchemaError(f"[use] in {source}: {problem}")
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> Schema:
