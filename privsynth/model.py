@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import frames, generators, identifiers, rules
+from privsynth import frames, generators, identifiers, published, rules
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, MechanismError
@@ -207,6 +207,26 @@ class Model:
             "guarantee": guarantee_to_json(self.guarantee),
         }
         write_model(folder, document, arrays)
+
+    @classmethod
+    def from_release(cls, folder: str | Path) -> Model:
+        """Fit again, from the public files of a release of one table alone, the model that its records were drawn from.
+
+        The files must be those that the folder's certificate names; who signed it is for `privsynth verify` to check.
+        Privacy: post-processing of what was published; spends nothing.
+        Raises: CertificateError where a file is missing or changed; InputError for a release of several tables, or of a
+            generator that this version does not have; FitError when the measurements are not those of its generator.
+        """
+        found = published.read_release(folder)
+        kind = generators.get(found.generator, found.settings)
+        return cls(
+            schema=found.schema,
+            distribution=kind.estimate(found.schema.domain(), found.transcript),
+            transcript=found.transcript,
+            guarantee=found.guarantee,
+            generator=found.generator,
+            settings=generators.settings_of(kind),
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Model:

@@ -95,3 +95,22 @@ def transcript_from_files(entries: Sequence[Mapping[str, Any]], arrays: Arrays) 
         number, _, name = stored.partition("/")
         of_entry[int(number)][name] = array
     return tuple(entry_from_json(entry, of_entry[number]) for number, entry in enumerate(entries))
+
+
+def measurements_to_document(entries: Sequence[Mapping[str, Any]], errors: Mapping[str, Any]) -> dict[str, Any]:
+    """What a release's measurements.json holds: every noisy answer, and how far off they and the model are expected to be."""
+    return {"entries": list(entries), "errors": dict(errors)}
+
+
+def measurements_from_document(document: object) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
+    """The entries and the expected errors of a measurements.json; up to 0.3 it was the list of entries alone.
+
+    Raises: FitError for anything else.
+    """
+    if isinstance(document, list):
+        return document, {}
+    match document:
+        case {"entries": list(entries), "errors": dict(errors)}:
+            return entries, errors
+        case _:
+            raise FitError("measurements.json holds no list of noisy answers")

@@ -13,6 +13,7 @@ import privsynth
 from privsynth import api, generators
 from privsynth.certificate import keys
 from privsynth.errors import OutOfMemory, OutputError, RefusedError
+from privsynth.model import Model
 from privsynth.privacy import sampling
 from privsynth.privacy.ledgers.sqlite import SqliteLedger
 from privsynth.transcript_files import arrays_from_bytes, transcript_from_files
@@ -96,6 +97,7 @@ def test_killed_in_training_a_release_goes_on_and_is_charged_once(place, monkeyp
     assert trained.event.steps == 130
     names = ("age", "sex", "ward", "stay", "charge", "readmitted")
     assert set(trained.weights) == {f"head {name}" for name in names}
+    assert Model.from_release(made.folder).guarantee.training.steps == 130
 
 
 def test_where_the_journal_is_gone_or_an_answer_was_lost_the_attempt_is_forfeited(place):
