@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify, write_tables
     from privsynth.auditing import AuditPlan
     from privsynth.database.document import DatabaseSchema
+    from privsynth.debiasing import Debias
     from privsynth.findings import Findings
     from privsynth.histories.history_model import HistoryModel
     from privsynth.model import Model
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AuditPlan": "privsynth.auditing",
     "DatabaseSchema": "privsynth.database.document",
+    "Debias": "privsynth.debiasing",
     "Findings": "privsynth.findings",
     "HistoryModel": "privsynth.histories.history_model",
     "MemoryLedger": "privsynth.privacy.ledgers.memory",
@@ -46,6 +48,7 @@ _HOMES = {
 __all__ = [
     "AuditPlan",
     "DatabaseSchema",
+    "Debias",
     "Findings",
     "HistoryModel",
     "MemoryLedger",

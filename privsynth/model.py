@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import frames, generators, identifiers, published, rules
+from privsynth.debiasing import Debias, DebiasingCost, cost_of, debiased, draw_debiased
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, MechanismError
@@ -116,15 +117,19 @@ class Model:
         rng: np.random.Generator,
         given: Mapping[str, object] | None = None,
         rebalance: Rebalance | None = None,
+        debias: Debias | bool = False,
     ) -> Any:
         """Draw n records as the kind of frame that the model was fitted on (pandas, polars or Arrow; Arrow for a file).
 
         Args: `given` holds conditions: {"readmitted": "<30"} for one value, a list for several, a pair (lower, upper) for a
             range. They hold in every row. `rebalance` names a column whose labels are to be equally frequent, or gives them
-            shares: {"readmitted": {"<30": 0.5, "NO": 0.5}}; all else follows from the model given the label.
+            shares: {"readmitted": {"<30": 0.5, "NO": 0.5}}; all else follows from the model given the label. `debias` makes the
+            outcome independent of protected columns given legitimate ones: those of the schema's [use] with True, or others;
+            see `debiasing_cost`.
         Raises: SchemaError for a condition the schema does not admit; FitError for one of probability zero.
         """
-        return frames.to_kind(self.draw(n, rng=rng, given=given, rebalance=rebalance).table, self._kind)
+        drawn = self.draw(n, rng=rng, given=given, rebalance=rebalance, debias=debias)
+        return frames.to_kind(drawn.table, self._kind)
 
     def draw(
         self,
@@ -133,12 +138,19 @@ class Model:
         rng: np.random.Generator,
         given: Mapping[str, object] | None = None,
         rebalance: Rebalance | None = None,
+        debias: Debias | bool = False,
     ) -> Sample:
         """Draw n records that obey every business rule, with counts of the rows that needed repair."""
         if not isinstance(n, int) or n < 1:
             raise InputError(f"n is a whole number of rows, at least 1; found {n!r}")
         if not isinstance(rng, np.random.Generator):
             raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
+        if debias is not False:
+            plan = debiased(self.schema, self.distribution, Debias.of(self.schema, asked=debias), given, rebalance)
+            found, counts = draw_debiased(
+                self.schema, self.distribution, plan, n, rng=rng, given=given, rebalance=rebalance
+            )
+            return Sample(found, to_arrow(found, identifiers.regenerate_all(self.schema, n, rng=rng)), counts)
         keep = tuple(given or ())
         if rebalance is None:
             codes = self.distribution.draw(n, rng, evidence(self.schema, given) if given else None)
@@ -151,6 +163,14 @@ class Model:
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
         made = identifiers.regenerate_all(self.schema, n, rng=rng)
         return Sample(records, to_arrow(records, made), repaired)
+
+    def debiasing_cost(self, debias: Debias | None = None, *, rng: np.random.Generator) -> DebiasingCost:
+        """What `sample(debias=)` gives up: the dependence before and after, rates by group, how far tables move.
+
+        Args: `debias` is the schema's [use] unless it is given.
+        Privacy: post-processing of the model; spends nothing.
+        """
+        return cost_of(self.schema, self.distribution, Debias.of(self.schema, asked=debias or True), rng=rng)
 
     def project(self, clique: Clique) -> npt.NDArray[np.float64]:
         """Expected counts of a table of encoded levels. Shapes: `schema.domain().shape(clique)`."""

@@ -33,6 +33,12 @@ def rebalanced_column(rebalance: Rebalance) -> str:
     return next(iter(rebalance))
 
 
+def shares_of(schema: Schema, rebalance: Rebalance) -> dict[str, float]:
+    """What is asked for: label -> share, above zero; they need not add up to one. Raises: SchemaError as `draw_rebalanced`."""
+    name = rebalanced_column(rebalance)
+    return _shares(schema, name, None if isinstance(rebalance, str) else rebalance[name])
+
+
 def draw_rebalanced(
     schema: Schema,
     distribution: AbstractDistribution,
@@ -47,7 +53,7 @@ def draw_rebalanced(
         where a label that is wanted has probability zero.
     """
     name = rebalanced_column(rebalance)
-    shares = _shares(schema, name, None if isinstance(rebalance, str) else rebalance[name])
+    shares = shares_of(schema, rebalance)
     if name in given:
         raise SchemaError(f'"{name}" cannot be rebalanced and conditioned at once; leave one of them out')
     ends = np.rint(np.cumsum(list(shares.values())) / sum(shares.values()) * n).astype(np.int64)
