@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
@@ -31,6 +31,7 @@ from privsynth.pgm.estimation import (
     observe,
     simplex,
 )
+from privsynth.pgm.factor import Factor
 from privsynth.pgm.marginal_oracle import MarginalOracle
 from privsynth.pgm.markov_random_field import MarkovRandomField
 
@@ -79,9 +80,37 @@ class GraphicalDistribution(AbstractDistribution):
         tables = {name: self.project((name,)) for name in wanted}
         return {name: rng.choice(len(table), size=rows, p=table / table.sum()) for name, table in tables.items()}
 
+    def holds(self, cliques: Iterable[Clique]) -> bool:
+        """Whether each of these is within one of the model's cliques, so that `tilted` can take factors over it."""
+        return all(_home(self.model.potentials, clique) is not None for clique in cliques)
+
+    def tilted(self, factors: Mapping[Clique, npt.NDArray[np.float64]]) -> GraphicalDistribution:
+        """The distribution in proportion to this one times factors, none negative. Shapes: `domain.shape(clique)`.
+
+        Raises: FitError for a factor that no clique of the model holds, or factors that leave nothing.
+        """
+        tables = {clique: table.copy() for clique, table in self.model.potentials.tables().items()}
+        for clique, factor in factors.items():
+            home = _home(self.model.potentials, clique)
+            if home is None:
+                raise FitError(f"no clique of the model holds {', '.join(clique)}; expected attributes that it relates")
+            with np.errstate(divide="ignore"):
+                logs = Factor(self.domain.project(clique), np.log(factor))
+            tables[home] += logs.expand(self.domain.project(home))
+        field = MarkovRandomField(CliqueVector.of(self.domain, tables), self.total)
+        if not all(belief.values.any() for belief in field.beliefs):
+            raise FitError("the factors leave no combination of levels; expected some of them above zero")
+        return GraphicalDistribution(field)
+
     def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """The potentials of all cliques, one after the other in the transcript's order, and the total."""
         return {"potentials": self.model.potentials.flat, "total": np.array([self.model.total])}
+
+
+def _home(potentials: CliqueVector, clique: Clique) -> Clique | None:
+    """The smallest clique of the potentials that holds all these attributes."""
+    fitting = [home for home in potentials.cliques if set(clique) <= set(home)]
+    return min(fitting, key=potentials.domain.cells, default=None)
 
 
 @final

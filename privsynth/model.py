@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import frames, generators, identifiers, published, rules
+from privsynth import frames, generators, identifiers, published, raking, rules
 from privsynth.debiasing import Debias, DebiasingCost, cost_of, debiased, draw_debiased
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
@@ -28,6 +28,7 @@ from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.raking import Targets
 from privsynth.rebalancing import Rebalance, draw_rebalanced, rebalanced_column
 from privsynth.records import Records, to_arrow
 from privsynth.schema import Schema
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = "privsynth-model/2"
+SHIFTED_FORMAT = "privsynth-shifted-model/1"
+"""Of its own, so that no version that knows nothing of shifts takes a what-if for a model of records."""
+
 _FITTED, _LEARNED = "model/", "transcript/"
 _NORMAL_90 = 1.6448536269514722
 
@@ -94,6 +98,8 @@ class Model:
         generator: str,
         settings: Mapping[str, object],
         kind: str = frames.ARROW,
+        origin: Model | None = None,
+        shifts: Sequence[Targets] = (),
     ) -> None:
         self.schema = schema
         self.distribution = distribution
@@ -102,12 +108,14 @@ class Model:
         self.generator = generator
         self.settings = dict(settings)
         self._kind = kind
+        self._origin = origin or self
+        self.shifts = tuple(shifts)
 
     def __repr__(self) -> str:
         epsilon, delta = decimal_up(Fraction(self.guarantee.epsilon), 4), decimal_up(self.guarantee.delta, 15)
         return (
             f"Model({self.generator} of {self.schema.table.name}, epsilon={epsilon}, delta={delta}, "
-            f"unit={self.guarantee.unit.name}, uncertified)"
+            f"unit={self.guarantee.unit.name}, uncertified{', shifted: a what-if' if self.shifts else ''})"
         )
 
     def sample(
@@ -151,7 +159,7 @@ class Model:
                 self.schema, self.distribution, plan, n, rng=rng, given=given, rebalance=rebalance
             )
             return Sample(found, to_arrow(found, identifiers.regenerate_all(self.schema, n, rng=rng)), counts)
-        keep = tuple(given or ())
+        keep = (*(given or ()), *raking.columns_of(self.shifts))
         if rebalance is None:
             codes = self.distribution.draw(n, rng, evidence(self.schema, given) if given else None)
         else:
@@ -172,12 +180,34 @@ class Model:
         """
         return cost_of(self.schema, self.distribution, Debias.of(self.schema, asked=debias or True), rng=rng)
 
+    def shifted(self, targets: Targets) -> Model:
+        """A what-if: the model nearest to this one (Kullback-Leibler) in which these columns have the declared shares.
+
+        What is given the targeted columns is as before. It samples and saves as any model; it has no error bars (`raking`).
+        Privacy: post-processing; the guarantee and the transcript are this model's.
+        Args: {"readmitted": {"<30": 0.2}}: values that are not named keep their proportions. Ranges of ordered columns, in
+            whole levels: {"age": {(60, 79): 0.5}}; columns together: {("sex", "ward"): {("F", "ICU"): 0.1}}.
+        Raises: SchemaError for targets that the schema does not admit; FitError for shares that cannot be met.
+        """
+        return Model(
+            schema=self.schema,
+            distribution=raking.shift(self.schema, self.distribution, targets),
+            transcript=self.transcript,
+            guarantee=self.guarantee,
+            generator=self.generator,
+            settings=self.settings,
+            kind=self._kind,
+            origin=self._origin,
+            shifts=(*self.shifts, targets),
+        )
+
     def project(self, clique: Clique) -> npt.NDArray[np.float64]:
         """Expected counts of a table of encoded levels. Shapes: `schema.domain().shape(clique)`."""
         return self.distribution.project(tuple(clique))
 
     def error(self, clique: Clique) -> ExpectedError:
-        """Expected error of this table from public numbers; see `ExpectedError`."""
+        """Expected error of this table from public numbers; see `ExpectedError`. Raises: InputError for a what-if."""
+        raking.require_none(self.shifts, "error")
         if isinstance(clique, str):
             raise InputError(f'a clique is a tuple of column names; write ("{clique}",)')
         wanted = tuple(clique)
@@ -204,7 +234,9 @@ class Model:
         """Expected L1 error of every pair's normalised table, as its generator predicts it; empty where it predicts none.
 
         From public numbers alone, and for the model: records drawn from it add their own, small at the estimated size.
+        Raises: InputError for a what-if.
         """
+        raking.require_none(self.shifts, "pair_errors")
         pairs = itertools.combinations(self.schema.domain().attributes, 2)
         found = ((pair, self.distribution.expected_l1(pair)) for pair in pairs)
         return {pair: error for pair, error in found if error is not None}
@@ -215,9 +247,9 @@ class Model:
         Raises: OutputError when the folder exists or cannot be written.
         """
         entries, learned = transcript_to_files(self.transcript)
-        fitted = {_FITTED + name: array for name, array in self.distribution.arrays().items()}
+        fitted = {_FITTED + name: array for name, array in self._origin.distribution.arrays().items()}
         arrays = fitted | {_LEARNED + name: array for name, array in learned.items()}
-        document = {
+        document: dict[str, object] = {
             "format": FORMAT,
             "schema": self.schema.to_json(),
             "generator": self.generator,
@@ -226,6 +258,8 @@ class Model:
             "transcript": entries,
             "guarantee": guarantee_to_json(self.guarantee),
         }
+        if self.shifts:
+            document["format"], document["shifts"] = SHIFTED_FORMAT, [raking.to_json(one) for one in self.shifts]
         write_model(folder, document, arrays)
 
     @classmethod
@@ -270,7 +304,7 @@ class Model:
             guarantee = guarantee_from_json(document["guarantee"])
             guarantee.require_covers(transcript)
             generator = generators.get(document["generator"], document["settings"])
-            return cls(
+            found = cls(
                 schema=schema,
                 distribution=generator.restore(schema.domain(), transcript, fitted),
                 transcript=transcript,
@@ -279,6 +313,9 @@ class Model:
                 settings=document["settings"],
                 kind=document["kind"],
             )
+            for targets in document["shifts"] if document["format"] == SHIFTED_FORMAT else ():
+                found = found.shifted(raking.from_json(targets))
+            return found
         except FileNotFoundError:
             raise InputError(f"{source} holds no model ({DOCUMENT} and {ARRAYS}); check the path") from None
         except (FitError, MechanismError, ValueError, KeyError, TypeError, OSError, AttributeError):
@@ -297,7 +334,7 @@ def _require_format(source: Path, found: object) -> None:
         )
     if str(found).startswith("privsynth-history-model/"):
         raise InputError(f"{source} holds a model of several tables; read it with ps.HistoryModel.load")
-    if found != FORMAT:
+    if found not in (FORMAT, SHIFTED_FORMAT):
         raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
 
 

@@ -38,6 +38,7 @@ class LatentClassDistribution(AbstractDistribution):
     def __init__(self, seen: Observed, fitted: Fitted) -> None:
         self.domain = seen.domain
         self._group_of = seen.group_of
+        self._seen = seen
         self._fitted = fitted
         self._each: EachRow | None = None
 
@@ -62,6 +63,11 @@ class LatentClassDistribution(AbstractDistribution):
             return None
         found = float(self._fitted.pair_error[axes[0], axes[-1]])
         return None if np.isnan(found) else found
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps of refinement the fit took; None where that is not known."""
+        return self._fitted.steps
 
     def by_class(self) -> tuple[Floats, Floats]:
         """Chances of the classes, and of levels in each class. Shapes: (classes,), (levels of all attributes, classes)."""
@@ -169,6 +175,45 @@ class LatentClassDistribution(AbstractDistribution):
         probabilities[:, weights == 0] = mixture.given[:, weights == 0]
         return replace(mixture, given=probabilities, weights=weights / weights.sum()), tuple(within)
 
+    def tilted(self, factors: Mapping[str, Floats]) -> LatentClassDistribution:
+        """The distribution in proportion to this one times a factor of each level, none negative: a mixture again.
+
+        The tables that records follow are changed as the mixture's own tables are. No errors are predicted of it.
+        Shapes: (levels,). Raises: FitError when the factors leave nothing.
+        """
+        fitted, within = self._fitted, list(self._fitted.within)
+        before = fitted.mixture
+        given, weights = before.given.copy(), before.weights.copy()
+        for name, factor in factors.items():
+            axis = self.domain.index(name)
+            part, group_of = before.layout.part(axis), self._group_of[axis]
+            shares = within[axis] * factor
+            kept = np.bincount(group_of, weights=shares, minlength=before.layout.sizes[axis])
+            given[part] *= kept[:, None]
+            chance = given[part].sum(axis=0)
+            weights *= chance
+            given[part] /= np.where(chance > 0, chance, 1.0)
+            within[axis] = np.where(kept[group_of] > 0, shares / np.where(kept > 0, kept, 1.0)[group_of], within[axis])
+        if not weights.sum() > 0:
+            raise FitError("the factors leave no level that the model knows; expected some of them above zero")
+        given[:, weights == 0] = before.given[:, weights == 0]
+        after = Mixture(layout=before.layout, given=given, weights=weights / weights.sum())
+        grouped = None if fitted.grouped is None else _followed(fitted.grouped, before, after)
+        tables = grouped
+        if grouped is not None and fitted.fine is not self._seen.layout:
+            tables = expand(grouped, self._seen, within)
+        return LatentClassDistribution(
+            self._seen,
+            replace(
+                fitted,
+                mixture=after,
+                within=tuple(within),
+                grouped=grouped,
+                tables=tables,
+                pair_error=np.full_like(fitted.pair_error, np.nan),
+            ),
+        )
+
     def arrays(self) -> dict[str, Floats]:
         """The mixture, the shares of levels, and, with pairs, the tables that records follow and the expected errors."""
         fitted = self._fitted
@@ -179,7 +224,20 @@ class LatentClassDistribution(AbstractDistribution):
             "pair_error": fitted.pair_error,
             "total": np.array([fitted.total]),
         }
+        if fitted.steps is not None:
+            found["steps"] = np.array([float(fitted.steps)])
         return found if fitted.grouped is None else found | {"grouped": fitted.grouped}
+
+
+def _followed(grouped: Floats, before: Mixture, after: Mixture) -> Floats:
+    """Tables of all pairs, changed as the mixture's are; each keeps its sum. Shapes: (groups, groups)."""
+    old = before.pairs() / before.weights.sum()
+    moved = grouped * np.where(old > 0, after.pairs() / np.where(old > 0, old, 1.0), 0.0)
+    indicator = before.layout.indicator()
+    sums, wanted = (indicator @ table @ indicator.T for table in (moved, grouped))
+    scale = np.where(sums > 0, wanted / np.where(sums > 0, sums, 1.0), 0.0)
+    owner = before.layout.owner
+    return np.asarray(moved * scale[np.ix_(owner, owner)])
 
 
 def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistribution:
@@ -196,7 +254,9 @@ def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistrib
         "pair_error": (attributes, attributes),
         "total": (1,),
         "grouped": (places, places),
+        "steps": (1,),
     }
+    expected |= {"steps"} & set(arrays)  # models of 0.3 and before do not say
     fits = set(arrays) == expected and all(arrays[name].shape == shapes[name] for name in expected)
     if not fits or not _sound(arrays):
         raise FitError("a stored latent class model does not belong to its measurements; was a file replaced?")
@@ -211,6 +271,7 @@ def restored(seen: Observed, arrays: Mapping[str, Floats]) -> LatentClassDistrib
         grouped=grouped,
         tables=grouped if grouped is None or fine is seen.layout else expand(grouped, seen, within),
         pair_error=arrays["pair_error"],
+        steps=int(arrays["steps"][0]) if "steps" in arrays else None,
     )
     return LatentClassDistribution(seen, fitted)
 
