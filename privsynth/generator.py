@@ -75,6 +75,15 @@ class AbstractDistribution(ABC):
         Raises: FitError when the evidence has probability zero under the model.
         """
 
+    def draw_independently(self, n: int, rng: np.random.Generator) -> Dataset:
+        """Draw n records with all of chance's roughness, as a real table has it; those of `draw` have less.
+
+        Raises: FitError when n is below 1.
+        """
+        if n < 1:
+            raise FitError(f"the number of records must be at least 1; found {n}")
+        return self.draw(n, rng).take(rng.integers(0, n, n))
+
     def draw_each(
         self,
         given: Mapping[str, npt.NDArray[np.int64]],
@@ -132,8 +141,16 @@ class AbstractGenerator(ABC):
     def estimate(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
         """Fit the model to a transcript: deterministic, spends nothing, can be redone by anyone who has the transcript."""
 
-    def estimate_again(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
-        """The same in less time, for the many refits from which errors are told: without predicting errors itself."""
+    def estimate_again(
+        self,
+        domain: Domain,
+        transcript: Transcript,
+        like: AbstractDistribution | None = None,  # noqa: ARG002  for those that can go on from it
+    ) -> AbstractDistribution:
+        """The same in less time, for the many refits from which errors are told: without predicting errors itself.
+
+        Args: `like` is the distribution whose errors are to be told: what its fit chose need not be chosen again.
+        """
         return self.estimate(domain, transcript)
 
     @abstractmethod

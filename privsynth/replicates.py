@@ -24,10 +24,11 @@ MOST_ROWS: Final = 200_000
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Replicate:
-    """Made-up records, how many each of them stands for, and the distribution that was fitted to their noisy tables."""
+    """Made-up records, how many each of them stands for, their noisy tables, and the distribution fitted to these."""
 
     records: Dataset
     weight: float
+    noisy: Transcript
     fitted: AbstractDistribution
 
     @property
@@ -59,9 +60,10 @@ def replicates(
         progress.report("replicates", number, count)
         total = distribution.total
         rows = min(MOST_ROWS, max(1, round(total)))
-        records, weight = distribution.draw(rows, rng), total / rows
+        records, weight = distribution.draw_independently(rows, rng), total / rows
         noisy = tuple(_noised(entry, records, weight, rng) for entry in transcript)
-        yield Replicate(records=records, weight=weight, fitted=generator.estimate_again(distribution.domain, noisy))
+        fitted = generator.estimate_again(distribution.domain, noisy, distribution)
+        yield Replicate(records=records, weight=weight, noisy=noisy, fitted=fitted)
     progress.report("replicates", count, count)
 
 

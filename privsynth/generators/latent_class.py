@@ -41,7 +41,7 @@ from privsynth.domain import Clique, Domain
 from privsynth.errors import PolicyError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.distribution import LatentClassDistribution, restored
-from privsynth.latent.estimation import fit, sketch
+from privsynth.latent.estimation import fit, fit_again, sketch
 from privsynth.latent.measuring import affords, drawable, groups_of, measure_again, measure_pairs, measure_tables
 from privsynth.latent.observed import Observed, observe
 from privsynth.latent.planning import one_way_weights
@@ -160,10 +160,13 @@ class LatentClass(AbstractGenerator):
         seen = observe(domain, measurements(transcript))
         return LatentClassDistribution(seen, fit(seen, components=self.components))
 
-    def estimate_again(self, domain: Domain, transcript: Transcript) -> AbstractDistribution:
-        """With fewer classes and without predicted errors: noise is what a refit is to show."""
+    def estimate_again(
+        self, domain: Domain, transcript: Transcript, like: AbstractDistribution | None = None
+    ) -> AbstractDistribution:
+        """With fewer classes, the steps of the first fit and without predicted errors: noise is what a refit is to show."""
         seen = observe(domain, measurements(transcript))
-        return LatentClassDistribution(seen, fit(seen, components=min(self.components, _REFITTED), predicting=False))
+        steps = like.steps if isinstance(like, LatentClassDistribution) else None
+        return LatentClassDistribution(seen, fit_again(seen, components=min(self.components, _REFITTED), steps=steps))
 
     def restore(
         self, domain: Domain, transcript: Transcript, arrays: Mapping[str, npt.NDArray[np.float64]]

@@ -97,6 +97,14 @@ class LatentClassDistribution(AbstractDistribution):
         order = rng.permutation(n)
         return Dataset(tuple(column[order] for column in codes), self.domain)
 
+    def draw_independently(self, n: int, rng: np.random.Generator) -> Dataset:
+        """Draw n records of the mixture, without the swaps that make them smooth. Raises: FitError when n is below 1."""
+        if n < 1 or not self.domain.attributes:
+            return super().draw_independently(n, rng)
+        _, codes = self._deal(self._fitted.mixture, self._fitted.within, n, rng)
+        self._draw_again(codes, self._fitted.mixture, self._fitted.within, rng)
+        return Dataset(tuple(codes), self.domain).take(rng.integers(0, n, n))
+
     def draw_each(
         self, given: Mapping[str, npt.NDArray[np.int64]], wanted: Sequence[str], rng: np.random.Generator
     ) -> dict[str, npt.NDArray[np.int64]]:

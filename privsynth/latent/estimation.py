@@ -66,7 +66,8 @@ class Fitted:
     Shapes: `within[i]` is each level's share of its group; `grouped` is (groups, groups) counts of all pairs; `tables` the same
         over `fine`, the layout of levels, or of groups where there are too many levels; `pair_error` is (attributes,
         attributes), the expected L1 error of each pair's normalised table, and on the diagonal of each attribute's own.
-        Without pairs, `grouped` and `tables` are None, and errors of pairs are NaN.
+        Without pairs, `grouped` and `tables` are None, and errors of pairs are NaN. `steps` is how many of refinement were
+        taken; None where that is not known, or there were none to choose.
     """
 
     total: float
@@ -76,6 +77,7 @@ class Fitted:
     grouped: Floats | None
     tables: Floats | None
     pair_error: Floats
+    steps: int | None = None
 
 
 def fit(seen: Observed, *, components: int, predicting: bool = True) -> Fitted:
@@ -92,13 +94,38 @@ def fit(seen: Observed, *, components: int, predicting: bool = True) -> Fitted:
     shaken, noise = seen.with_noise(_PERTURBATION, np.random.default_rng(_SEED))
     first, second = (_begin(each, components, arrays) for each in (seen, shaken))
     steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
-    fitted = _completed(seen, first.one_way, mixture)
+    fitted = replace(_completed(seen, first.one_way, mixture), steps=steps)
     if not predicting:
-        return replace(fitted, pair_error=np.full_like(fitted.pair_error, np.nan))
+        return _unpredicted(fitted)
     errors = _expected_errors(seen, fitted, risk, components, steps, arrays)
     if fitted.fine.sizes != seen.domain.sizes:
         errors = _of_levels(errors, fitted, seen)
     return replace(fitted, pair_error=errors)
+
+
+def fit_again(seen: Observed, *, components: int, steps: int | None = None) -> Fitted:
+    """Fit other tables of the same kind, with as many steps of refinement as the first fit chose; errors are not predicted.
+
+    Args: without `steps` they are chosen as `fit` chooses them, which takes twice as long.
+    Raises: FitError when the fit does not converge.
+    """
+    if seen.pairs is None:
+        return _independent(seen)
+    components = _classes(seen, components)
+    arrays = arrays_for(seen.layout.total**2 * components)
+    begun = _begin(seen, components, arrays)
+    if steps is None:
+        shaken, noise = seen.with_noise(_PERTURBATION, np.random.default_rng(_SEED))
+        steps, mixture, _ = _least_risk(seen, (begun, _begin(shaken, components, arrays)), noise, arrays)
+    else:
+        path = Refinement(begun.mixture, begun.raw, arrays)
+        path.advance_to(steps)
+        mixture = path.mixture
+    return _unpredicted(replace(_completed(seen, begun.one_way, mixture), steps=steps))
+
+
+def _unpredicted(fitted: Fitted) -> Fitted:
+    return replace(fitted, pair_error=np.full_like(fitted.pair_error, np.nan))
 
 
 def _classes(seen: Observed, most: int) -> int:
