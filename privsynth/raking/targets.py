@@ -191,7 +191,7 @@ def _target(columns: Clique, asked: Mapping[tuple[object, ...], float], inside: 
         if (cells[block] >= 0).any():
             other = list(asked)[int(cells[block].max())]
             raise SchemaError(
-                f"{where}: {_words(other)} and {_words(cell)} overlap; let every row count for one of them"
+                f"{where}: {_named(other)} and {_named(cell)} overlap; let every row count for one of them"
             )
         cells[block] = place
     rest, shares = cells < 0, np.array(list(asked.values()))
@@ -205,8 +205,12 @@ def _target(columns: Clique, asked: Mapping[tuple[object, ...], float], inside: 
         columns=columns,
         cells=cells,
         shares=np.append(shares, max(left, 0.0)) / max(shares.sum(), 1.0),
-        names=(*(", ".join(map(_words, cell)) for cell in asked), "what is not named"),
+        names=(*map(_named, asked), "what is not named"),
     )
+
+
+def _named(cell: tuple[object, ...]) -> str:
+    return ", ".join(map(_words, cell))
 
 
 def _words(value: object) -> str:
