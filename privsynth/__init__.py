@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify, write_tables
     from privsynth.auditing import AuditPlan
     from privsynth.database.document import DatabaseSchema
+    from privsynth.evaluating import Evaluation, evaluate
     from privsynth.debiasing import Debias
     from privsynth.findings import Findings
     from privsynth.histories.history_model import HistoryModel
+    from privsynth.metrics.groups import compare_groups
     from privsynth.model import Model
     from privsynth.policy import Policy
     from privsynth.privacy.ledgers.memory import MemoryLedger
@@ -27,6 +29,7 @@ _HOMES = {
     "AuditPlan": "privsynth.auditing",
     "DatabaseSchema": "privsynth.database.document",
     "Debias": "privsynth.debiasing",
+    "Evaluation": "privsynth.evaluating",
     "Findings": "privsynth.findings",
     "HistoryModel": "privsynth.histories.history_model",
     "MemoryLedger": "privsynth.privacy.ledgers.memory",
@@ -37,7 +40,9 @@ _HOMES = {
     "audit": "privsynth.api",
     "audit_function": "privsynth.api",
     "audit_generator": "privsynth.api",
+    "compare_groups": "privsynth.metrics.groups",
     "draft": "privsynth.api",
+    "evaluate": "privsynth.evaluating",
     "fit": "privsynth.api",
     "quote": "privsynth.api",
     "release": "privsynth.api",
@@ -49,6 +54,7 @@ __all__ = [
     "AuditPlan",
     "DatabaseSchema",
     "Debias",
+    "Evaluation",
     "Findings",
     "HistoryModel",
     "MemoryLedger",
@@ -59,7 +65,9 @@ __all__ = [
     "audit",
     "audit_function",
     "audit_generator",
+    "compare_groups",
     "draft",
+    "evaluate",
     "fit",
     "quote",
     "release",
