@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify, write_tables
     from privsynth.auditing import AuditPlan
     from privsynth.database.document import DatabaseSchema
-    from privsynth.evaluating import Evaluation, evaluate
     from privsynth.debiasing import Debias
+    from privsynth.evaluating import Evaluation, evaluate
     from privsynth.findings import Findings
     from privsynth.histories.history_model import HistoryModel
     from privsynth.metrics.groups import compare_groups
