@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from privsynth.policy import Policy
     from privsynth.privacy.ledgers.memory import MemoryLedger
     from privsynth.privacy.ledgers.sqlite import SqliteLedger
+    from privsynth.refreshing import refresh
     from privsynth.schema import Schema
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _HOMES = {
     "evaluate": "privsynth.evaluating",
     "fit": "privsynth.api",
     "quote": "privsynth.api",
+    "refresh": "privsynth.refreshing",
     "release": "privsynth.api",
     "verify": "privsynth.api",
     "write_tables": "privsynth.api",
@@ -70,6 +72,7 @@ __all__ = [
     "evaluate",
     "fit",
     "quote",
+    "refresh",
     "release",
     "verify",
     "write_tables",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from privsynth import __version__
-from privsynth.cli import audit, draft, keys, ledger, policy, quote, release, verify
+from privsynth.cli import audit, draft, evaluate, keys, ledger, policy, quote, refresh, release, verify
 from privsynth.cli.console import Console
 
 app = typer.Typer(
@@ -56,7 +56,9 @@ def shared(
 app.command()(draft.draft)
 app.command()(quote.quote)
 app.command()(release.release)
+app.command()(refresh.refresh)
 app.command()(audit.audit)
+app.command()(evaluate.evaluate)
 app.command()(verify.verify)
 ledger_app.command()(ledger.show)
 ledger_app.command("verify")(ledger.verify_ledger)

@@ -1,0 +1,167 @@
+"""Measuring: every figure of one synthetic table against the real one.
+
+Must never let one table's figures depend on which others are evaluated beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import numpy as np
+
+from privsynth import progress
+from privsynth.evaluating.tables import Both, Tables
+from privsynth.learning import direct_dp
+from privsynth.learning.task import Task
+from privsynth.metrics import prediction
+from privsynth.metrics.broken_rules import BrokenRules, count_broken
+from privsynth.metrics.closest import Closest, closest
+from privsynth.metrics.correlations import Correlations, compare
+from privsynth.metrics.marginals import Errors, cliques_of, errors
+from privsynth.metrics.rare import NoisyColumn, RareCategories, rare_categories
+from privsynth.metrics.subsampling import KMarginal, k_marginal
+from privsynth.metrics.telling_apart import ToldApart, tell_apart
+
+MIN_CELL: Final = 11
+TRIPLES: Final = 300
+MOST_PAIRS: Final = 10_000
+"""Of a table of more than 141 columns, so many pairs are drawn at random."""
+
+SIZES: Final = (1, 2, 3)
+STAGE: Final = "evaluating"
+_STEPS = 7
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """The figures of one synthetic table. `errors` by number of columns; `prediction` is None where no target is declared."""
+
+    rows: int
+    broken: BrokenRules
+    errors: Mapping[int, Errors]
+    k_marginal: KMarginal
+    correlations: Correlations
+    prediction: prediction.Prediction | None
+    apart: ToldApart | None
+    rare: RareCategories
+    closest: Closest
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object."""
+        return {
+            "rows": self.rows,
+            "impossibleRows": self.broken.to_json(),
+            "errorsOfTables": {str(size): found.to_json() for size, found in self.errors.items()},
+            "kMarginal": self.k_marginal.to_json(),
+            "correlations": self.correlations.to_json(),
+            "prediction": None if self.prediction is None else self.prediction.to_json(),
+            "distinguishability": None if self.apart is None else self.apart.to_json(),
+            "rareCategories": self.rare.to_json(),
+            "closestRecords": self.closest.to_json(),
+        }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learning:
+    """What is taught once for all tables: learners on real rows, and models trained on them directly under epsilon."""
+
+    task: Task
+    baseline: prediction.Baseline
+    direct: Mapping[str, prediction.Estimate] = field(default_factory=dict)
+    direct_not: str | None = None
+
+    @classmethod
+    def of(cls, task: Task, tables: Tables, split: prediction.Parts, *, rng: np.random.Generator) -> Learning:
+        """Teach them."""
+        baseline = prediction.Baseline(task, split, rng=rng)
+        why = direct_dp.why_not(task, tables.schema.domain())
+        if tables.known is None:
+            why = "the epsilon of the release is not known; evaluate its folder, or give it with --release"
+        if why is not None or tables.known is None:
+            return cls(task=task, baseline=baseline, direct_not=why)
+        data = tables.real[1].take(split.train.rows)
+        test = (tables.real if tables.holdout is None else tables.holdout)[1].take(split.test.rows)
+        return cls(task=task, baseline=baseline, direct=baseline.of_direct(data, test, epsilon=tables.known.epsilon))
+
+    def of_synthetic(self, table: Both) -> prediction.Prediction:
+        """What the learners make of a synthetic table."""
+        split = self.baseline.split
+        learned, problem = self.baseline.of_synthetic(self.task.examples(table[0]))
+        return prediction.Prediction(
+            target=self.task.target,
+            outcome=self.task.classes[1:] if self.task.kind == "outcome" else (),
+            measure=prediction.measure_of(self.task),
+            train_rows=min(prediction.ROWS, len(split.train)),
+            test_rows=len(split.test),
+            seen=split.seen,
+            learned=learned,
+            synthetic_not=problem,
+            direct=self.direct,
+            direct_rows=len(split.train) if self.direct else 0,
+            direct_not=self.direct_not,
+        )
+
+
+def measure(
+    tables: Tables, synthetic: Both, learning: Learning | None, *, name: str, seed: int, known: bool
+) -> Measured:
+    """Measure one synthetic table.
+
+    The same seed draws the same sets of columns and rows for every table, so that their figures can be compared.
+    Args: `name` is for progress; `known` says that it is the table whose noise is known.
+    """
+    schema, real, holdout = tables.schema, tables.real, tables.holdout
+    held = None if holdout is None else holdout[1]
+    rng = np.random.default_rng(seed)
+    step = _Steps(name)
+    broken = count_broken(schema.rules, synthetic[0], real[0], min_cell=MIN_CELL)
+    names = real[1].domain.attributes
+    step.next()
+    most = {1: len(names), 2: MOST_PAIRS, 3: TRIPLES}
+    found = {
+        size: errors(real[1], synthetic[1], cliques_of(names, size, most[size], rng), holdout=held, rng=rng)
+        for size in SIZES
+        if size <= len(names)
+    }
+    step.next()
+    score = k_marginal(real[1], synthetic[1], holdout=held, rng=rng)
+    step.next()
+    related = compare(schema, real, synthetic)
+    step.next()
+    predicted = None if learning is None else learning.of_synthetic(synthetic)
+    step.next()
+    apart = tell_apart(schema, real, synthetic, rng=rng)
+    step.next()
+    near = closest(real[0], synthetic[0], holdout=None if holdout is None else holdout[0], rng=rng)
+    step.next()
+    told: Mapping[str, NoisyColumn] = tables.known.columns if known and tables.known is not None else {}
+    rare = rare_categories(schema, real[1], synthetic[1], merged=tables.merged, noisy=told, min_cell=MIN_CELL)
+    return Measured(
+        rows=synthetic[0].rows,
+        broken=broken,
+        errors=found,
+        k_marginal=score,
+        correlations=related,
+        prediction=predicted,
+        apart=apart,
+        rare=rare,
+        closest=near,
+    )
+
+
+@final
+class _Steps:
+    """Progress, a step a section."""
+
+    def __init__(self, name: str) -> None:
+        self._stage, self._done = f"{STAGE} {name}", 0
+        progress.report(self._stage, 0, _STEPS)
+
+    def next(self) -> None:
+        """One section is done."""
+        self._done += 1
+        progress.report(self._stage, self._done, _STEPS)

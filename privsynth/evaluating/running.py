@@ -1,0 +1,94 @@
+"""Running: from the tables to an evaluation, and to its internal folder.
+
+Must never compute anything before it is clear that the evaluation can be carried out and written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from privsynth.errors import InputError
+from privsynth.evaluating import folder, tables
+from privsynth.evaluating.evaluation import Evaluation
+from privsynth.evaluating.known import ReleaseLike, is_release
+from privsynth.evaluating.measuring import Learning, measure
+from privsynth.evaluating.tables import SchemaLike, Tables
+from privsynth.learning.task import Task
+from privsynth.metrics import prediction
+
+_ITSELF = "synthetic"
+
+
+def evaluate(
+    synthetic: object,
+    *,
+    real: object,
+    holdout: object | None = None,
+    schema: SchemaLike | None = None,
+    out: str | Path | None = None,
+    target: str | None = None,
+    outcome: Sequence[str] = (),
+    release: ReleaseLike | None = None,
+    peers: Mapping[str, object] | None = None,
+    rng: np.random.Generator,
+) -> Evaluation:
+    """Say what a synthetic table is good for: impossible rows, errors of tables, learning, rare categories, fairness.
+
+    Privacy: everything is an exact function of the real records that nobody paid for: internal. With `out` it is written into
+        a new folder that only its owner may enter; it must never be released.
+    Args: `synthetic` is a table, such as a sample of a model, or the folder of a release; `holdout` are real records that the
+        generator did not see, without which a part of the real table is judged by that it may have seen; `target` and
+        `outcome` are what is predicted, by default what [use] of the schema declares; `release` is the folder, or the model,
+        that a table comes from, for its epsilon and its noise; `peers` are other synthetic tables by name, measured alike.
+    Raises: RecordsError for an unreadable table, and where the target is the same in every real row; SchemaError for a target
+        that cannot be one; InputError for several tables, or a library that is not installed; OutputError for a bad `out`.
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
+    others = dict(peers or {})
+    if _ITSELF in others:
+        raise InputError(f'a table beside it cannot be called "{_ITSELF}"; give it another name')
+    if out is not None:
+        folder.require_free(Path(out), [synthetic, release, *others.values()])
+    read = tables.read(synthetic, real=real, holdout=holdout, schema=schema, release=release, peers=others)
+    seed = int(rng.integers(1 << 31))
+    learning = _learning(read, target, outcome, rng)
+    figures = {
+        name: measure(read, table, learning, name=name, seed=seed, known=name == _ITSELF)
+        for name, table in {_ITSELF: read.synthetic, **read.peers}.items()
+    }
+    found = Evaluation(
+        what=_what(synthetic, read),
+        schema=read.schema,
+        real_rows=read.real[0].rows,
+        holdout_rows=None if read.holdout is None else read.holdout[0].rows,
+        known=read.known,
+        measured=figures.pop(_ITSELF),
+        peers=figures,
+    )
+    if out is not None:
+        folder.write(Path(out), found)
+    return found
+
+
+def _learning(read: Tables, target: str | None, outcome: Sequence[str], rng: np.random.Generator) -> Learning | None:
+    """What is taught on real rows; None where nothing is declared to be predicted."""
+    if target is None and read.schema.use.target is None:
+        if outcome:
+            raise InputError("an outcome needs a target; name the column that it is a label of")
+        return None
+    if target is None and outcome:
+        target = read.schema.use.target
+    task = Task.of(read.schema, target, outcome)
+    held = None if read.holdout is None else task.examples(read.holdout[0])
+    split = prediction.parts(task, task.examples(read.real[0]), held, units=read.real[0].units, rng=rng)
+    return Learning.of(task, read, split, rng=rng)
+
+
+def _what(synthetic: object, read: Tables) -> str:
+    if isinstance(synthetic, str | Path):
+        return Path(synthetic).resolve().name if is_release(synthetic) else Path(synthetic).name
+    return read.schema.table.title or read.schema.table.name

@@ -1,0 +1,140 @@
+"""Tables: what is to be evaluated, read against one schema and encoded once.
+
+Must never write a value of the real tables anywhere: what is read here is handed on in memory alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, final
+
+import numpy as np
+
+from privsynth import encoding, records
+from privsynth.database import either
+from privsynth.database.document import DatabaseSchema
+from privsynth.dataset import Dataset
+from privsynth.errors import InputError, SchemaError
+from privsynth.evaluating.known import Known, ReleaseLike, data_of, is_release
+from privsynth.records import Records
+from privsynth.schema import Schema
+from privsynth.schema.columns import CategoryColumn
+from privsynth.schema.use import Use
+
+SchemaLike: TypeAlias = Schema | DatabaseSchema | str | Path
+
+Both: TypeAlias = tuple[Records, Dataset]
+"""One table as records and encoded."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tables:
+    """The tables of an evaluation.
+
+    `merged` are labels of the real table that the completed schema does not have, with their rows, by column.
+    Privacy: `real`, `holdout` and `merged` are private.
+    """
+
+    schema: Schema
+    synthetic: Both
+    real: Both
+    holdout: Both | None
+    peers: Mapping[str, Both]
+    merged: Mapping[str, Mapping[str, int]]
+    known: Known | None
+
+
+def read(
+    synthetic: object,
+    *,
+    real: object,
+    holdout: object | None,
+    schema: SchemaLike | None,
+    release: ReleaseLike | None,
+    peers: Mapping[str, object],
+) -> Tables:
+    """Read everything.
+
+    The schema may be the one that the release was made from: what it left to be bought is then taken from the release.
+    Raises: InputError or SchemaError for what cannot be evaluated; RecordsError for unreadable tables.
+    """
+    if release is None and isinstance(synthetic, str | Path) and is_release(synthetic):
+        release = synthetic
+    known = None if release is None else Known.of(release)
+    declared = _declared(schema, known)
+    complete = declared if known is None else _completed(declared, known.schema)
+    if complete.unresolved:
+        raise SchemaError(
+            "the schema leaves something to be bought; evaluate the release's folder, in which it is bought, or give its "
+            "schema.json"
+        )
+    source = data_of(synthetic) if isinstance(synthetic, str | Path) and is_release(synthetic) else synthetic
+    made = records.read_public(source, complete, out_of_domain="clamp")
+    others = {name: records.read_public(_source(one), complete, out_of_domain="clamp") for name, one in peers.items()}
+    raw = records.read(real, declared, out_of_domain="clamp").open()
+    truth = raw.with_schema(complete) if declared.unresolved else raw
+    held = None
+    if holdout is not None:
+        held = records.read(holdout, declared, out_of_domain="clamp").open()
+        held = held.with_schema(complete) if declared.unresolved else held
+    return Tables(
+        schema=complete,
+        synthetic=_both(made),
+        real=_both(truth),
+        holdout=None if held is None else _both(held),
+        peers={name: _both(one) for name, one in others.items()},
+        merged=_merged(raw, complete),
+        known=known,
+    )
+
+
+def _source(source: object) -> object:
+    return data_of(source) if isinstance(source, str | Path) and is_release(source) else source
+
+
+def _both(table: Records) -> Both:
+    """Records with their ticks unpacked: they are looked up many times."""
+    wide = table.with_ticks({name: table.ticks[name] for name in table.ticks})
+    return wide, encoding.encode_public(wide)
+
+
+def _declared(schema: SchemaLike | None, known: Known | None) -> Schema:
+    if schema is None:
+        if known is None:
+            raise InputError("name the schema of the tables; only the folder of a release brings its own")
+        return known.schema
+    described = either.load(schema) if isinstance(schema, str | Path) else schema
+    if isinstance(described, DatabaseSchema):
+        raise InputError(
+            "evaluate compares one table with one table, and this schema has [database]; evaluate each table with a schema of "
+            "its own, or see privsynth.metrics.histories for figures of several tables"
+        )
+    return described
+
+
+def _completed(declared: Schema, complete: Schema) -> Schema:
+    """The release's schema, with the use that the given one declares."""
+    if [(one.name, one.kind) for one in declared.columns] != [(one.name, one.kind) for one in complete.columns]:
+        raise SchemaError(
+            "the schema has other columns than the release was made with; leave it out, or give the one it was made from"
+        )
+    return complete if declared.use == Use() else complete.model_copy(update={"use": declared.use})
+
+
+def _merged(raw: Records, complete: Schema) -> dict[str, dict[str, int]]:
+    """Labels of the real table that were not bought, with their rows."""
+    found: dict[str, dict[str, int]] = {}
+    for name, labels in raw.labels.items():
+        column = complete.modelled_column(name)
+        assert isinstance(column, CategoryColumn)
+        ticks = raw.ticks[name]
+        counts = np.bincount(ticks[ticks != records.MISSING], minlength=len(labels))
+        found[name] = {
+            label: int(count)
+            for label, count in zip(labels, counts.tolist(), strict=True)
+            if count and label not in column.labels
+        }
+    return found
