@@ -264,6 +264,24 @@ class Recipients(AbstractPart):
 
 
 @final
+class RefreshClaim(AbstractPart):
+    """Which release this one goes on from, what moved since, and what the ledger was charged for both its parts.
+
+    `drift_test` is the ledger's entry of the first part. What is `kept` was bought by the earlier release, and is no part of
+    this one's guarantee, which covers the drift test and all that was measured anew (no release said so before 0.4).
+    """
+
+    previous: Text
+    drift_test: Text
+    charged_rho: PositiveAmount
+    moved: list[Text]
+    moved_pairs: list[list[Text]]
+    new: list[Text]
+    gone: list[Text]
+    kept: Count
+
+
+@final
 class Predicate(AbstractPart):
     """Everything that a certificate says about its release."""
 
@@ -283,6 +301,7 @@ class Predicate(AbstractPart):
     attempts: Attempts
     recipients: Recipients
     limitations: list[Text]
+    refresh: RefreshClaim | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -100,6 +100,11 @@ class AbstractTerms(ABC):
         return Cost.of(self.budget.rho, self.budget.purchase_delta, self.budget.training)
 
     @property
+    def continues(self) -> Mapping[str, object] | None:
+        """What the certificate says of an earlier release that this one goes on from; None where there is none."""
+        return None
+
+    @property
     def about_rows(self) -> str:
         """What the guarantee takes for granted about whose row is whose."""
         unit = self.unit

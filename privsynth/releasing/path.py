@@ -81,23 +81,26 @@ def release(
     Raises: InputError before anything is spent; RefusedError when the policy or ledger refuses; AuditFailed when the
         attacks succeed or cannot tell: the budget is forfeited, and `<out>.refused/` holds the reasons and no data.
     """
-    if not ledger.durable:
-        raise PolicyRefusal("a release rests on a ledger that outlives the process; open one with SqliteLedger(path)")
     source_of_noise = noise or SystemNoise()
-    if type(source_of_noise) is not SystemNoise:
-        raise PolicyRefusal(
-            f'noise from the source "{source_of_noise.name}" can be replayed; such a release is never signed'
-        )
+    require_lasting(ledger, source_of_noise)
     workspace = Workspace(Path(out))
     if isinstance(schema, DatabaseSchema):
         agreed = database_terms(schema, policy, generator=generator, settings=settings)
         several = SeveralTables(agreed, writing.kind_of(source))
-        return _released(several, source, signer, workspace, ledger, source_of_noise)
+        return carry_out(several, source, signer, workspace, ledger, source_of_noise)
     one = OneTable(terms(schema, policy, generator=generator, settings=settings))
-    return _released(one, source, signer, workspace, ledger, source_of_noise)
+    return carry_out(one, source, signer, workspace, ledger, source_of_noise)
 
 
-def _released(
+def require_lasting(ledger: AbstractLedger, noise: AbstractNoiseSource) -> None:
+    """Refuse a ledger that is gone with the process, and noise that somebody could draw again."""
+    if not ledger.durable:
+        raise PolicyRefusal("a release rests on a ledger that outlives the process; open one with SqliteLedger(path)")
+    if type(noise) is not SystemNoise:
+        raise PolicyRefusal(f'noise from the source "{noise.name}" can be replayed; such a release is never signed')
+
+
+def carry_out(
     subject: AbstractSubject[Data, Kept, Fitted, Drawn],
     source: object,
     signer: Signer,
@@ -110,11 +113,11 @@ def _released(
     workspace.require_free()
     data = _step("read", lambda: subject.read(source))
     with workspace.locked():
-        seeds, reservation = _reserve(subject, data, workspace, ledger, noise)
+        seeds, reservation = reserve(subject, data, workspace, ledger, noise)
         if reservation.state == "committed":
             return _published(workspace)
         if not (workspace.candidate / CERTIFICATE).exists():
-            with _forfeiting(ledger, reservation):
+            with forfeiting(ledger, reservation):
                 outcome = _attempt(subject, data, seeds, workspace, ledger, reservation, noise)
             if isinstance(outcome, Refusal):
                 _refuse(outcome, subject.agreed.title, workspace, ledger, reservation)
@@ -178,7 +181,7 @@ def _refuse(
 
 
 @contextmanager
-def _forfeiting(ledger: AbstractLedger, reservation: Reservation) -> Iterator[None]:
+def forfeiting(ledger: AbstractLedger, reservation: Reservation) -> Iterator[None]:
     """Record as forfeited what cannot come to a release any more; a full disk or memory can, by running the same command again.
 
     Raises: the failure, saying that the budget of this attempt is spent.
@@ -220,7 +223,7 @@ def _generator(seed: bytes) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(seed, "big"))
 
 
-def _reserve(
+def reserve(
     subject: AbstractSubject[Data, Kept, Fitted, Drawn],
     data: Private[Data],
     workspace: Workspace,
@@ -298,7 +301,7 @@ def _audited(
         fitted_on, held_out = subject.halves(fitted_on, seeds)
         kept = workspace.measurements(subject.from_files, HALF_COPY)
         if kept is None:
-            kept = subject.measure(fitted_on, noise, seeds)
+            kept = subject.measure_copy(fitted_on, noise, seeds)
             workspace.save_measurements(*subject.to_files(kept), HALF_COPY)
         model = subject.model(kept)
         drawn = subject.draw(model, rng, like=drawn)
@@ -341,4 +344,5 @@ def _facts(
         plan_digest=agreed.plan.digest,
         repaired=said.repaired,
         attempts_used=attempt,
+        continues=agreed.continues,
     )

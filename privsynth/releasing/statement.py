@@ -68,6 +68,7 @@ class ReleaseFacts:
     plan_digest: str
     repaired: Mapping[str, int]
     attempts_used: int
+    continues: Mapping[str, object] | None = None
 
 
 def rehearse(agreed: AbstractTerms, noise: str) -> None:
@@ -105,6 +106,7 @@ def rehearse(agreed: AbstractTerms, noise: str) -> None:
         plan_digest=agreed.plan.digest,
         repaired={},
         attempts_used=1,
+        continues=agreed.continues,
     )
     require(predicate(facts, Findings(rows=(row,)), datetime.now(UTC)))
 
@@ -115,7 +117,7 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
     population = policy.require_population()
     expires = issued_at + timedelta(days=policy.certificate.valid_days)
     cap = facts.balance.cap
-    return {
+    found: dict[str, object] = {
         "releaseId": facts.release_id,
         "issuedAt": issued_at.strftime(TIME_FORMAT),
         "expiresAt": expires.strftime(TIME_FORMAT),
@@ -160,6 +162,7 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
             *([HALF_COPY] if policy.audit.control == "half-copy" else []),
         ],
     }
+    return found if facts.continues is None else {**found, "refresh": dict(facts.continues)}
 
 
 def _schema(facts: ReleaseFacts) -> dict[str, object]:

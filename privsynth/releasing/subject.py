@@ -75,6 +75,10 @@ class AbstractSubject(ABC, Generic[Data, Kept, Fitted, Drawn]):
     ) -> Kept:
         """Spend the budget. A training goes on from its journal."""
 
+    def measure_copy(self, data: Private[Data], noise: AbstractNoiseSource, seeds: Seeds) -> Kept:
+        """All that the release learned, learned once more of other people, for an audit of a copy: nobody pays for it."""
+        return self.measure(data, noise, seeds)
+
     @property
     @abstractmethod
     def training(self) -> FitPlan | None:

@@ -1,0 +1,72 @@
+"""`privsynth refresh`: the next release of a population, which spends only where a charged drift test says that it moved.
+
+Must never print a private value, nor a path inside the internal folders' files.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from privsynth.cli.console import Console
+from privsynth.errors import InputError
+
+
+def refresh(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(help="The private table as it is now: CSV or Parquet.")],
+    previous: Annotated[Path, typer.Option(help="The folder of the earlier release; its public files alone are read.")],
+    policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],
+    key: Annotated[Path, typer.Option(help="The signing key, made by `privsynth keys new`.")],
+    schema: Annotated[
+        Path | None, typer.Option(help="The schema, where it changed; default: the earlier release's.")
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--map", help='A TOML file: old = "new" columns, and [column] old labels to new ones.'),
+    ] = None,
+    trust: Annotated[Path | None, typer.Option(help="Trusted keys, to verify the earlier release's signature.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="The ledger that the earlier release was paid from.")] = None,
+) -> None:
+    """Make the next release of a population: test for drift, measure anew what moved, keep the rest."""
+    from privsynth import api, refreshing
+    from privsynth.refreshing import changes
+
+    console: Console = context.obj
+    with api.existing_ledger(ledger) as held, console.progress():
+        made = refreshing.refresh(
+            table,
+            previous=previous,
+            policy=policy,
+            key=key,
+            out=out,
+            ledger=held,
+            schema=schema,
+            map=None if mapping is None else _read(mapping),
+            trust=trust,
+        )
+    if made.folder is None or made.predicate is None:
+        lines = ["nothing moved that can be told: no release was made, and the drift test alone was charged"]
+    else:
+        promise = made.predicate["guarantee"]
+        lines = [
+            f"released: {made.folder}",
+            f"  epsilon {promise['epsilon']} at delta {promise['delta']} for each {promise['unit']['name']} at the most; "
+            f"charged: rho {made.predicate['refresh']['chargedRho']} of {promise['rho']}",
+            f"  report: {made.folder / 'report.html'}",
+        ]
+    found = {"folder": None if made.folder is None else str(made.folder), "predicate": made.predicate}
+    console.result({**found, "changes": made.changes}, [*lines, *changes.lines(made.changes)])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise InputError(
+            f'map {path}: expected a TOML file with old = "new" and tables of labels ({problem})'
+        ) from None

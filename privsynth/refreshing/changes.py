@@ -1,0 +1,139 @@
+"""What changed since an earlier release, from noisy answers alone, with their noise: for a file, a certificate and a reader.
+
+Must never hold anything that the answers and the two schemas do not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from privsynth.privacy.guarantee import decimal_up
+from privsynth.refreshing.aligning import Alignment
+from privsynth.refreshing.deciding import Column, Decision
+from privsynth.refreshing.measuring import kept
+from privsynth.refreshing.refreshed import Refreshed
+from privsynth.schema import Schema
+from privsynth.schema.levels import level_names
+
+_DIGITS = 5
+
+
+def described(refreshed: Refreshed, decision: Decision, alignment: Alignment, schema: Schema) -> dict[str, Any]:
+    """What moved, column by column and pair by pair: a JSON object. Units: shares of 1; records, rounded."""
+    prior = refreshed.prior
+    return {
+        "previous": prior.release,
+        "records": {
+            "before": round(prior.total),
+            "now": round(decision.total),
+            "standardError": round(decision.error, 1),
+            "note": "estimated from noisy tables of the people who were measured, without those held out for the audit",
+        },
+        "falseAlarm": str(refreshed.false_alarm),
+        "columns": [_column(column, alignment, schema) for column in decision.columns],
+        "pairs": [
+            {
+                "columns": list(pair.clique),
+                "status": pair.status,
+                "movedBy": round(pair.moved_by, _DIGITS),
+                "bar": round(pair.bar, _DIGITS),
+            }
+            for pair in sorted(decision.pairs, key=lambda pair: -pair.moved_by)
+        ],
+        "gone": list(alignment.gone),
+    }
+
+
+def _column(column: Column, alignment: Alignment, schema: Schema) -> dict[str, Any]:
+    found: dict[str, Any] = {"column": column.name, "status": column.status}
+    if column.status == "new":
+        return {**found, "reason": alignment.new.get(column.name, "the earlier release has no such column")}
+    return {
+        **found,
+        "movedBy": round(column.moved_by, _DIGITS),
+        "noise": round(column.error, _DIGITS),
+        "doubt": float(f"{column.doubt:.2g}"),
+        "levels": [
+            {
+                "level": level,
+                "before": round(float(old), _DIGITS),
+                "now": round(float(new), _DIGITS),
+                "noise90": round(float(margin), _DIGITS),
+            }
+            for level, old, new, margin in zip(
+                level_names(schema.modelled_column(column.name)), column.old, column.new, column.margin, strict=True
+            )
+        ],
+    }
+
+
+def claimed(
+    refreshed: Refreshed, decision: Decision, alignment: Alignment, *, drift_test: str, charged: Any
+) -> dict[str, object]:
+    """What the certificate says of it: names alone, and what the ledger was charged."""
+    moved = [column.name for column in decision.columns if column.status == "moved"]
+    return {
+        "previous": refreshed.prior.release,
+        "driftTest": drift_test,
+        "chargedRho": decimal_up(charged),
+        "moved": moved,
+        "movedPairs": [list(pair.clique) for pair in decision.pairs if pair.status == "moved"],
+        "new": [column.name for column in decision.columns if column.status == "new"],
+        "gone": list(alignment.gone),
+        "kept": len(kept(refreshed.prior, decision)),
+    }
+
+
+def rows(changes: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What changed as rows for a report: what, whether it moved, by how much, and what noise alone would show."""
+    found = [
+        {
+            "what": column["column"],
+            "status": column["status"],
+            "moved by": _percent(column.get("movedBy")),
+            "noise": _percent(column.get("noise")),
+            "most": _most(column),
+        }
+        for column in changes["columns"]
+    ]
+    pairs = [
+        {
+            "what": " and ".join(pair["columns"]),
+            "status": pair["status"],
+            "moved by": _percent(pair["movedBy"]),
+            "noise": _percent(pair["bar"]),
+            "most": "",
+        }
+        for pair in changes["pairs"]
+        if pair["status"] == "moved"
+    ]
+    return found + pairs
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f} %"
+
+
+def _most(column: Mapping[str, Any]) -> str:
+    """The level whose share moved most, of a column that moved."""
+    if column["status"] != "moved":
+        return column.get("reason", "") if column["status"] == "new" else ""
+    level = max(column["levels"], key=lambda one: abs(one["now"] - one["before"]))
+    before, now, noise = (_percent(level[name]) for name in ("before", "now", "noise90"))
+    return f"{level['level']}: {before} before, {now} now, noise up to {noise}"
+
+
+def lines(changes: Mapping[str, Any]) -> list[str]:
+    """The same for a terminal: what moved or is new, and how many records there are."""
+    records = changes["records"]
+    found = [f"records (estimated): {records['before']:,} before, {records['now']:,} now"]
+    for row in rows(changes):
+        if row["status"] == "moved":
+            tail = f"; {row['most']}" if row["most"] else ""
+            found.append(f"moved: {row['what']}, about {row['moved by']} of records{tail}")
+        elif row["status"] == "new":
+            found.append(f"new: {row['what']} ({row['most']})")
+    kept_columns = sum(column["status"] == "kept" for column in changes["columns"])
+    found.append(f"not moved that can be told: {kept_columns} of {len(changes['columns'])} columns")
+    return found + [f"gone: {name}" for name in changes["gone"]]

@@ -1,0 +1,266 @@
+"""`refresh`: the next release of a population from new data, in two charges: the drift test, then what moved.
+
+Must never draw noise before what pays for it is durable in the ledger, nor charge for what did not move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, final
+
+from privsynth import api, progress
+from privsynth.certificate.keys import Signer, TrustStore
+from privsynth.certificate.verify import verify_release
+from privsynth.errors import BudgetExceeded, OutputError, PolicyRefusal, RefusedError
+from privsynth.measurement import Transcript
+from privsynth.policy import Policy
+from privsynth.privacy.ledger import AbstractLedger
+from privsynth.privacy.noise import SystemNoise
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.published import Published, read_release
+from privsynth.refreshing import changes as what_changed
+from privsynth.refreshing.aligning import Alignment, ColumnMap, align
+from privsynth.refreshing.deciding import Decision
+from privsynth.refreshing.prior import prior_of
+from privsynth.refreshing.refreshed import Refreshed
+from privsynth.refreshing.subject import RefreshedTable, RefreshTerms
+from privsynth.releasing import Release
+from privsynth.releasing.measuring import measured
+from privsynth.releasing.path import carry_out, forfeiting, require_lasting, reserve
+from privsynth.releasing.statement import rehearse
+from privsynth.releasing.terms import Terms, terms
+from privsynth.releasing.workspace import MEASUREMENTS, Seeds, Workspace
+from privsynth.schema import Schema
+
+CERTIFICATE: Final = "certificate.json"
+
+WORDS: Final = (
+    "Tables that did not move, as far as the drift test can tell, were measured of the earlier release's people and are taken "
+    "for true of these: small changes may be missed.",
+    "Epsilon is the most that this refresh could have spent; the ledger was charged for what it used (refresh.chargedRho).",
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """What came of a refresh: `release` is None where nothing moved that can be told, and `changes` says what did."""
+
+    release: Release | None
+    changes: Mapping[str, Any]
+    spent: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the release, if there is one."""
+        return None if self.release is None else self.release.folder
+
+    @property
+    def predicate(self) -> Mapping[str, Any] | None:
+        """What its certificate says."""
+        return None if self.release is None else self.release.predicate
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Plan:
+    """Everything public that a refresh rests on."""
+
+    whole: Terms
+    refreshed: Refreshed
+    alignment: Alignment
+    earlier: str
+
+    @property
+    def drift_rho(self) -> Fraction:
+        """What the drift test costs."""
+        return self.whole.budget.rho * self.refreshed.drift_share
+
+
+def refresh(
+    source: object,
+    *,
+    previous: str | Path,
+    policy: Policy | str | Path,
+    key: Signer | str | Path,
+    out: str | Path,
+    ledger: AbstractLedger | str | Path | None = None,
+    schema: Schema | str | Path | None = None,
+    map: ColumnMap | None = None,  # noqa: A002 - what it is to a caller
+    trust: TrustStore | str | Path | None = None,
+) -> Refresh:
+    """Make the next release of a population: a charged drift test against the previous one, then what moved, measured anew.
+
+    Privacy: the guarantee is the policy's release budget, for both parts together. The ledger is charged for the drift test
+        (15 % of it), and, if anything moved, for what is measured anew: the part of the rest that measuring all would give it.
+        What is not begun stays in the population's cap. Run again with the same `out` after a crash, it goes on at no further
+        cost from what was measured.
+    Args: `previous` is the folder of the earlier release, whose public files alone are read; `schema` the new one, by default
+        the earlier release's; `map` says what became of columns, {"old": "new"}, and labels, {"new": {"old label": "label"}};
+        with `trust`, the earlier release's signature is verified as well.
+    Returns: the release and what changed; no release, and the drift test's charge alone, where nothing moved that can be told.
+    Raises: InputError before anything is spent; RefusedError when policy or ledger refuse; AuditFailed as `release` does.
+    """
+    signer = key if isinstance(key, Signer) else Signer.load(Path(key))
+    agreed = policy if isinstance(policy, Policy) else Policy.load(policy)
+    if trust is not None:
+        verify_release(Path(previous), trust if isinstance(trust, TrustStore) else TrustStore.load(Path(trust)))
+    plan = _plan(Path(previous), agreed, schema, map)
+    held = ledger if isinstance(ledger, AbstractLedger) else api.open_ledger(ledger)
+    try:
+        return _carried_out(source, plan, signer, Path(out), held, SystemNoise())
+    finally:
+        if held is not ledger:
+            held.close()
+
+
+def _plan(previous: Path, policy: Policy, schema: Schema | str | Path | None, mapped: ColumnMap | None) -> _Plan:
+    """Read the earlier release, and agree on terms. Raises: InputError or RefusedError; nothing is read of the new table."""
+    published = read_release(previous)
+    described = published.schema if schema is None else schema if isinstance(schema, Schema) else Schema.load(schema)
+    if described.unresolved:
+        raise PolicyRefusal(
+            "a refresh buys nothing: leave the schema out: in the earlier release's, what was bought is filled in"
+        )
+    alignment = align(published.schema, described, mapped)
+    whole = terms(described, policy, generator=published.generator, settings=published.settings)
+    _require_same(published, whole)
+    release = str(published.predicate["releaseId"])
+    progress.report("fit the earlier release again", 0, 1)
+    prior = prior_of(published, alignment, release)
+    progress.report("fit the earlier release again", 1, 1)
+    earlier = hashlib.sha256((previous / CERTIFICATE).read_bytes()).hexdigest()
+    refreshed = Refreshed(prior=prior, inner=whole.kind)
+    return _Plan(whole=whole, refreshed=refreshed, alignment=alignment, earlier=earlier)
+
+
+def _require_same(published: Published, whole: Terms) -> None:
+    """Both releases are of one population, under one unit and one cap."""
+    claimed, policy = published.predicate["budget"], whole.policy
+    population = policy.require_population().id
+    if claimed["population"] != population:
+        raise PolicyRefusal(
+            f'the earlier release is of the population "{claimed["population"]}", the policy of "{population}"; a refresh '
+            "is of the same population, whose ledger account pays for both"
+        )
+    before, now = published.guarantee.unit, whole.unit
+    if before != now:
+        raise PolicyRefusal(
+            f'the earlier release protects a {before.name} (column "{before.column}", at most {before.max_rows} rows), the '
+            f'policy a {now.name} (column "{now.column}", at most {now.max_rows}); a refresh has the same unit'
+        )
+
+
+def _carried_out(
+    source: object, plan: _Plan, signer: Signer, out: Path, ledger: AbstractLedger, noise: AbstractNoiseSource
+) -> Refresh:
+    require_lasting(ledger, noise)
+    workspace, watching = Workspace(out), Workspace(out, out.with_name(out.name + ".drift.internal"))
+    everything = list(plan.whole.schema.domain().attributes)
+    rehearsed = {
+        "previous": plan.refreshed.prior.release,
+        "driftTest": "0" * 32,
+        "chargedRho": "1",
+        "moved": everything,
+        "movedPairs": [],
+        "new": [],
+        "gone": list(plan.alignment.gone),
+        "kept": 0,
+    }
+    first = RefreshTerms.of(
+        plan.whole, earlier=plan.earlier, rho=plan.drift_rho, decided="drift test", says=rehearsed, words=WORDS
+    )
+    rehearse(first, noise.name)
+    workspace.require_free()
+    release_id, seeds, fingerprint, answers = _watched(source, plan, first, watching, ledger, noise)
+    decision = plan.refreshed.decision(plan.whole.schema.domain(), answers)
+    changes = what_changed.described(plan.refreshed, decision, plan.alignment, plan.whole.schema)
+    if decision.nothing:
+        return Refresh(release=None, changes=changes, spent=str(float(plan.drift_rho)))
+    second = _second(plan, decision, answers, release_id, changes)
+    with workspace.locked():
+        if workspace.state() is None:
+            workspace.start(noise.key()[:16].hex(), f"{second.agreed.digest} {fingerprint}", seeds)
+    made = carry_out(second, source, signer, workspace, ledger, noise)
+    return Refresh(release=made, changes=changes, spent=str(float(plan.drift_rho + second.terms.rho)))
+
+
+def _watched(
+    source: object,
+    plan: _Plan,
+    agreed: RefreshTerms,
+    workspace: Workspace,
+    ledger: AbstractLedger,
+    noise: AbstractNoiseSource,
+) -> tuple[str, Seeds, str, Transcript]:
+    """The drift test, charged and durable: (its release id in the ledger, keys, the table's keyed digest, answers).
+
+    Privacy: begun in the ledger before the first draw; its answers are kept, and never drawn again, whatever comes after.
+    """
+    part = _first(plan, agreed)
+    data = part.read(source)
+    with workspace.locked():
+        if workspace.state() is None:
+            _require_room(plan, ledger)
+        seeds, reservation = reserve(part, data, workspace, ledger, noise)
+        if reservation.state == "committed":
+            kept = workspace.measurements(part.from_files)
+            if kept is None:
+                raise OutputError(
+                    f"{workspace.folder} lost the drift test's answers; its budget is spent: run again in a new --out"
+                )
+        else:
+            with forfeiting(ledger, reservation):
+                fitted_on, _ = part.split(data, seeds)
+                kept = measured(part, fitted_on, seeds, workspace, ledger, reservation, noise)
+            digest = hashlib.sha256((workspace.folder / MEASUREMENTS).read_bytes()).hexdigest()
+            ledger.commit(reservation, certificate_digest=digest)
+        return reservation.release_id, seeds, part.fingerprint(data, seeds.bound), kept[1]
+
+
+def _first(plan: _Plan, agreed: RefreshTerms) -> RefreshedTable:
+    """The drift test as a subject of the release path."""
+    return RefreshedTable(terms=agreed, refreshed=replace(plan.refreshed, part="watch"), changes={})
+
+
+def _require_room(plan: _Plan, ledger: AbstractLedger) -> None:
+    """Refuse, before the drift test is paid for, what the population's cap could not bear if everything moved.
+
+    Raises: BudgetExceeded, with nothing spent.
+    """
+    policy, cost = plan.whole.policy, plan.whole.cost
+    population = policy.require_population().id
+    if population not in ledger.populations():
+        raise RefusedError(
+            f'population "{population}" has no account in this ledger, so the earlier release was not paid for here; name the '
+            "ledger that it was made with (--ledger)"
+        )
+    balance = ledger.balance(population)
+    held = balance.spent + balance.reserved
+    if not balance.cap.admits(held + cost):
+        raise BudgetExceeded(
+            f'population "{population}": a refresh may spend up to a release\'s budget, with which its lifetime epsilon would '
+            f"be {balance.cap.epsilon_spent(held + cost):.4f}; the cap is {float(balance.cap.epsilon):.4f}. Nothing was spent; "
+            "ask for a smaller release_epsilon"
+        )
+
+
+def _second(
+    plan: _Plan, decision: Decision, answers: Transcript, drift_test: str, changes: Mapping[str, Any]
+) -> RefreshedTable:
+    """What measures anew what moved, under terms that name the drift test's answers."""
+    domain = plan.whole.schema.domain()
+    rho = plan.refreshed.renewing(domain, plan.whole.budget.rho, decision)
+    says = what_changed.claimed(
+        plan.refreshed, decision, plan.alignment, drift_test=drift_test, charged=plan.drift_rho + rho
+    )
+    decided = json.dumps([entry.to_json() for entry in answers], sort_keys=True)
+    terms_ = RefreshTerms.of(plan.whole, earlier=plan.earlier, rho=rho, decided=decided, says=says, words=WORDS)
+    return RefreshedTable(
+        terms=terms_, refreshed=replace(plan.refreshed, part="renew", answers=answers), changes=changes
+    )

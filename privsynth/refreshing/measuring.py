@@ -1,0 +1,183 @@
+"""Measuring a refresh: the drift test, then what moved and nothing else; and what is kept of the earlier release.
+
+Must never ask for anything but through the curator, nor decide by anything but what it answered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import TYPE_CHECKING, Final, final
+
+import numpy as np
+
+from privsynth.domain import Clique, Domain
+from privsynth.latent.grouping import merge_rare
+from privsynth.latent.planning import exact_shares, of_few_sizes, one_way_weights
+from privsynth.latent.smoothing import smooth
+from privsynth.measurement import Event, Measurement, Transcript, measurements
+from privsynth.privacy.query import MarginalErrors
+from privsynth.refreshing.deciding import COLUMNS, PAIRS, Decision, averaged, by_chance, decide
+from privsynth.refreshing.prior import Known, Prior
+
+if TYPE_CHECKING:
+    from privsynth.privacy.curator import Curator
+
+RENEWED: Final = "renewed: columns"
+RENEWED_PAIRS: Final = "renewed: pairs"
+KEPT: Final = "kept from release "
+
+_SCORED = Fraction(1, 2)
+"""The part of the drift test's budget for pairs, where there are any."""
+
+_STEPS = 1024
+"""What moved is paid for in multiples of this part of what measuring everything would cost."""
+
+_MERGE_BELOW = 4.0
+_PAIR = 2
+
+
+def watch(curator: Curator, prior: Prior, rho: Fraction, false_alarm: Fraction) -> None:
+    """The drift test: noisy tables of all columns, and noisy errors of the old model's pairs of columns that did not move.
+
+    Privacy: spends at most rho. Scores are lowered by what chance and the old release's noise make of them, a public number.
+    """
+    domain = curator.domain
+    scored = rho * _SCORED if prior.expected else Fraction(0)
+    one_way: list[Clique] = [(name,) for name in domain.attributes]
+    curator.measure(one_way, rho=rho - scored, stage=COLUMNS, weights=one_way_weights(domain.sizes))
+    if not scored:
+        return
+    decision = decide(domain, prior, curator.transcript, false_alarm)
+    unmoved = [one for one in prior.expected if decision.keeps(one.clique)]
+    if not unmoved:
+        return
+    scale = decision.total / prior.total
+    query = MarginalErrors(
+        cliques=tuple(one.clique for one in unmoved),
+        references=[one.table * scale for one in unmoved],
+        weights=[1] * len(unmoved),
+        penalties=[by_chance(one, prior, decision.total)[0] for one in unmoved],
+    )
+    curator.measure_errors(query, rho=scored, stage=PAIRS)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What is measured anew, and which part of the cost of measuring everything that is.
+
+    Args: `columns` and `pairs` come with their part of it, which are in proportion to the precision that the earlier release
+        measured them with; tables that it did not measure count as the mean of those of as many columns.
+    """
+
+    columns: tuple[tuple[str, float], ...]
+    pairs: tuple[tuple[Clique, float], ...]
+    fraction: Fraction
+
+
+def renewal(domain: Domain, prior: Prior, decision: Decision) -> Renewal:
+    """Plan what is measured anew: moved and new columns, all pairs with one of them, and pairs that moved by themselves."""
+    fresh, moved = set(decision.fresh), decision.fresh_pairs
+    one_way = _prices(prior, [(name,) for name in domain.attributes])
+    pairs = _prices(prior, list(combinations(domain.attributes, _PAIR)) if prior.has_pairs else [])
+    whole = sum(one_way.values()) + sum(pairs.values())
+    columns = {clique[0]: price for clique, price in one_way.items() if clique[0] in fresh}
+    again = {clique: price for clique, price in pairs.items() if fresh & set(clique) or frozenset(clique) in moved}
+    part = (sum(columns.values()) + sum(again.values())) / whole if whole else 0.0
+    return Renewal(
+        columns=tuple(columns.items()),
+        pairs=tuple(again.items()),
+        fraction=min(Fraction(1), Fraction(math.ceil(part * _STEPS), _STEPS)),
+    )
+
+
+def _prices(prior: Prior, cliques: Sequence[Clique]) -> dict[Clique, float]:
+    known = {clique: prior.table(clique) for clique in cliques}
+    return {
+        clique: prior.precision[len(clique) - 1] if one is None else 1 / one.variance for clique, one in known.items()
+    }
+
+
+def renew(curator: Curator, prior: Prior, decision: Decision, answers: Transcript, rho: Fraction) -> None:
+    """Measure anew what moved. Privacy: spends rho, or nothing where nothing moved."""
+    plan = renewal(curator.domain, prior, decision)
+    columns, pairs = (sum(price for _, price in part) for part in (plan.columns, plan.pairs))
+    if not columns + pairs:
+        return
+    share = Fraction(round(columns / (columns + pairs) * _STEPS), _STEPS)
+    share = min(max(share, Fraction(1, 10)), Fraction(1)) if plan.columns else Fraction(0)
+    share = Fraction(1) if not plan.pairs else min(share, Fraction(9, 10))
+    if plan.columns:
+        weights = exact_shares(np.array([price for _, price in plan.columns]))
+        cliques: list[Clique] = [(name,) for name, _ in plan.columns]
+        curator.measure(cliques, rho=rho * share, stage=RENEWED, weights=weights)
+    if not plan.pairs:
+        return
+    left = rho * (1 - share)
+    weights = exact_shares(of_few_sizes(np.array([price for _, price in plan.pairs])))
+    order = sorted(range(len(weights)), key=weights.__getitem__)
+    cell = math.sqrt(curator.unit.l2_squared * len(weights) / (2 * float(left)))
+    curator.measure(
+        [plan.pairs[place][0] for place in order],
+        rho=left,
+        stage=RENEWED_PAIRS,
+        groups=_groups(curator, prior, decision, answers, cell),
+        weights=[weights[place] for place in order],
+    )
+
+
+def _groups(
+    curator: Curator, prior: Prior, decision: Decision, answers: Transcript, cell: float
+) -> dict[str, tuple[int, ...]]:
+    """Groups of the columns' levels: the old ones of columns that did not move; of others by their new noisy counts."""
+    domain, fresh = curator.domain, set(decision.fresh)
+    found = measurements(answers) + measurements(curator.transcript)
+    groups: dict[str, tuple[int, ...]] = {}
+    for name in domain.attributes:
+        of = prior.groups_of(name)
+        if name in fresh and domain.size(name) > 1:
+            now = averaged(found, (name,))
+            counts = smooth(now.values, now.variance, domain.fact(name).ordered)
+            of = tuple(merge_rare(np.maximum(counts, 0.0), _MERGE_BELOW * cell, domain.fact(name)).tolist())
+        elif name in fresh:
+            of = None
+        if of is not None and max(of) + 1 < len(of):
+            groups[name] = of
+    return groups
+
+
+def kept(prior: Prior, decision: Decision) -> tuple[Measurement, ...]:
+    """What the earlier release measured of what did not move, as of the new number of records.
+
+    Counts and noise are rescaled; the noise is widened by what chance makes two tables of so many records differ by, of one
+    population. The event says which release bought the answer: it costs nothing here, and is no part of what is spent.
+    """
+    scale = decision.total / prior.total
+    return tuple(_rescaled(one, prior, decision.total, scale) for one in prior.known if decision.keeps(one.clique))
+
+
+def _rescaled(one: Known, prior: Prior, total: float, scale: float) -> Measurement:
+    shares = np.maximum(one.values, 0.0) / max(1.0, float(np.maximum(one.values, 0.0).sum()))
+    by_chance_ = total * (1 + scale) * prior.rows_a_unit * float((shares * (1 - shares)).mean())
+    variance = Fraction(one.variance * scale**2 + by_chance_).limit_denominator(1 << 20)
+    return Measurement(
+        clique=one.clique,
+        values=np.rint(one.values * scale).astype(np.int64),
+        event=Event(
+            stage=f"{KEPT}{prior.release}",
+            mechanism="rounded-gaussian",
+            rho=Fraction(0),
+            sensitivity_squared=1,
+            sigma_squared=max(variance, Fraction(1, 1 << 20)),
+        ),
+        groups=dict(one.groups),
+    )
+
+
+def own(transcript: Transcript) -> Transcript:
+    """What a refresh measured itself, without what it kept."""
+    return tuple(entry for entry in transcript if not entry.event.stage.startswith(KEPT))

@@ -1,0 +1,273 @@
+"""What each step of the release path does with a refresh: that of one table, with another way of measuring, in two charges.
+
+Must never open private records but to hand them to what bounds, measures or attacks them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, TypeAlias, final
+
+import numpy as np
+
+from privsynth import auditing, fitting
+from privsynth.attack import Refit
+from privsynth.findings import Claim, Findings
+from privsynth.fitting import FitPlan, completed
+from privsynth.generator import AbstractGenerator
+from privsynth.measurement import Transcript
+from privsynth.model import Model, Sample
+from privsynth.policy.check_result import CheckResult
+from privsynth.privacy.accounting import Cost
+from privsynth.privacy.guarantee import Budget
+from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.unit import PrivacyUnit
+from privsynth.private import Private
+from privsynth.records import Records
+from privsynth.refreshing.measuring import own
+from privsynth.refreshing.refreshed import Refreshed
+from privsynth.releasing.agreeing import AbstractTerms, Described
+from privsynth.releasing.journal import FolderJournal
+from privsynth.releasing.one_table import OneTable
+from privsynth.releasing.subject import AbstractSubject, Said
+from privsynth.releasing.terms import Terms
+from privsynth.releasing.workspace import Seeds
+from privsynth.schema import Schema
+from privsynth.transcript_files import Arrays
+
+_Kept: TypeAlias = tuple[Schema, Transcript]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshTerms(AbstractTerms):
+    """The terms of a release of one table, of which one part is charged for.
+
+    Args: `earlier` is the digest of the earlier release's certificate; `rho` what the ledger is charged for this part;
+        `decided` what the part rests on beside, as text; `says` what the certificate says of the earlier release.
+    """
+
+    whole: Terms
+    earlier: str
+    rho: Fraction
+    decided: str
+    says: Mapping[str, object]
+
+    @classmethod
+    def of(
+        cls,
+        whole: Terms,
+        *,
+        earlier: str,
+        rho: Fraction,
+        decided: str,
+        says: Mapping[str, object],
+        words: Sequence[str] = (),
+    ) -> RefreshTerms:
+        """The terms of one part; `words` are what the certificate adds to its limitations."""
+        return cls(
+            policy=whole.policy,
+            plan=whole.plan,
+            generator=whole.generator,
+            settings=whole.settings,
+            reasons=whole.reasons,
+            cautions=(*whole.cautions, *words),
+            checks=whole.checks,
+            whole=whole,
+            earlier=earlier,
+            rho=rho,
+            decided=decided,
+            says=says,
+        )
+
+    @property
+    def title(self) -> str:
+        """The table's name."""
+        return self.whole.title
+
+    @property
+    def schema_digest(self) -> str:
+        """The schema's digest."""
+        return self.whole.schema_digest
+
+    @property
+    def budget(self) -> Budget:
+        """The whole budget, which the guarantee counts as spent."""
+        return self.whole.budget
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """The plan's unit."""
+        return self.whole.unit
+
+    @property
+    def kind(self) -> AbstractGenerator:
+        """The generator that fits all tables, new and kept."""
+        return self.whole.kind
+
+    @property
+    def described(self) -> Described:
+        """As of any release of one table."""
+        return self.whole.described
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the whole terms, the earlier release, and what this part rests on beside."""
+        return hashlib.sha256("\n".join((self.whole.digest, self.earlier, self.decided)).encode()).hexdigest()
+
+    @property
+    def cost(self) -> Cost:
+        """What the ledger is charged: this part alone."""
+        return Cost.of(self.rho)
+
+    @property
+    def continues(self) -> Mapping[str, object]:
+        """The earlier release, and what moved."""
+        return self.says
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
+    """One table that is refreshed: `refreshed` is the part that is measured, `changes` what is published of what moved."""
+
+    terms: RefreshTerms
+    refreshed: Refreshed
+    changes: Mapping[str, object]
+
+    @property
+    def _table(self) -> OneTable:
+        return OneTable(self.terms.whole)
+
+    @property
+    def agreed(self) -> RefreshTerms:
+        """What the release rests on."""
+        return self.terms
+
+    def read(self, source: object) -> Private[Records]:
+        """Read the table. Raises: RecordsError."""
+        return self._table.read(source)
+
+    def fingerprint(self, data: Private[Records], key: bytes) -> str:
+        """See `fitting.fingerprint`."""
+        return self._table.fingerprint(data, key)
+
+    def split(self, data: Private[Records], seeds: Seeds) -> tuple[Private[Records], Private[Records]]:
+        """Bound every unit's rows, then hold units out: the same ones in both parts."""
+        return self._table.split(data, seeds)
+
+    def halves(self, fitted_on: Private[Records], seeds: Seeds) -> tuple[Private[Records], Private[Records]]:
+        """Two halves of the units."""
+        return self._table.halves(fitted_on, seeds)
+
+    @property
+    def training(self) -> FitPlan | None:
+        """None: nothing here trains."""
+        return None
+
+    def measure(
+        self,
+        data: Private[Records],
+        noise: AbstractNoiseSource,
+        seeds: Seeds,  # noqa: ARG002 - rows were bounded on splitting
+        journal: FolderJournal | None = None,
+    ) -> _Kept:
+        """Measure this part, with a curator that holds what the ledger was charged for it and no more."""
+        schema, answers = fitting.measure(data, self._plan(self.refreshed, self.terms.rho), noise, journal)
+        if self.refreshed.part == "watch":
+            return schema, answers
+        return schema, self.refreshed.with_kept(schema.domain(), self.refreshed.answers + answers)
+
+    def measure_copy(self, data: Private[Records], noise: AbstractNoiseSource, seeds: Seeds) -> _Kept:  # noqa: ARG002
+        """Both parts on other people, drift test included, so that its answers are about them as well."""
+        whole = replace(self.refreshed, part="all", answers=())
+        schema, answers = fitting.measure(data, self._plan(whole, self.terms.budget.rho), noise)
+        return schema, whole.with_kept(schema.domain(), answers)
+
+    def _plan(self, kind: Refreshed, rho: Fraction) -> FitPlan:
+        return FitPlan(generator=kind, unit=self.terms.unit, budget=replace(self.terms.budget, rho=rho))
+
+    def to_files(self, kept: _Kept) -> tuple[dict[str, object], Arrays]:
+        """The schema and the transcript."""
+        return self._table.to_files(kept)
+
+    def from_files(self, document: Mapping[str, Any], arrays: Arrays) -> _Kept:
+        """Read what `to_files` wrote."""
+        return self._table.from_files(document, arrays)
+
+    def model(self, kept: _Kept) -> Model:
+        """Fit new and kept answers; the guarantee is the whole budget's, whose part the new ones spent."""
+        return self._table.model(kept)
+
+    def draw(self, model: Model, rng: np.random.Generator, like: Sample | None = None) -> Sample:
+        """As many rows as a release of one table has."""
+        return self._table.draw(model, rng, like)
+
+    def check(self, kept: _Kept, drawn: Sample) -> tuple[CheckResult, ...]:
+        """The policy's checks."""
+        return self._table.check(kept, drawn)
+
+    def conformance(self, model: Model, claim: Claim, noise: AbstractNoiseSource, rng: np.random.Generator) -> Findings:
+        """Check both parts together, one after the other as they are, on public tables."""
+        terms = self.terms
+        return auditing.conformance(
+            terms.plan,
+            replace(self.refreshed, part="all", answers=()),
+            domain=model.schema.domain(),
+            unit=terms.unit,
+            rho=terms.budget.rho,
+            noise=noise,
+            rng=rng,
+            claim=claim,
+        )
+
+    def attack(
+        self,
+        model: Model,
+        drawn: Sample,
+        members: Private[Records],
+        controls: Private[Records],
+        claim: Claim,
+        noise: AbstractNoiseSource,
+        rng: np.random.Generator,
+        published: Sample,  # noqa: ARG002 - the findings tell nothing of the table
+    ) -> Findings:
+        """Attack the released table; the noisy answers that tell of these people are the new ones, and not those kept."""
+        return auditing.run(
+            self.terms.plan,
+            schema=model.schema,
+            synthetic=drawn.records,
+            members=completed(members, model.schema),
+            controls=completed(controls, model.schema),
+            claim=claim,
+            rng=rng,
+            transcript=own(model.transcript),
+            refit=self._refit(drawn.records.rows, noise),
+        )
+
+    def _refit(self, rows: int, noise: AbstractNoiseSource) -> Refit:
+        """What an attacker can do who runs the same refresh: both parts, with the whole budget, from the same start."""
+        whole = replace(self.refreshed, part="all", answers=())
+        plan = self._plan(whole, self.terms.budget.rho)
+
+        def refit(those: Records, rng: np.random.Generator) -> Records:
+            schema, answers = fitting.measure(Private(those), plan, noise)
+            return self.model((schema, whole.with_kept(schema.domain(), answers))).draw(rows, rng=rng).records
+
+        return refit
+
+    def said(self, model: Model, drawn: Sample) -> Said:
+        """What the certificate says of it: what is kept stands among the stages, at no cost."""
+        return self._table.said(model, drawn)
+
+    def files(self, model: Model, drawn: Sample, says: Mapping[str, object]) -> dict[str, bytes]:
+        """The files of a release of one table, and what changed."""
+        return {**self._table.files(model, drawn, says), "changes.json": json.dumps(self.changes, indent=2).encode()}
+
+    def dictionary(self, model: Model, digests: Mapping[str, str], says: Mapping[str, object]) -> dict[str, object]:
+        """One record set."""
+        return self._table.dictionary(model, digests, says)
