@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from privsynth.evaluating import Evaluation, evaluate
     from privsynth.findings import Findings
     from privsynth.histories.history_model import HistoryModel
+    from privsynth.imagining import imagine
     from privsynth.metrics.groups import compare_groups
     from privsynth.model import Model
     from privsynth.policy import Policy
@@ -45,6 +46,7 @@ _HOMES = {
     "draft": "privsynth.api",
     "evaluate": "privsynth.evaluating",
     "fit": "privsynth.api",
+    "imagine": "privsynth.imagining",
     "quote": "privsynth.api",
     "refresh": "privsynth.refreshing",
     "release": "privsynth.api",
@@ -71,6 +73,7 @@ __all__ = [
     "draft",
     "evaluate",
     "fit",
+    "imagine",
     "quote",
     "refresh",
     "release",

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from privsynth.errors import PolicyError
 from privsynth.generator import AbstractGenerator
+from privsynth.generators import rules
 from privsynth.generators.aim import AIM
 from privsynth.generators.gan import GAN
 from privsynth.generators.independent import Independent
@@ -30,6 +31,8 @@ def get(name: str, settings: Mapping[str, object]) -> AbstractGenerator:
     Args: fractions are given as integers or as strings ("1/4", "0.25"), so that budgets stay exact.
     Raises: PolicyError when there is no such generator or setting, or a value is out of range.
     """
+    if name == rules.NAME:
+        raise PolicyError(rules.INSTEAD)
     if name not in _GENERATORS:
         raise PolicyError(f'there is no generator "{name}"; choose one of {", ".join(NAMES)}')
     kind = _GENERATORS[name]
