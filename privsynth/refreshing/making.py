@@ -6,7 +6,6 @@ Must never draw noise before what pays for it is durable in the ledger, nor char
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,9 +20,10 @@ from privsynth.measurement import Transcript
 from privsynth.policy import Policy
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
-from privsynth.privacy.source import AbstractNoiseSource
+from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource
 from privsynth.published import Published, read_release
 from privsynth.refreshing import changes as what_changed
+from privsynth.refreshing import measuring
 from privsynth.refreshing.aligning import Alignment, ColumnMap, align
 from privsynth.refreshing.deciding import Decision
 from privsynth.refreshing.prior import prior_of
@@ -173,7 +173,7 @@ def _carried_out(
         "kept": 0,
     }
     first = RefreshTerms.of(
-        plan.whole, earlier=plan.earlier, rho=plan.drift_rho, decided="drift test", says=rehearsed, words=WORDS
+        plan.whole, earlier=plan.earlier, rho=plan.drift_rho, part="drift test", says=rehearsed, words=WORDS
     )
     rehearse(first, noise.name)
     workspace.require_free()
@@ -206,7 +206,7 @@ def _watched(
     data = part.read(source)
     with workspace.locked():
         if workspace.state() is None:
-            _require_room(plan, ledger)
+            _require_paid(plan, ledger)
         seeds, reservation = reserve(part, data, workspace, ledger, noise)
         if reservation.state == "committed":
             kept = workspace.measurements(part.from_files)
@@ -228,19 +228,21 @@ def _first(plan: _Plan, agreed: RefreshTerms) -> RefreshedTable:
     return RefreshedTable(terms=agreed, refreshed=replace(plan.refreshed, part="watch"), changes={})
 
 
-def _require_room(plan: _Plan, ledger: AbstractLedger) -> None:
-    """Refuse, before the drift test is paid for, what the population's cap could not bear if everything moved.
+def _require_paid(plan: _Plan, ledger: AbstractLedger) -> None:
+    """Refuse, before anything is spent, an earlier release that this population's account did not pay for.
 
-    Raises: BudgetExceeded, with nothing spent.
+    Its answers are published again, so that they must be those that were paid for, and the ledger knows their certificate's
+    digest: it is this that binds them, whoever signed it.
+    Raises: RefusedError; BudgetExceeded where the cap could not bear it if everything moved.
     """
-    policy, cost = plan.whole.policy, plan.whole.cost
-    population = policy.require_population().id
-    if population not in ledger.populations():
+    population = plan.whole.policy.require_population().id
+    known = ledger.find(plan.refreshed.prior.release)
+    if known is None or (known.population, known.certificate_digest) != (population, plan.earlier):
         raise RefusedError(
-            f'population "{population}" has no account in this ledger, so the earlier release was not paid for here; name the '
-            "ledger that it was made with (--ledger)"
+            f'the earlier release is not one that the account of population "{population}" in this ledger paid for; name the '
+            "ledger that it was made with (--ledger), and its folder as it was published"
         )
-    balance = ledger.balance(population)
+    balance, cost = ledger.balance(population), plan.whole.cost
     held = balance.spent + balance.reserved
     if not balance.cap.admits(held + cost):
         raise BudgetExceeded(
@@ -250,17 +252,30 @@ def _require_room(plan: _Plan, ledger: AbstractLedger) -> None:
         )
 
 
+def _require_drawable(plan: _Plan, decision: Decision, rho: Fraction) -> None:
+    """Refuse a budget with which some table's noise would be too large to draw, before it is charged."""
+    domain = plan.whole.schema.domain()
+    paid = measuring.shares(measuring.renewal(domain, plan.refreshed.prior, decision), rho).least
+    unit = plan.whole.unit
+    if unit.l2_squared > 2 * paid * (MAX_COUNT_SIGMA * unit.max_rows) ** 2:
+        raise PolicyRefusal(
+            "the budget is too small to measure anew what moved: its noise would be larger than any count; the drift test is "
+            "paid for and stays valid. Ask for a larger release_epsilon"
+        )
+
+
 def _second(
     plan: _Plan, decision: Decision, answers: Transcript, drift_test: str, changes: Mapping[str, Any]
 ) -> RefreshedTable:
     """What measures anew what moved, under terms that name the drift test's answers."""
     domain = plan.whole.schema.domain()
     rho = plan.refreshed.renewing(domain, plan.whole.budget.rho, decision)
+    _require_drawable(plan, decision, rho)
     says = what_changed.claimed(
         plan.refreshed, decision, plan.alignment, drift_test=drift_test, charged=plan.drift_rho + rho
     )
-    decided = json.dumps([entry.to_json() for entry in answers], sort_keys=True)
-    terms_ = RefreshTerms.of(plan.whole, earlier=plan.earlier, rho=rho, decided=decided, says=says, words=WORDS)
+    # One plan whatever moved: the policy's attempts at it count every audit that failed.
+    terms_ = RefreshTerms.of(plan.whole, earlier=plan.earlier, rho=rho, part="what moved", says=says, words=WORDS)
     return RefreshedTable(
         terms=terms_, refreshed=replace(plan.refreshed, part="renew", answers=answers), changes=changes
     )

@@ -36,8 +36,12 @@ _SCORED = Fraction(1, 2)
 _STEPS = 1024
 """What moved is paid for in multiples of this part of what measuring everything would cost."""
 
+_LEAST = Fraction(1, 10)
+"""The part of what is spent anew that columns get at the least, and pairs."""
+
 _MERGE_BELOW = 4.0
 _PAIR = 2
+_LARGEST = float(1 << 60)
 
 
 def watch(curator: Curator, prior: Prior, rho: Fraction, false_alarm: Fraction) -> None:
@@ -102,32 +106,53 @@ def _prices(prior: Prior, cliques: Sequence[Clique]) -> dict[Clique, float]:
     }
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """How a budget is shared out: rho for columns and for pairs, and each table's part of it, those of equal parts together."""
+
+    columns: tuple[tuple[Clique, Fraction], ...]
+    pairs: tuple[tuple[Clique, Fraction], ...]
+    for_columns: Fraction
+    for_pairs: Fraction
+
+    @property
+    def least(self) -> Fraction:
+        """What the table is paid that is paid least."""
+        paid = [self.for_columns * weight for _, weight in self.columns]
+        return min(paid + [self.for_pairs * weight for _, weight in self.pairs])
+
+
+def shares(plan: Renewal, rho: Fraction) -> Shares:
+    """Share rho out in proportion to the plan's prices; columns together get a tenth at the least, and pairs too."""
+    columns, pairs = (sum(price for _, price in part) for part in (plan.columns, plan.pairs))
+    part = min(max(Fraction(round(columns / (columns + pairs) * _STEPS), _STEPS), _LEAST), 1 - _LEAST)
+    part = Fraction(bool(plan.columns)) if not (plan.columns and plan.pairs) else part
+    one_way = exact_shares(np.array([price for _, price in plan.columns])) if plan.columns else ()
+    weights = exact_shares(of_few_sizes(np.array([price for _, price in plan.pairs]))) if plan.pairs else ()
+    found = [(clique, weight) for (clique, _), weight in zip(plan.pairs, weights, strict=True)]
+    return Shares(
+        columns=tuple(((name,), weight) for (name, _), weight in zip(plan.columns, one_way, strict=True)),
+        pairs=tuple(sorted(found, key=lambda one: one[1])),
+        for_columns=rho * part,
+        for_pairs=rho * (1 - part),
+    )
+
+
 def renew(curator: Curator, prior: Prior, decision: Decision, answers: Transcript, rho: Fraction) -> None:
     """Measure anew what moved. Privacy: spends rho, or nothing where nothing moved."""
     plan = renewal(curator.domain, prior, decision)
-    columns, pairs = (sum(price for _, price in part) for part in (plan.columns, plan.pairs))
-    if not columns + pairs:
+    if not plan.columns and not plan.pairs:
         return
-    share = Fraction(round(columns / (columns + pairs) * _STEPS), _STEPS)
-    share = min(max(share, Fraction(1, 10)), Fraction(1)) if plan.columns else Fraction(0)
-    share = Fraction(1) if not plan.pairs else min(share, Fraction(9, 10))
-    if plan.columns:
-        weights = exact_shares(np.array([price for _, price in plan.columns]))
-        cliques: list[Clique] = [(name,) for name, _ in plan.columns]
-        curator.measure(cliques, rho=rho * share, stage=RENEWED, weights=weights)
-    if not plan.pairs:
-        return
-    left = rho * (1 - share)
-    weights = exact_shares(of_few_sizes(np.array([price for _, price in plan.pairs])))
-    order = sorted(range(len(weights)), key=weights.__getitem__)
-    cell = math.sqrt(curator.unit.l2_squared * len(weights) / (2 * float(left)))
-    curator.measure(
-        [plan.pairs[place][0] for place in order],
-        rho=left,
-        stage=RENEWED_PAIRS,
-        groups=_groups(curator, prior, decision, answers, cell),
-        weights=[weights[place] for place in order],
-    )
+    shared = shares(plan, rho)
+    if shared.columns:
+        cliques, weights = zip(*shared.columns, strict=True)
+        curator.measure(cliques, rho=shared.for_columns, stage=RENEWED, weights=weights)
+    if shared.pairs:
+        cliques, weights = zip(*shared.pairs, strict=True)
+        cell = math.sqrt(curator.unit.l2_squared * len(cliques) / (2 * float(shared.for_pairs)))
+        groups = _groups(curator, prior, decision, answers, cell)
+        curator.measure(cliques, rho=shared.for_pairs, stage=RENEWED_PAIRS, groups=groups, weights=weights)
 
 
 def _groups(
@@ -162,11 +187,11 @@ def kept(prior: Prior, decision: Decision) -> tuple[Measurement, ...]:
 
 def _rescaled(one: Known, prior: Prior, total: float, scale: float) -> Measurement:
     shares = np.maximum(one.values, 0.0) / max(1.0, float(np.maximum(one.values, 0.0).sum()))
-    by_chance_ = total * (1 + scale) * prior.rows_a_unit * float((shares * (1 - shares)).mean())
-    variance = Fraction(one.variance * scale**2 + by_chance_).limit_denominator(1 << 20)
+    rough = total * (1 + scale) * prior.rows_a_unit * float((shares * (1 - shares)).mean())
+    variance = Fraction(one.variance * scale**2 + rough).limit_denominator(1 << 20)
     return Measurement(
         clique=one.clique,
-        values=np.rint(one.values * scale).astype(np.int64),
+        values=np.rint(np.clip(one.values * scale, -_LARGEST, _LARGEST)).astype(np.int64),
         event=Event(
             stage=f"{KEPT}{prior.release}",
             mechanism="rounded-gaussian",

@@ -48,13 +48,13 @@ class RefreshTerms(AbstractTerms):
     """The terms of a release of one table, of which one part is charged for.
 
     Args: `earlier` is the digest of the earlier release's certificate; `rho` what the ledger is charged for this part;
-        `decided` what the part rests on beside, as text; `says` what the certificate says of the earlier release.
+        `part` names the part, the same whatever the drift test found; `says` what the certificate says of the earlier release.
     """
 
     whole: Terms
     earlier: str
     rho: Fraction
-    decided: str
+    part: str
     says: Mapping[str, object]
 
     @classmethod
@@ -64,7 +64,7 @@ class RefreshTerms(AbstractTerms):
         *,
         earlier: str,
         rho: Fraction,
-        decided: str,
+        part: str,
         says: Mapping[str, object],
         words: Sequence[str] = (),
     ) -> RefreshTerms:
@@ -80,7 +80,7 @@ class RefreshTerms(AbstractTerms):
             whole=whole,
             earlier=earlier,
             rho=rho,
-            decided=decided,
+            part=part,
             says=says,
         )
 
@@ -116,8 +116,8 @@ class RefreshTerms(AbstractTerms):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the whole terms, the earlier release, and what this part rests on beside."""
-        return hashlib.sha256("\n".join((self.whole.digest, self.earlier, self.decided)).encode()).hexdigest()
+        """SHA-256 over the whole terms, the earlier release, and which part this is."""
+        return hashlib.sha256("\n".join((self.whole.digest, self.earlier, self.part)).encode()).hexdigest()
 
     @property
     def cost(self) -> Cost:
