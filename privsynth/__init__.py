@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify, write_tables
     from privsynth.auditing import AuditPlan
+    from privsynth.combining import combine
     from privsynth.database.document import DatabaseSchema
     from privsynth.debiasing import Debias
     from privsynth.evaluating import Evaluation, evaluate
@@ -42,6 +43,7 @@ _HOMES = {
     "audit": "privsynth.api",
     "audit_function": "privsynth.api",
     "audit_generator": "privsynth.api",
+    "combine": "privsynth.combining",
     "compare_groups": "privsynth.metrics.groups",
     "draft": "privsynth.api",
     "evaluate": "privsynth.evaluating",
@@ -69,6 +71,7 @@ __all__ = [
     "audit",
     "audit_function",
     "audit_generator",
+    "combine",
     "compare_groups",
     "draft",
     "evaluate",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from privsynth import frames, generators, identifiers, published, raking, rules
 from privsynth.debiasing import Debias, DebiasingCost, cost_of, debiased, draw_debiased
+from privsynth.combining import Copies, copying
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, MechanismError
@@ -200,6 +201,36 @@ class Model:
             origin=self._origin,
             shifts=(*self.shifts, targets),
         )
+
+    def copies(self, m: int, *, rng: np.random.Generator, n: int | None = None) -> Copies:
+        """Make m synthetic tables, each from its own draw of the truth that the noisy answers leave open; see `Copies`.
+
+        Args: `n` is the rows of each; by default as many as the model's people, at most 200,000.
+        Raises: FitError for a generator that trains, InputError for a what-if (make copies before `shifted`) or a wrong m or n.
+        """
+        if self.shifts:
+            raise InputError("a what-if was measured nowhere; make copies of the model that it was shifted from")
+
+        def draw(distribution: AbstractDistribution, rows: int) -> tuple[Records, Any]:
+            own = Model(
+                schema=self.schema,
+                distribution=distribution,
+                transcript=self.transcript,
+                guarantee=self.guarantee,
+                generator=self.generator,
+                settings=self.settings,
+            )
+            drawn = own.draw(rows, rng=rng)
+            return drawn.records, frames.to_kind(drawn.table, self._kind)
+
+        source = copying.Source(
+            schema=self.schema,
+            generator=generators.get(self.generator, self.settings),
+            distribution=self.distribution,
+            transcript=self.transcript,
+            rows_per_person=self.guarantee.unit.max_rows,
+        )
+        return copying.make(source, draw, m, n=n, rng=rng)
 
     def project(self, clique: Clique) -> npt.NDArray[np.float64]:
         """Expected counts of a table of encoded levels. Shapes: `schema.domain().shape(clique)`."""

@@ -1,0 +1,344 @@
+"""Regressing: coefficients with intervals that hold the noise of a release, and warnings where they cannot be relied on.
+
+Must never give a narrow interval where nothing was measured: it is infinite then, and says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.combining.design import Design, Rows, Term
+from privsynth.combining.direct import DirectPair, direct_pair
+from privsynth.combining.estimating import Corrected, Scale, corrected, plain, spare_values, wanted_pairs
+from privsynth.combining.rules import interval
+from privsynth.dataset import Dataset
+from privsynth.errors import FitError, InputError
+from privsynth.measurement import Transcript
+from privsynth.records import Records
+
+Floats = npt.NDArray[np.float64]
+
+BEYOND_PAIRS: Final = 0.05
+"""Standard deviation of what the inputs' joint chances are off by, relative to themselves and beyond tables of pairs: what was
+seen on four tables (see docs/copies.md)."""
+_RARE_ROWS: Final = 30
+_RARE_NOISE: Final = 3.0
+"""A label is too rare where it has fewer people, or fewer to tell the outcome by than so many standard deviations of noise."""
+_FEW_COPIES: Final = 5
+_BENT: Final = 1.0
+"""Copies that are off on average by so many standard errors say that noise does more than add."""
+_COARSE: Final = 0.02
+"""Share of a number's variance that lies within its bins."""
+_WEAK: Final = 0.7
+"""A standardised logistic coefficient with this standard error is mostly noise."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Made:
+    """A made table with the noisy answers that it was made from, and how many people these speak of."""
+
+    records: Records
+    encoded: Dataset
+    transcript: Transcript
+    total: float
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficient:
+    """One coefficient with its interval: infinite where there is none; `warning` is empty where it holds.
+
+    Units: of a logistic regression log odds, per unit of a number's column.
+    """
+
+    term: str
+    estimate: float
+    standard_error: float
+    degrees: float
+    lower: float
+    upper: float
+    warning: str
+
+    def line(self) -> str:
+        """One line."""
+        shown = f"{self.term}: {self.estimate:.4g} ({self.lower:.4g} to {self.upper:.4g})"
+        return f"{shown}  WARNING: {self.warning}" if self.warning else shown
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; None for what is infinite or unknown."""
+        values = {
+            "estimate": self.estimate,
+            "standard_error": self.standard_error,
+            "degrees": self.degrees,
+            "lower": self.lower,
+            "upper": self.upper,
+        }
+        plain_values = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        return {"term": self.term, **plain_values, "warning": self.warning}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """Coefficients of a regression with intervals for the population, from several copies."""
+
+    design: Design
+    coefficients: tuple[Coefficient, ...]
+    level: float
+    copies: int
+    notes: tuple[str, ...]
+
+    def __getitem__(self, term: str) -> Coefficient:
+        """A coefficient by the name of its term. Raises: InputError when there is none."""
+        for one in self.coefficients:
+            if one.term == term:
+                return one
+        raise InputError(f'there is no term "{term}"; there are {", ".join(one.term for one in self.coefficients)}')
+
+    def lines(self) -> list[str]:
+        """A heading, one line a coefficient, and the notes."""
+        what = f"{self.design.kind} regression of {self.design.target}"
+        if self.design.outcome:
+            what += f" ({' or '.join(self.design.outcome)})"
+        head = f"{what}; {self.level:.0%} intervals for the population, from {self.copies} copies"
+        return [head, *(one.line() for one in self.coefficients), *self.notes]
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object."""
+        return {
+            "kind": self.design.kind,
+            "target": self.design.target,
+            "outcome": list(self.design.outcome),
+            "inputs": list(self.design.inputs),
+            "references": dict(self.design.references),
+            "level": self.level,
+            "copies": self.copies,
+            "coefficients": [one.to_json() for one in self.coefficients],
+            "notes": list(self.notes),
+        }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Estimates:
+    """Corrected coefficients of the model and of each copy, standardised. Shapes: (p,), (copies, p), (p,), (p,)."""
+
+    model: Floats
+    copies: Floats
+    beyond: Floats
+    sampling: Floats
+
+
+def regression(asked: Design, base: Made, made: Sequence[Made], *, level: float) -> Regression:
+    """Coefficients from the model, corrected by the noisy tables of pairs, with the spread of the same over all copies.
+
+    With b the variance of the m copies' coefficients, the variance of one is (1 + 1/m) b, at least that of an analysis of the
+    people themselves, and what is beyond pairs is added: (0.05 times `Corrected.beyond`) squared, as known. Degrees of freedom
+    by Welch and Satterthwaite: m - 1, more where the known part is large.
+    Raises: FitError where the made table itself has no coefficients.
+    """
+    pairs = {pair: direct_pair(base.transcript, pair) for pair in wanted_pairs(asked)}
+    design, rare = _without_rare(asked, base, pairs)
+    rows = design.rows(base.records)
+    _require_varied(design, rows)
+    scale = Scale.of(design, rows)
+    spare = spare_values(design, scale)
+    found = _estimated(design, scale, base, made, spare)
+    warnings = _warnings(design, pairs, base, found, rows)
+    if found is None:
+        estimate, error, degrees = (np.full(len(design.terms), value) for value in (np.nan, np.inf, 1.0))
+    else:
+        estimate, error, degrees = _spread(found)
+        unknown = [place for place, term in enumerate(design.terms) if _unmeasured(design, pairs, term)]
+        error[unknown] = np.inf
+        estimate, error = _in_units(scale, found, estimate, error)
+    shown = interval(np.nan_to_num(estimate), error, degrees, level=level, copies=len(made))
+    by_term = {
+        term: Coefficient(
+            term=term.name,
+            estimate=float(estimate[place]),
+            standard_error=float(error[place]),
+            degrees=float(degrees[place]),
+            lower=float(shown.lower[place]),
+            upper=float(shown.upper[place]),
+            warning="; ".join(warnings[place]),
+        )
+        for place, term in enumerate(design.terms)
+    }
+    coefficients = tuple(by_term.get(term) or _left_out(term) for term in asked.terms)
+    share = 1 - float(rows.complete.mean())
+    notes = (
+        [f"{share:.0%} of rows are left out: a needed value is missing or its label is too rare"]
+        if share >= 0.005
+        else []
+    )
+    notes += [] if not rare else [f"too rare next to the noise: {', '.join(term.name for term in rare)}"]
+    return Regression(design=design, coefficients=coefficients, level=level, copies=len(made), notes=tuple(notes))
+
+
+def _left_out(term: Term) -> Coefficient:
+    return Coefficient(
+        term=term.name,
+        estimate=math.nan,
+        standard_error=math.inf,
+        degrees=1.0,
+        lower=-math.inf,
+        upper=math.inf,
+        warning="this label is too rare next to the noise; its rows are left out of the regression",
+    )
+
+
+def _without_rare(
+    design: Design, base: Made, pairs: Mapping[tuple[str, str], DirectPair | None]
+) -> tuple[Design, list[Term]]:
+    """The design without labels that noise drowns. Raises: FitError when the reference is one of them."""
+    rows = design.rows(base.records)
+    kept = max(1.0, float(rows.complete.sum()))
+    rate = float(rows.y.sum()) / kept if design.kind == "logistic" else 0.5
+    people = rows.x.sum(axis=0) * base.total / len(rows.y)
+    rare: list[Term] = []
+    for name in design.references:
+        places, direct = design.places(name), pairs[design.target, name]
+        noise = 0.0 if direct is None else math.sqrt(direct.variance)
+
+        def few(count: float, noise: float = noise) -> bool:
+            return count < _RARE_ROWS or count * rate * (1 - rate) < _RARE_NOISE * noise
+
+        if few(people[0] - float(people[places].sum())):
+            others = [
+                design.terms[place].name.removeprefix(f"{name}: ") for place in places[np.argsort(-people[places])]
+            ]
+            raise FitError(
+                f'"{design.references[name]}", which the other labels of "{name}" are compared with, is too rare next to the '
+                f'noise; name another, as in references={{"{name}": "{others[0]}"}}, or leave "{name}" out'
+            )
+        rare += [design.terms[place] for place in places if few(people[place])]
+    return (design.skipping(rare), rare) if rare else (design, rare)
+
+
+def _require_varied(design: Design, rows: Rows) -> None:
+    inner, y = rows.x[rows.complete], rows.y[rows.complete]
+    if len(y) <= len(design.terms) or np.ptp(y) == 0:
+        raise FitError(
+            f'"{design.target}" is the same in every made row where nothing is missing, so that there is nothing to explain; '
+            "name another outcome, or fewer inputs"
+        )
+    for place, term in enumerate(design.terms):
+        if term.column and np.ptp(inner[:, place]) == 0:
+            raise FitError(f'"{term.name}" is the same in every made row; leave it out')
+
+
+def _estimated(
+    design: Design, scale: Scale, base: Made, made: Sequence[Made], spare: Mapping[str, Floats]
+) -> _Estimates | None:
+    """None where noise leaves the model or a copy without coefficients. Raises: FitError where the made rows have none."""
+    own = plain(design, scale.apply(design.rows(base.records)))
+    if own is None:
+        raise FitError(
+            "the regression has no coefficients even in the made table: two inputs say the same, or the outcome can be told "
+            "from them without error; leave one of them out"
+        )
+    all_found = [_corrected(design, scale, one, spare) for one in (base, *made)]
+    known = [each for each in all_found if each is not None]
+    if len(known) < len(all_found):
+        return None
+    return _Estimates(
+        model=known[0].coefficients,
+        copies=np.stack([each.coefficients for each in known[1:]]),
+        beyond=known[0].beyond,
+        sampling=np.diag(own[1]) * base.records.rows / base.total,
+    )
+
+
+def _corrected(design: Design, scale: Scale, one: Made, spare: Mapping[str, Floats]) -> Corrected | None:
+    found = {pair: direct_pair(one.transcript, pair) for pair in wanted_pairs(design)}
+    measured = {pair: direct for pair, direct in found.items() if direct is not None}
+    return corrected(design, scale.apply(design.rows(one.records)), one.encoded, measured, one.total, spare)
+
+
+def _spread(found: _Estimates) -> tuple[Floats, Floats, Floats]:
+    m = len(found.copies)
+    noise = np.maximum((1 + 1 / m) * found.copies.var(axis=0, ddof=1), found.sampling)
+    known = (BEYOND_PAIRS * found.beyond) ** 2
+    return found.model, np.sqrt(noise + known), (m - 1) * ((noise + known) / noise) ** 2
+
+
+def _in_units(scale: Scale, found: _Estimates, estimate: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Standardised coefficients and errors in the columns' units; the intercept's error from that of all together."""
+    units = scale.undo(estimate)
+    ratio = scale.y_width / scale.widths
+    errors = error * ratio
+    m = len(found.copies)
+    spread = np.stack([scale.undo(each)[0] for each in found.copies])
+    beyond = BEYOND_PAIRS * found.beyond * ratio
+    known = beyond[0] ** 2 + float(np.sum((scale.centres[1:] * beyond[1:]) ** 2))
+    if np.isfinite(errors).all():
+        errors[0] = math.sqrt((1 + 1 / m) * float(spread.var(ddof=1)) + known)
+    else:
+        errors[0] = math.inf
+    return units, errors
+
+
+def _unmeasured(design: Design, pairs: Mapping[tuple[str, str], DirectPair | None], term: Term) -> bool:
+    """Whether no table relates the target to a term's column; to any column, for the intercept."""
+    names = [term.column] if term.column else list(design.inputs)
+    return any(pairs[design.target, name] is None for name in names)
+
+
+def _warnings(
+    design: Design,
+    pairs: Mapping[tuple[str, str], DirectPair | None],
+    base: Made,
+    found: _Estimates | None,
+    rows: Rows,
+) -> list[list[str]]:
+    """What each term's interval cannot be relied on for."""
+    warnings: list[list[str]] = [[] for _ in design.terms]
+    blind = [name for name in design.inputs if pairs[design.target, name] is None]
+    apart = [pair for pair, direct in pairs.items() if direct is None and pair[0] != design.target]
+    for place, term in enumerate(design.terms):
+        if _unmeasured(design, pairs, term):
+            named = f'"{term.column}"' if term.column else "every input"
+            warnings[place].append(
+                f'no table relates "{design.target}" to {named}: nothing is known of this association'
+            )
+        elif blind:
+            warnings[place].append(
+                f'what "{blind[0]}" would explain of it is not known: no table relates it to the target'
+            )
+        elif met := [pair for pair in apart if term.column in pair or not term.column]:
+            warnings[place].append(f'no table relates "{met[0][0]}" to "{met[0][1]}"; how they overlap is assumed')
+        if _coarse(design, base, rows, term):
+            warnings[place].append("its bins are so wide that what is assumed inside them shows")
+    if found is None:
+        for each in warnings:
+            each.append("the noise is so large next to the counts that a copy has no coefficients at all")
+        return warnings
+    m, sd = len(found.copies), found.copies.std(axis=0, ddof=1)
+    bent = np.abs(found.copies.mean(axis=0) - found.model) > _BENT * sd
+    for place in range(len(design.terms)):
+        if bent[place]:
+            warnings[place].append("copies are off on one side: the noise is too large to be added and taken off")
+        if design.kind == "logistic" and sd[place] > _WEAK:
+            warnings[place].append("mostly noise")
+        if m < _FEW_COPIES:
+            warnings[place].append(f"only {m} copies; make 10 or more")
+    return warnings
+
+
+def _coarse(design: Design, base: Made, rows: Rows, term: Term) -> bool:
+    """Whether much of a number's variance lies within bins, where made values are spread evenly."""
+    if not term.column or term.tick is not None:
+        return False
+    place = design.terms.index(term)
+    values, codes = rows.x[rows.complete, place], base.encoded.column(term.column)[rows.complete].astype(np.int64)
+    counts = np.maximum(1, np.bincount(codes))
+    means = np.bincount(codes, weights=values) / counts
+    return float(((values - means[codes]) ** 2).mean()) > _COARSE * float(values.var())
