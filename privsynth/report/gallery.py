@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.report import pictures
+from privsynth.report import heat, pictures
 from privsynth.report.numbers import ColumnNumbers
 from privsynth.report.sections import Facts, Section
 from privsynth.report.words import count, percent, points
@@ -37,14 +37,18 @@ def picture_section(facts: Facts) -> Section:
         if of
         else "No single column was measured."
     )
-    limits = [percent(limit) for limit in pictures.ERROR_LEVELS]
+    limits = [percent(limit) for limit in heat.ERROR_LEVELS]
+    names = [column.name for column in facts.columns]
+    order = heat.clusters(facts.pairs.association)
+    known = bool(np.isfinite(facts.pairs.expected_error).any())
     between = [f"{low} to {high}" for low, high in pairwise(limits)]
     return {
         "lead": lead,
         "columns": [_column_figure(facts, column) for column in drawn],
         "constant": [_constant_line(column) for column in flat],
         "pairs": _pair_figures(facts),
-        "map": pictures.pair_map([column.name for column in facts.columns], facts.pairs),
+        "heat": heat.error_map(names, facts.pairs, order) if known and len(names) > 1 else "",
+        "association": heat.association_map(names, facts.pairs, order) if len(names) > 1 else "",
         "error_legend": [f"up to {limits[0]}", *between, f"above {limits[-1]}"],
         "map_words": _map_words(facts),
     }
@@ -55,12 +59,13 @@ def _map_words(facts: Facts) -> str:
     if facts.pairs.predicted:
         return (
             f"{held}, of levels or of groups of rare ones. The expected error is the share of rows that would have to move to "
-            "turn the model's table of the pair into the true one, as its generator predicts it from the noise. "
-            "Association is Cramér's V."
+            "turn the model's table of the pair into the true one, as its generator predicts it from the noise; beside each "
+            "row stands the mean of its column."
         )
     return (
         f"{held}. The expected error is the share of rows that would have to move to turn the noisy table of the pair into the "
-        "true one. Association is Cramér's V. What was not measured follows from the model, and its error is unknown."
+        "true one; beside each row stands the mean of its column. What was not measured follows from the model, and its error "
+        "is not known."
     )
 
 

@@ -205,12 +205,16 @@ class PairMatrix:
 
     `association` is Cramér's V in the released table; `measured` says whether a measured table holds the pair, of levels or of
     groups of levels; `expected_error` is a total variation distance: the generator's prediction where it has one
-    (`predicted`), else what the noise of a measured table of levels makes, else nan.
+    (`predicted`), else what the noise of a measured table of levels makes, else nan; `dependence` is the total variation
+    distance of the released pair from independence; `roughness`, over the root of n, is that of n random records from the
+    table they are drawn from.
     """
 
     association: npt.NDArray[np.float64]
     measured: npt.NDArray[np.bool_]
     expected_error: npt.NDArray[np.float64]
+    dependence: npt.NDArray[np.float64]
+    roughness: npt.NDArray[np.float64]
     predicted: bool
 
     @property
@@ -298,6 +302,7 @@ def pair_matrix(bought: Bought, released: Dataset, predicted: Mapping[Clique, fl
     names = released.domain.attributes
     d = len(names)
     association, error, measured = np.eye(d), np.full((d, d), np.nan), np.zeros((d, d), dtype=np.bool_)
+    dependence, rough = np.zeros((d, d)), np.zeros((d, d))
     for table in bought.tables:
         axes = [names.index(name) for name in table.clique]
         measured[np.ix_(axes, axes)] = True
@@ -306,7 +311,26 @@ def pair_matrix(bought: Bought, released: Dataset, predicted: Mapping[Clique, fl
     for (i, j), counts in zip(pairs, tables, strict=True):
         association[i, j] = association[j, i] = cramers_v(counts)
         error[i, j] = error[j, i] = pair_error(bought, (names[i], names[j]), predicted)
-    return PairMatrix(association=association, measured=measured, expected_error=error, predicted=bool(predicted))
+        shares = counts / max(1, int(counts.sum()))
+        rough[i, j] = rough[j, i] = roughness(shares)
+        alone = np.outer(shares.sum(axis=1), shares.sum(axis=0))
+        dependence[i, j] = dependence[j, i] = np.abs(shares - alone).sum() / 2
+    return PairMatrix(
+        association=association,
+        measured=measured,
+        expected_error=error,
+        dependence=dependence,
+        roughness=rough,
+        predicted=bool(predicted),
+    )
+
+
+def roughness(shares: npt.NDArray[np.float64]) -> float:
+    """Expected total variation distance of n random records from the table they are drawn from, times the root of n.
+
+    A cell's count is nearly normal: its mean absolute error as a share is sqrt(2 / pi) sqrt(p (1 - p) / n).
+    """
+    return _MEAN_ABSOLUTE * float(np.sqrt(np.maximum(shares * (1 - shares), 0)).sum()) / 2
 
 
 def pair_error(bought: Bought, pair: Clique, predicted: Mapping[Clique, float]) -> float:

@@ -20,7 +20,10 @@ from privsynth.measurement import Purchase, Transcript
 from privsynth.records import Records
 from privsynth.report import attacks as report_attacks
 from privsynth.report import gallery as report_gallery
+from privsynth.report import groups as report_groups
+from privsynth.report import growth_curve as report_growth
 from privsynth.report import sections as report_sections
+from privsynth.report import trust as report_trust
 from privsynth.report.claims import Claims
 from privsynth.report.numbers import Bought, column_numbers, pair_matrix, table_numbers
 from privsynth.report.sections import Facts, Section
@@ -35,6 +38,8 @@ SECTIONS = (
     ("rare", "Rare categories"),
     ("attacks", "Attacks"),
     ("pictures", "Pictures"),
+    ("groups", "Groups"),
+    ("rows", "Rows"),
     ("policy", "Policy"),
     ("reproduce", "Verify"),
     ("ledger", "Ledger"),
@@ -66,10 +71,12 @@ def render(
         "page": _page(facts, impossible),
         "g": report_sections.guarantee(facts.claims),
         "rules": impossible,
-        "trust": report_sections.trust(facts),
+        "trust": report_trust.trust(facts),
         "rare": report_sections.rare(facts),
         "attacks": report_attacks.attacks(facts.claims),
         "pictures": report_gallery.picture_section(facts),
+        "groups": report_groups.groups(facts),
+        "rows": report_growth.growth(facts),
         "policy": report_sections.policy(facts.claims),
         "reproduce": report_sections.reproduce(facts.claims),
         "ledger": report_sections.ledger(facts.claims),
@@ -125,6 +132,7 @@ def gather(
         broken={text: int(mask.sum()) for text, mask in broken.items()},
         broken_rows=int(np.any(list(broken.values()), axis=0).sum()),
         purchases=tuple(entry for entry in transcript if isinstance(entry, Purchase)),
+        transcript=transcript,
     )
 
 

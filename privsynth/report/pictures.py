@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from privsynth.report.numbers import ColumnNumbers, PairMatrix
+from privsynth.report.numbers import ColumnNumbers
 from privsynth.report.words import percent, percent_at_most, posterior
 
 if TYPE_CHECKING:
@@ -130,14 +130,14 @@ def _axis_labels(labels: Sequence[str], step: float, width: float, y: float) -> 
     return parts
 
 
-def _shades(values: npt.NDArray[np.float64], top: float) -> npt.NDArray[np.int64]:
+def shades(values: npt.NDArray[np.float64], top: float) -> npt.NDArray[np.int64]:
     """Shade of each value, 0 to RAMP_STEPS - 1, by the square root so that small values show; -1 for nan."""
     filled = np.nan_to_num(np.clip(values, 0, None), nan=0.0)
     step = np.minimum((np.sqrt(filled / max(top, 1e-12)) * RAMP_STEPS).astype(np.int64), RAMP_STEPS - 1)
     return np.where(np.isnan(values), -1, step)
 
 
-def _grid(shades: npt.NDArray[np.int64], x: float, y: float, cell: tuple[float, float], prefix: str) -> list[Markup]:
+def grid(shades: npt.NDArray[np.int64], x: float, y: float, cell: tuple[float, float], prefix: str) -> list[Markup]:
     """Cells by shade, one path a shade; shade -1 stays empty. Cells of a row with one shade are drawn as one."""
     width, height = cell
     paths: dict[int, list[str]] = {}
@@ -180,7 +180,7 @@ def pair_triptych(
         if title.startswith("released −"):
             parts += _difference(gaps, x, head, cell)
         else:
-            parts += _grid(_shades(noisy if index == 0 else released, top), x, head, cell, "c")
+            parts += grid(shades(noisy if index == 0 else released, top), x, head, cell, "c")
     return svg(left + 3 * panel + 2 * gap, head + height + 20, f"{names[0]} by {names[1]}", parts, "wide")
 
 
@@ -196,39 +196,8 @@ def _difference(gaps: npt.NDArray[np.float64], x: float, y: float, cell: tuple[f
     """Cells further than two standard deviations from the noisy answer: accent where too many, grey where too few."""
     size = np.abs(gaps)
     shade = np.where(size < 2, -1, np.where(size < 3, 0, np.where(size < 5, 1, 2)))
-    more = _grid(np.where(gaps > 0, shade, -1), x, y, cell, "more")
-    return more + _grid(np.where(gaps < 0, shade, -1), x, y, cell, "less")
-
-
-def pair_map(names: Sequence[str], pairs: PairMatrix) -> Markup:
-    """All pairs of columns: below the diagonal their association in the released table, above it the expected error."""
-    d = len(names)
-    cell = max(9.0, min(26.0, 620.0 / d))
-    side, margin = d * cell, 150.0
-    lower = np.tri(d, k=-1, dtype=bool)
-    association = np.where(lower, pairs.association, np.nan)
-    error = np.where(lower.T, pairs.expected_error, np.nan)
-    parts = [
-        rect(margin, margin, side, side, "frame"),
-        *_grid(_shades(association, 1), margin, margin, (cell, cell), "c"),
-    ]
-    parts += _grid(_error_shades(error), margin, margin, (cell, cell), "e")
-    parts.append(path(f"M{coordinate(margin)} {coordinate(margin)}l{coordinate(side)} {coordinate(side)}", "axis"))
-    for index, name in enumerate(names):
-        middle = margin + index * cell + cell / 2
-        parts.append(text(margin - 6, middle + 3.5, short(name, 24), "end tiny", name))
-        turned = Markup('<text class="tiny" transform="translate({} {}) rotate(-60)">{}<title>{}</title></text>')
-        parts.append(turned.format(coordinate(middle + 3), coordinate(margin - 6), short(name, 24), name))
-    return svg(margin + side + 70, margin + side + 4, "Association and expected error of every pair", parts, "map")
-
-
-ERROR_LEVELS = (0.01, 0.03, 0.1, 0.3)
-"""Limits between the shades of expected error; the report prints them as the legend."""
-
-
-def _error_shades(error: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    shade = np.searchsorted(np.array(ERROR_LEVELS), np.nan_to_num(error, nan=0.0)).astype(np.int64)
-    return np.where(np.isnan(error), -1, shade)
+    more = grid(np.where(gaps > 0, shade, -1), x, y, cell, "more")
+    return more + grid(np.where(gaps < 0, shade, -1), x, y, cell, "less")
 
 
 def odds(epsilon: float) -> Markup:

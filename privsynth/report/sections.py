@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-import numpy as np
-
 from privsynth.dataset import Dataset
-from privsynth.measurement import Purchase
+from privsynth.measurement import Purchase, Transcript
 from privsynth.report import pictures
 from privsynth.report.claims import Claims
 from privsynth.report.numbers import (
@@ -24,7 +22,7 @@ from privsynth.report.numbers import (
     TableNumbers,
     rare_numbers,
 )
-from privsynth.report.words import count, number, odds_factor, one_in, percent, plural, points
+from privsynth.report.words import count, number, odds_factor, one_in, percent, plural
 from privsynth.schema import Schema
 from privsynth.schema.columns import BooleanColumn, CategoryColumn, OrderedColumn
 
@@ -32,9 +30,6 @@ Section: TypeAlias = dict[str, object]
 
 SHOWN_RULES = 15
 """Repaired rules in the report's table; those with fewer repairs share a sentence."""
-
-SHOWN_TABLES = 40
-"""Measured tables in the report; the rest are in measurements.json."""
 
 _LISTED = 8
 
@@ -54,6 +49,7 @@ class Facts:
     broken: dict[str, int]
     broken_rows: int
     purchases: tuple[Purchase, ...]
+    transcript: Transcript
 
     @property
     def unit(self) -> str:
@@ -169,99 +165,6 @@ def repairs(claims: Claims) -> dict[str, int]:
 def _first_rules(texts: list[str]) -> str:
     more = len(texts) - _LISTED
     return "; ".join(texts[:_LISTED]) + (f"; and {more} more, all in the schema." if more > 0 else ".")
-
-
-def trust(facts: Facts) -> Section:
-    """How far each kind of statistic can be trusted, and every measured table of several columns."""
-    known = [column for column in facts.columns if column.share is not None]
-    halves = [column.half for column in known]
-    more = len(facts.tables) - SHOWN_TABLES
-    lead = (
-        f"{plural(len(facts.bought.tables), 'table was', 'tables were')} bought from the data with noise of known size; "
-        "everything else in the release follows from them through a model. Trust a statistic as far as the tables behind it."
-    )
-    advice = [
-        _advice(
-            "Share of one value of one column",
-            f"{len(known)} of {len(facts.columns)} columns measured",
-            f"{points(float(np.median(halves)))} (at most {points(max(halves))})" if halves else "unknown",
-            "Use it, with the interval drawn in section 6.",
-        ),
-        *(_predicted_advice(facts) if facts.pairs.predicted else _pair_advice(facts)),
-        _advice(
-            "Three columns and more",
-            _wide_words(facts),
-            "unknown unless listed",
-            "Use only where the table is listed below.",
-        ),
-        _advice(
-            "Numbers inside one bin",
-            "declared bins, spread evenly",
-            "up to the width of the bin",
-            "Means and quantiles are good to about one bin; look for no spikes inside.",
-        ),
-        _advice("A single row", "drawn from the model", "–", f"No row stands for a {facts.unit}."),
-    ]
-    return {
-        "lead": lead,
-        "advice": advice,
-        "tables": [_table_line(table) for table in facts.tables[:SHOWN_TABLES]],
-        "tables_more": f" (the {SHOWN_TABLES} best known; {more} more are in measurements.json)" if more > 0 else "",
-    }
-
-
-def _advice(what: str, source: str, error: str, advice: str) -> Section:
-    return {"what": what, "source": source, "error": error, "advice": advice}
-
-
-def _pair_advice(facts: Facts) -> list[Section]:
-    wide = [table for table in facts.tables if len(table.clique) == 2]
-    error = f"{points(float(np.median([table.share_half for table in wide])))} for a cell" if wide else "none measured"
-    source = f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured"
-    return [
-        _advice(
-            "A pair of columns that was measured", source, error, "Use it; the map in section 6 shows which pairs."
-        ),
-        _advice(
-            "Any pair of columns that was not measured",
-            f"{facts.pairs.all_pairs - facts.pairs.measured_pairs:,} pairs, from the model only",
-            "unknown",
-            "A hint at best: do not quote it.",
-        ),
-    ]
-
-
-def _predicted_advice(facts: Facts) -> list[Section]:
-    """What the generator expects of pairs: median and largest."""
-    errors = np.triu(np.nan_to_num(facts.pairs.expected_error), 1)
-    names = [column.name for column in facts.columns]
-    worst = np.unravel_index(int(np.argmax(errors)), errors.shape)
-    above = facts.pairs.expected_error[np.triu_indices(len(names), 1)]
-    median = float(np.nanmedian(above))
-    return [
-        _advice(
-            "A pair of columns",
-            f"{facts.pairs.measured_pairs:,} of {facts.pairs.all_pairs:,} pairs measured, all fitted together",
-            f"{percent(median)} of rows for the whole table (median of the pairs), {percent(float(errors.max()))} at worst "
-            f"({names[worst[0]]} × {names[worst[1]]})",
-            "Predicted by the generator, no bound: some pairs are off by half as much again, or more. Section 6 shows each.",
-        )
-    ]
-
-
-def _wide_words(facts: Facts) -> str:
-    wide = sum(len(table.clique) > 2 for table in facts.tables)
-    return f"{plural(wide, 'table', 'tables')} measured, else the model only" if wide else "from the model only"
-
-
-def _table_line(table: TableNumbers) -> Section:
-    return {
-        "name": " × ".join(f"{name} (groups)" if name in table.grouped else name for name in table.clique),
-        "cells": count(table.cells),
-        "half": points(table.share_half),
-        "error": percent(table.expected_error) if table.expected_error < 1 else "all of it",
-        "fit": f"{table.fit:.2f}",
-    }
 
 
 def rare(facts: Facts) -> Section:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from privsynth.report import pictures
-from privsynth.report.numbers import ColumnNumbers, PairMatrix
+from privsynth.report.numbers import ColumnNumbers
 
 
 def column(released, share=None, half=0.05, labels=None):
@@ -100,27 +100,8 @@ def test_a_pair_shows_bought_released_and_what_differs():
     assert "less" not in agreed
 
 
-def test_the_map_leaves_unmeasured_pairs_empty():
-    error = np.full((3, 3), np.nan)
-    error[0, 1] = error[1, 0] = 0.02
-    svg = pictures.pair_map(
-        ("a", "b", "c"),
-        PairMatrix(association=np.full((3, 3), 0.99), measured=~np.isnan(error), expected_error=error, predicted=False),
-    )
-    cell, margin = 26, 150
-    assert re.findall(r'class="e(\d)" d="M([\d.]+) ([\d.]+)h', svg) == [("1", str(margin + cell), str(margin))]
-    lower = re.findall(r'class="c7" d="([^"]*)"', svg)
-    assert len(lower) == 1
-    assert re.findall(r"M(\d+) (\d+)h(\d+)", lower[0]) == [("150", "176", "26"), ("150", "202", "52")]
-
-
 def test_small_shares_are_still_seen():
-    assert pictures._shades(np.array([0.0, 0.02, 0.25, 1.0, np.nan, -3.0]), 1.0).tolist() == [0, 1, 4, 7, -1, 0]
-
-
-def test_error_shades_follow_the_legend():
-    shades = pictures._error_shades(np.array([0.001, 0.02, 0.05, 0.2, 0.9, np.nan]))
-    assert shades.tolist() == [0, 1, 2, 3, 4, -1]
+    assert pictures.shades(np.array([0.0, 0.02, 0.25, 1.0, np.nan, -3.0]), 1.0).tolist() == [0, 1, 4, 7, -1, 0]
 
 
 def test_odds_grow_with_epsilon():
