@@ -37,11 +37,6 @@ class Evaluation:
     measured: Measured
     peers: Mapping[str, Measured] = field(default_factory=dict)
 
-    @property
-    def fairness(self) -> tuple[str, ...]:
-        """The comparison of groups in words."""
-        return ("No protected column is declared in [use] of the schema, so that there are no groups to compare.",)
-
     def to_json(self) -> dict[str, object]:
         """A JSON object; NaN never occurs in it."""
         return {
@@ -59,6 +54,11 @@ class Evaluation:
         found = [INTERNAL, f"{self.what}: {count(self.measured.rows)} synthetic rows", *_lines(self.measured)]
         for name, one in self.peers.items():
             found += ["", f"beside it, {name}: {count(one.rows)} rows", *_lines(one)]
+        groups = self.measured.groups
+        for section in () if groups is None else groups.sections:
+            where = " × ".join(section.columns)
+            for (what, whose), apart in section.apart.items():
+                found.append(f"  groups by {where}: {what} ({whose}) apart by {apart or 'hidden'}")
         return found
 
 

@@ -19,6 +19,7 @@ from privsynth.metrics import prediction
 from privsynth.metrics.broken_rules import BrokenRules, count_broken
 from privsynth.metrics.closest import Closest, closest
 from privsynth.metrics.correlations import Correlations, compare
+from privsynth.metrics.groups import GroupComparison, compare_groups
 from privsynth.metrics.marginals import Errors, cliques_of, errors
 from privsynth.metrics.rare import NoisyColumn, RareCategories, rare_categories
 from privsynth.metrics.subsampling import KMarginal, k_marginal
@@ -37,7 +38,11 @@ _STEPS = 7
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
-    """The figures of one synthetic table. `errors` by number of columns; `prediction` is None where no target is declared."""
+    """The figures of one synthetic table.
+
+    `errors` by number of columns; `prediction` is None where no target is declared, `groups` where nothing is protected
+    either, and of tables that are only measured beside another.
+    """
 
     rows: int
     broken: BrokenRules
@@ -48,6 +53,7 @@ class Measured:
     apart: ToldApart | None
     rare: RareCategories
     closest: Closest
+    groups: GroupComparison | None
 
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
@@ -61,6 +67,7 @@ class Measured:
             "distinguishability": None if self.apart is None else self.apart.to_json(),
             "rareCategories": self.rare.to_json(),
             "closestRecords": self.closest.to_json(),
+            "groups": None if self.groups is None else self.groups.to_json(),
         }
 
 
@@ -107,12 +114,13 @@ class Learning:
 
 
 def measure(
-    tables: Tables, synthetic: Both, learning: Learning | None, *, name: str, seed: int, known: bool
+    tables: Tables, synthetic: Both, learning: Learning | None, *, name: str, seed: int, itself: bool
 ) -> Measured:
     """Measure one synthetic table.
 
     The same seed draws the same sets of columns and rows for every table, so that their figures can be compared.
-    Args: `name` is for progress; `known` says that it is the table whose noise is known.
+    Args: `name` is for progress; `itself` says that it is the table that is evaluated, whose noise may be known and whose
+        groups are compared.
     """
     schema, real, holdout = tables.schema, tables.real, tables.holdout
     held = None if holdout is None else holdout[1]
@@ -138,8 +146,9 @@ def measure(
     step.next()
     near = closest(real[0], synthetic[0], holdout=None if holdout is None else holdout[0], rng=rng)
     step.next()
-    told: Mapping[str, NoisyColumn] = tables.known.columns if known and tables.known is not None else {}
+    told: Mapping[str, NoisyColumn] = tables.known.columns if itself and tables.known is not None else {}
     rare = rare_categories(schema, real[1], synthetic[1], merged=tables.merged, noisy=told, min_cell=MIN_CELL)
+    groups = _groups(tables, synthetic, learning, rng) if itself else None
     return Measured(
         rows=synthetic[0].rows,
         broken=broken,
@@ -150,6 +159,28 @@ def measure(
         apart=apart,
         rare=rare,
         closest=near,
+        groups=groups,
+    )
+
+
+def _groups(
+    tables: Tables, synthetic: Both, learning: Learning | None, rng: np.random.Generator
+) -> GroupComparison | None:
+    """The groups of the protected columns, where there are any and something is predicted."""
+    if learning is None:
+        return None
+    protected = [name for name in tables.schema.use.protected if name != learning.task.target]
+    if not protected:
+        return None
+    return compare_groups(
+        tables.schema,
+        tables.real[0],
+        synthetic[0],
+        learning.task,
+        rng=rng,
+        holdout=None if tables.holdout is None else tables.holdout[0],
+        protected=protected,
+        min_cell=MIN_CELL,
     )
 
 

@@ -53,7 +53,7 @@ def render(found: Evaluation) -> str:
         "prediction": _prediction(one.prediction, found),
         "apart": _apart(one.apart),
         "rare": _rare(one.rare, found),
-        "fairness": found.fairness,
+        "fairness": _groups(one),
         "peers": _peers(found),
         "closest": _closest(one),
     }
@@ -114,6 +114,7 @@ def _rules(one: Measured) -> Section:
     words = f"{plural(broken.rows, 'synthetic row breaks', 'synthetic rows break')} one of " + plural(
         len(broken.rules), "business rule", "business rules"
     )
+    touched = [rule for rule in broken.rules if rule.synthetic or rule.real is None or rule.real]
     lines = [
         {
             "text": rule.text,
@@ -121,10 +122,13 @@ def _rules(one: Measured) -> Section:
             "style": "fail" if rule.synthetic else "",
             "real": _HIDDEN if rule.real is None else count(rule.real),
         }
-        for rule in broken.rules[:SHOWN_RULES]
+        for rule in touched[:SHOWN_RULES]
     ]
-    more = len(broken.rules) - len(lines)
-    return {"words": f"{words}.{f' {more} more rules are in evaluation.json.' if more else ''}", "lines": lines}
+    more = len(touched) - len(lines)
+    held = len(broken.rules) - len(touched)
+    others = f" {plural(held, 'rule holds', 'rules hold')} in every row of both tables." if held else ""
+    rest = f" {more} more rules that are broken are in evaluation.json." if more else ""
+    return {"words": f"{words}.{others}{rest}", "lines": lines}
 
 
 def _tables(found: Evaluation) -> Section:
@@ -291,6 +295,43 @@ def _rare(found: RareCategories, evaluation: Evaluation) -> Section:
             if evaluation.known is not None
             else "What the release was told is not known: evaluate its folder, or give it with --release."
         ),
+    }
+
+
+def _groups(one: Measured) -> Section:
+    """Each section's groups with their figures as a table; what is hidden says so."""
+    found = one.groups
+    if found is None:
+        return {
+            "words": "No groups are compared: that takes protected columns and a target, declared in [use] of the schema.",
+            "notes": [],
+            "tables": [],
+        }
+    tables = []
+    for section in found.sections:
+        keys = list(dict.fromkeys(key for group in section.groups for key in group.figures))
+        lines = [
+            {
+                "what": f"{what}, {whose}",
+                "figures": [str(group.figures.get((what, whose)) or "hidden") for group in section.groups],
+            }
+            for what, whose in keys
+        ]
+        tables.append(
+            {
+                "title": " × ".join(section.columns),
+                "note": section.note,
+                "heads": [f"{group.name} ({count(group.rows)} rows)" for group in section.groups],
+                "lines": lines,
+                "apart": [f"{what}, {whose}: {one or 'hidden'}" for (what, whose), one in section.apart.items()],
+            }
+        )
+    return {
+        "words": f"Groups by how often {found.counted}; models: {found.learner.replace('_', ' ')}, judged on real rows. "
+        f"Groups with a "
+        f"count of fewer than {found.min_cell} real rows are shown only together with others.",
+        "notes": list(found.notes),
+        "tables": tables,
     }
 
 

@@ -57,7 +57,7 @@ def evaluate(
     seed = int(rng.integers(1 << 31))
     learning = _learning(read, target, outcome, rng)
     figures = {
-        name: measure(read, table, learning, name=name, seed=seed, known=name == _ITSELF)
+        name: measure(read, table, learning, name=name, seed=seed, itself=name == _ITSELF)
         for name, table in {_ITSELF: read.synthetic, **read.peers}.items()
     }
     found = Evaluation(
