@@ -21,7 +21,6 @@ from privsynth.making.makers import (
     Logistic,
     Lognormal,
     Maker,
-    MissingBy,
     Normal,
     Poisson,
     Simple,
@@ -126,6 +125,8 @@ def _check_same(schema: Schema, make: Mapping[str, Maker], same: tuple[str, ...]
             f'{where}: the unit "{schema.unit}" is part of the key, so that it cannot repeat; take it out of the key'
         )
     for name in same:
+        if name not in [column.name for column in schema.columns]:
+            raise SchemaError(f'{where}: same: there is no column "{name}"; correct the name')
         if name in schema.key:
             raise SchemaError(
                 f'{where}: same: "{name}" is part of the key, so that it cannot repeat; take it out of one'
@@ -165,9 +166,11 @@ class _Checker:
             self._check_simple(maker)
 
     def _check_missing(self, maker: Maker) -> None:
-        if maker.missing and (isinstance(self._column, IdentifierColumn | TextColumn) or not self._column.nullable):
+        if maker.missing.some and (
+            isinstance(self._column, IdentifierColumn | TextColumn) or not self._column.nullable
+        ):
             raise self._refuse('missing: the column declares no missing values; give it missing = [""] in the schema')
-        if isinstance(maker.missing, MissingBy):
+        if maker.missing.column is not None:
             for text in maker.missing.rates:
                 allowed(self._schema, maker.missing.column, text, f"{self._where}: missing.rates")
 

@@ -5,13 +5,14 @@ Must never need a private table: whatever it declares is public, or made up.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, TypeAlias, final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from privsynth import validation
 from privsynth.errors import SchemaError
@@ -20,6 +21,7 @@ from privsynth.making.makers import Maker, Poisson, Uniform, Value, Zipf
 from privsynth.schema import Schema
 from privsynth.schema.binning import FROZEN
 
+_LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}")
 _SCHEMA_KEYS = ("table", "columns", "rules", "use")
 _KEYS = ("schema", "locale", "make", "unit", *_SCHEMA_KEYS)
 
@@ -39,9 +41,15 @@ class _Declared(BaseModel):
     """What a rules file holds beside its schema."""
 
     model_config = FROZEN
-    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}_[A-Z]{2}$")] = "en_US"
+    locale: str = "en_US"
     make: dict[str, Maker] = Field(default_factory=dict)
     unit: UnitRows | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> _Declared:
+        if not _LOCALE.fullmatch(self.locale):
+            raise ValueError(f'locale: expected a language and a country such as "en_US", found {self.locale!r}')
+        return self
 
 
 Makers: TypeAlias = Mapping[str, Maker]

@@ -21,7 +21,6 @@ from privsynth.making.makers import (
     Logistic,
     Lognormal,
     Maker,
-    MissingBy,
     Normal,
     Poisson,
     Simple,
@@ -71,15 +70,13 @@ class Columns:
 
     def _with_missing(self, maker: Maker, found: Ints, rows: Ints, rng: np.random.Generator) -> Ints:
         """Values, of which each goes missing at its rate."""
-        if not maker.missing:
+        by = maker.missing
+        if not by.some:
             return found
-        rates: Floats | float
-        if isinstance(maker.missing, MissingBy):
-            by = maker.missing
+        rates = np.full(rows.size, float(by.otherwise))
+        if by.column is not None:
             place = admitted(self.schema, by.column, list(by.rates), self.made[by.column][rows], "missing.rates")
             rates = np.array([*map(float, by.rates.values()), float(by.otherwise)])[place]
-        else:
-            rates = float(maker.missing)
         return np.where(rng.random(rows.size) < rates, MISSING, found)
 
     def _drawn(self, column: ModelledColumn, maker: Simple, rows: Ints, rng: np.random.Generator) -> Ints:

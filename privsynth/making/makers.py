@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from privsynth.schema.binning import FROZEN
 
-_MOST = Decimal(10) ** 15
+_MOST = 10**15
 
 
 def _number(value: object) -> object:
@@ -29,20 +29,36 @@ Point: TypeAlias = Number | dt.datetime | dt.date | str
 
 
 @final
-class MissingBy(BaseModel):
-    """Rates of missing values that depend on another column: `rates` by its values, `otherwise` for the rest."""
+class Missing(BaseModel):
+    """Rates of missing values: `rates` by the values of `column`, `otherwise` for the rest; or one rate for all rows."""
 
     model_config = FROZEN
-    column: str
-    rates: dict[str, Rate]
+    column: str | None = None
+    rates: dict[str, Rate] = Field(default_factory=dict)
     otherwise: Rate = Decimal(0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Missing:
+        if (self.column is None) != (not self.rates):
+            raise ValueError('expected a rate, or { column = "sex", rates = { F = 0.1 }, otherwise = 0 }')
+        return self
+
+    @property
+    def some(self) -> bool:
+        """Whether any row can go missing."""
+        return self.otherwise > 0 or any(rate > 0 for rate in self.rates.values())
+
+
+def _one_rate(value: object) -> object:
+    """One number is the rate of all rows."""
+    return value if isinstance(value, dict | Missing) else {"otherwise": value}
 
 
 class AbstractMaker(BaseModel, ABC):
     """What every way has: the share of rows in which the value is missing, or shares by another column."""
 
     model_config = FROZEN
-    missing: Rate | MissingBy = Decimal(0)
+    missing: Annotated[Missing, BeforeValidator(_one_rate)] = Missing()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -52,7 +68,7 @@ class AbstractMaker(BaseModel, ABC):
     @property
     def needs(self) -> tuple[str, ...]:
         """The columns that must be made before."""
-        rates = (self.missing.column,) if isinstance(self.missing, MissingBy) else ()
+        rates = () if self.missing.column is None else (self.missing.column,)
         return tuple(dict.fromkeys((*self.inputs, *rates)))
 
 
