@@ -12,7 +12,7 @@ from typing import TypeAlias, final
 
 import numpy as np
 
-from privsynth import encoding, records
+from privsynth import encoding, provenance, records
 from privsynth.database import either
 from privsynth.database.document import DatabaseSchema
 from privsynth.dataset import Dataset
@@ -59,8 +59,12 @@ def read(
     """Read everything.
 
     The schema may be the one that the release was made from: what it left to be bought is then taken from the release.
-    Raises: InputError or SchemaError for what cannot be evaluated; RecordsError for unreadable tables.
+    Raises: InputError or SchemaError for what cannot be evaluated; RecordsError for unreadable tables; SyntheticSource where
+        the real table says of itself that it is synthetic.
     """
+    provenance.require_real(real, "the real table that a synthetic one is compared with")
+    if holdout is not None:
+        provenance.require_real(holdout, "the holdout")
     if release is None and isinstance(synthetic, str | Path) and is_release(synthetic):
         release = synthetic
     known = None if release is None else Known.of(release)
