@@ -27,8 +27,11 @@ Ints = npt.NDArray[np.int64]
 _POOLS, _WIDTH = 3, 4
 """Rounds in which rows are drawn as the model has them, the later ones of so many rows for each that still lacks."""
 
-_TRIES, _SPARE = 6, 8
-"""Rounds in which the rows of one cell are drawn under its levels, and rows beyond those that lack, since rules repair some."""
+_TRIES = 6
+"""Rounds in which rows are drawn for each cell that lacks some, where the model has a direct way to."""
+
+_ROUNDS, _SPARE = 3, 8
+"""Where it has none: rounds in which rows are drawn of a group and outcome, then of a cell; rows beyond those that lack."""
 
 _UNFILLED = 0.005
 """Share of the rows, at most, that are taken from another outcome because rules left no row of the right one."""
@@ -59,19 +62,17 @@ def draw_debiased(
         if lacking:
             rows = n if turn == 0 else min(n, _WIDTH * lacking)
             codes = _pool(schema, distribution, rows, rng, given or {}, rebalance)
-            chooser.choose(_repaired(schema, codes, rng, given, keep, broken))
-    allowed = evidence(schema, given) if given else {}
+            chooser.choose(_repaired(schema, codes, rng, given, keep, broken, given))
     kept = {*keep, *plan.debias.columns}
-    for cell in np.flatnonzero(chooser.wanted).tolist():
-        cut = _cut(plan.levels(cell), allowed)
-        for _ in range(_TRIES):
-            if chooser.wanted[cell]:
-                try:
-                    codes = distribution.draw(int(chooser.wanted[cell]) + _SPARE, rng, cut)
-                    found = _repaired(schema, codes, rng, given, kept, broken)
-                except FitError:  # neither the model nor the rules have a row of this cell: it is counted as not filled
-                    break
-                chooser.choose(found)
+    direct = set(given or ()) <= set(plan.debias.columns)
+    for _ in range(_TRIES if direct else 0):
+        drawn = _each(distribution, plan, chooser.wanted, rng)
+        if drawn is None:
+            direct = False
+            break
+        chooser.choose(_repaired(schema, drawn, rng, None, kept, broken, given))
+    if not direct:
+        _fill_by_evidence(schema, distribution, chooser, n, rng, given, keep, broken)
     unfilled = chooser.lacking
     if unfilled > max(1.0, _UNFILLED * n):
         raise FitError(
@@ -82,6 +83,39 @@ def draw_debiased(
         chooser.fill(rng)
         broken[f"{plan.debias.outcome} independent of {', '.join(plan.debias.protected)}"] = unfilled
     return chooser.chosen(rng), broken
+
+
+def _each(distribution: AbstractDistribution, plan: Debiased, wanted: Ints, rng: np.random.Generator) -> Dataset | None:
+    """Rows for every cell that lacks some, twice as many and more: drawn row by row, where the model has a direct way to."""
+    cells = np.repeat(np.arange(wanted.size), np.where(wanted > 0, 2 * wanted + 1, 0))
+    others = [name for name in distribution.domain.attributes if name not in plan.debias.columns]
+    if not cells.size or not others:
+        return None
+    codes = plan.rows(rng.permutation(cells), rng)
+    found = distribution.draw_each(codes, others, rng)
+    return None if found is None else Dataset.from_columns({**codes, **found}, distribution.domain)
+
+
+def _fill_by_evidence(
+    schema: Schema,
+    distribution: AbstractDistribution,
+    chooser: _Chooser,
+    n: int,
+    rng: np.random.Generator,
+    given: Mapping[str, object] | None,
+    keep: Collection[str],
+    broken: dict[str, int],
+) -> None:
+    """Draw what lacks under conditions: group and outcome by group and outcome first, then cell by cell."""
+    allowed, debias = evidence(schema, given) if given else {}, chooser.plan.debias
+    for within in ((*debias.protected, debias.outcome), debias.columns):
+        for _ in range(_ROUNDS):
+            for cut, rows in chooser.lacking_by(within):
+                try:
+                    codes = distribution.draw(min(_WIDTH * rows + _SPARE, n + _SPARE), rng, _cut(cut, allowed))
+                    chooser.choose(_repaired(schema, codes, rng, given, {*keep, *within}, broken, given))
+                except FitError:  # neither the model nor the rules have such a row: it is counted as not filled
+                    continue
 
 
 def _whole_rows(shares: Floats, n: int, rng: np.random.Generator) -> Ints:
@@ -108,11 +142,13 @@ def _repaired(
     schema: Schema,
     codes: Dataset,
     rng: np.random.Generator,
-    given: Mapping[str, object] | None,
+    drawn_under: Mapping[str, object] | None,
     keep: Collection[str],
     broken: dict[str, int],
+    given: Mapping[str, object] | None,
 ) -> Records:
-    found, counts = rules.repair(schema, decode(codes, schema, rng=rng, given=given), rng=rng, keep=keep)
+    """Rows that obey the rules and the conditions, which the codes were drawn under or not."""
+    found, counts = rules.repair(schema, decode(codes, schema, rng=rng, given=drawn_under), rng=rng, keep=keep)
     for text, count in counts.items():
         broken[text] = broken.get(text, 0) + count
     return found if not given else found.take(rules.meets(schema, found, given))
@@ -129,7 +165,7 @@ class _Chooser:
     """Takes rows as long as their cells lack some. Shapes: `wanted` is (cells,), what still lacks."""
 
     def __init__(self, plan: Debiased, wanted: Ints) -> None:
-        self._plan, self.wanted = plan, wanted.copy()
+        self.plan, self.wanted = plan, wanted.copy()
         self._taken: list[Records] = []
         self._spare: Records | None = None
 
@@ -137,6 +173,15 @@ class _Chooser:
     def lacking(self) -> int:
         """Rows that are still wanted."""
         return int(self.wanted.sum())
+
+    def lacking_by(self, names: Collection[str]) -> list[tuple[dict[str, Ints], int]]:
+        """Levels of these columns under which rows still lack, and how many; the most first."""
+        wanted: dict[tuple[tuple[int, ...], ...], tuple[dict[str, Ints], int]] = {}
+        for cell in np.flatnonzero(self.wanted).tolist():
+            levels = {name: codes for name, codes in self.plan.levels(cell).items() if name in names}
+            key = tuple(tuple(codes.tolist()) for codes in levels.values())
+            wanted[key] = levels, wanted.get(key, (levels, 0))[1] + int(self.wanted[cell])
+        return sorted(wanted.values(), key=lambda one: -one[1])
 
     def choose(self, found: Records) -> None:
         """Take what is wanted of these rows, which are in random order."""
@@ -154,7 +199,7 @@ class _Chooser:
 
     def fill(self, rng: np.random.Generator) -> None:
         """Give what still lacks to rows of the same group and stratum, or else to any."""
-        outcomes = self._plan.after.shape[2]
+        outcomes = self.plan.after.shape[2]
         pool = self._spare if self._spare is not None and self._spare.rows else self._taken[0]
         places = self._cells(pool) // outcomes
         for cell in np.flatnonzero(self.wanted).tolist():
@@ -171,4 +216,4 @@ class _Chooser:
 
     def _cells(self, found: Records) -> Ints:
         data = encode_public(found)
-        return self._plan.cells({name: data.column(name).astype(np.int64) for name in self._plan.debias.columns})
+        return self.plan.cells({name: data.column(name).astype(np.int64) for name in self.plan.debias.columns})

@@ -47,7 +47,7 @@ class Debiased:
     independent in every stratum. With the rest of a record drawn given it from the model, that is the distribution nearest
     to the model (least relative entropy) of all that have these tables and this independence.
     Shapes: `before` and `after` are (groups, strata, outcome levels) and sum to 1; `merged` maps each legitimate column to the
-        (levels,) numbers of their groups.
+        (levels,) numbers of their groups; `unmerged` is `before` with all combinations of legitimate levels as strata.
     """
 
     debias: Debias
@@ -55,7 +55,7 @@ class Debiased:
     merged: Mapping[str, Ints]
     before: Floats
     after: Floats
-    records: float
+    unmerged: Floats
 
     @property
     def moved(self) -> float:
@@ -71,6 +71,25 @@ class Debiased:
             size = self.domain.size(name) if group_of is None else int(group_of.max()) + 1
             place = place * size + (own if group_of is None else group_of[own])
         return place
+
+    def rows(self, cells: Ints, rng: np.random.Generator) -> dict[str, Ints]:
+        """Levels of the declared columns for rows of these cells; merged ones as the model has them within the cell.
+
+        Shapes: (rows,) -> each (rows,).
+        """
+        _, combinations, outcomes = self.unmerged.shape
+        stratum = np.zeros(1, dtype=np.int64)
+        for name in self.debias.legitimate:
+            stratum = np.add.outer(stratum * (int(self.merged[name].max()) + 1), self.merged[name]).ravel()
+        place = np.empty(len(cells), dtype=np.int64)
+        for cell in np.unique(cells).tolist():
+            group, within, outcome = (int(one) for one in np.unravel_index(cell, self.before.shape))
+            shares = np.where(stratum == within, self.unmerged[group, :, outcome], 0.0)
+            mine = np.flatnonzero(cells == cell)
+            drawn = rng.choice(combinations, size=mine.size, p=shares / shares.sum())
+            place[mine] = (group * combinations + drawn) * outcomes + outcome
+        codes = np.unravel_index(place, self.domain.shape(self.debias.columns))
+        return {name: np.asarray(one, dtype=np.int64) for name, one in zip(self.debias.columns, codes, strict=True)}
 
     def levels(self, cell: int) -> dict[str, Ints]:
         """The codes that make up one cell, column by column: evidence for drawing rows of it."""
@@ -106,6 +125,7 @@ def debiased(
     wide = wide / total
     groups = math.prod(domain.shape(debias.protected))
     merged = _merged(domain, debias, wide, distribution.total)
+    unmerged = wide.reshape(groups, -1, domain.size(debias.outcome))
     for axis, name in enumerate(debias.legitimate, start=len(debias.protected)):
         wide = _summed(wide, axis, merged[name])
     before = wide.reshape(groups, -1, domain.size(debias.outcome))
@@ -121,7 +141,7 @@ def debiased(
         merged=merged,
         before=before,
         after=_independent(before, debias),
-        records=distribution.total,
+        unmerged=unmerged,
     )
 
 

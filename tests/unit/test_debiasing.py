@@ -188,6 +188,26 @@ def test_too_fine_strata_are_merged_and_that_is_said():
         cost_of(SCHEMA, made_models.latent(SCHEMA.domain(), rng(), total=60), DEBIAS, rng=rng())
 
 
+def test_merged_levels_are_drawn_as_the_model_has_them_within_the_cell():
+    distribution = made_models.latent(SCHEMA.domain(), rng(), total=3000)
+    plan = debiased(SCHEMA, distribution, DEBIAS)
+    cells = np.repeat(np.arange(plan.before.size), 3000)
+    codes = plan.rows(cells, rng())
+    assert (plan.cells(codes) == cells).all()
+    first = codes["years"][:3000]
+    shares = np.where(plan.merged["years"] == 0, plan.unmerged[0, :, 0], 0.0)
+    found = np.bincount(first, minlength=40) / 3000
+    assert np.abs(found - shares / shares.sum()).max() < 0.05
+
+
+def test_with_nothing_legitimate_the_rates_are_the_same_in_every_group_from_every_generator(models):
+    debias = Debias(protected=("group",), outcome="paid")
+    for model in models.values():
+        frame = model.draw(4000, rng=rng(), debias=debias).table.to_pandas()
+        rates = (frame["paid"].astype(str).str.lower() == "true").groupby(frame["group"]).mean()
+        assert rates.max() - rates.min() < 0.01
+
+
 def test_a_number_is_debiased_by_its_levels_and_its_mean_is_told(models):
     debias = Debias(protected=("group",), outcome="years")
     cost = models["aim"].debiasing_cost(debias, rng=rng())
