@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from privsynth import auditing, choosing, frames, generators, records, releasing
+from privsynth import auditing, choosing, frames, generators, provenance, records, releasing
 from privsynth import several_tables as several
 from privsynth.auditing import AuditPlan
 from privsynth.black_box import audited_tables
@@ -26,7 +26,7 @@ from privsynth.database import drafting as database_drafting
 from privsynth.database import either, sources
 from privsynth.database.document import DatabaseSchema
 from privsynth.drafting import draft as draft_schema
-from privsynth.errors import AuditError, LedgerError, SchemaError
+from privsynth.errors import AuditError, InputError, LedgerError, SchemaError
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, measure, split
 from privsynth.histories.history_model import HistoryModel
@@ -61,6 +61,7 @@ def fit(
     max_rows: int = 1,
     out_of_domain: records.OutOfDomain = "refuse",
     resume: str | Path | None = None,
+    synthetic: provenance.Allow = "refuse",
 ) -> Model | HistoryModel:
     """Fit a generator to a private table, or to several, for exploring and for benchmarks; the model is uncertified.
 
@@ -72,13 +73,20 @@ def fit(
         one is chosen by the number of columns (`choosing.choose`), and `Model.generator` says which.
         `resume` is a folder in which the fit keeps its place: killed and called again with the same arguments, it goes on from
         there, and what was spent stays spent; when it is done, the same model is read from there at no further cost.
+        `synthetic` is "allow" for who wants to study what training on a model's own output does: a source that says of itself
+        that it is synthetic (`provenance.of`) is refused otherwise, and what the model draws says of which generation it is.
     Returns: a model whose `error` and `pair_errors` say, from public numbers, how far its tables are off; of several tables, a
         `HistoryModel`.
     Raises: PolicyError for a generator or setting that does not exist;
         RecordsError, SchemaError or MechanismError before anything is spent.
     """
     chosen, described = dict(settings or {}), _schema(schema)
+    generation = provenance.generation_of(source, synthetic, "what a model is fitted to")
     if isinstance(described, DatabaseSchema):
+        if generation > 1:
+            raise InputError(
+                "a model of synthetic tables is fitted to one table at a time; give one with its own schema"
+            )
         several.require_own_bounds(max_rows, resume)
         asked = several.Asked(epsilon=epsilon, delta=delta, generator=generator, settings=chosen)
         return several.fit(source, described, asked, out_of_domain=out_of_domain)
@@ -99,6 +107,7 @@ def fit(
         generator=name,
         settings=chosen,
         kind=frames.kind_of(source),
+        generation=generation,
     )
 
 
@@ -199,6 +208,8 @@ def audit(
     """
     chosen = _plan(plan)
     given = _schema(schema)
+    for people, what in ((training, "the training table"), (holdout, "the holdout")):
+        provenance.require_real(people, what)
     if isinstance(given, DatabaseSchema):
         claim = None if epsilon is None else audited_tables.claim(given, epsilon, delta)
         return several.audit(synthetic, training, holdout, schema=given, plan=chosen, rng=rng, claim=claim)
@@ -290,6 +301,7 @@ def audit_function(
     described, chosen = _declared(_one_table(schema)), _plan(plan)
     adapter = generate if isinstance(generate, Adapter) else Adapter.of_function(generate)
     claim = None if epsilon is None else audited_tables.claim(described, epsilon, delta)
+    provenance.require_real(training, "the training table")
     table = records.read(training, described, out_of_domain="clamp")
     members, controls = audited_tables.halves(table, SystemNoise().key())
     fitted = members.open()

@@ -8,6 +8,7 @@ PrivsynthError                 1   something failed that is none of the below
 |  |- PolicyError                  the policy file is wrong; may quote the file and line
 |  |- SchemaError                  the schema contradicts itself; may quote the schema
 |  |- RecordsError                 the table does not fit its schema; names column and rule, never a cell or a count
+|  |  `- SyntheticSource               a table that says it is synthetic was given for a real one
 |  |- MechanismError               a parameter outside its range; raised before data is touched
 |  `- OutputError                  the output folder cannot be used
 |- RefusedError                3   refused by policy or budget
@@ -54,6 +55,10 @@ class SchemaError(InputError):
 
 class RecordsError(InputError):
     """The table does not fit its schema; the message names column and rule, never a cell or an exact count."""
+
+
+class SyntheticSource(RecordsError):
+    """A table was given for a real one, and says of itself that it is synthetic; nothing was spent."""
 
 
 class MechanismError(InputError):

@@ -11,7 +11,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +28,9 @@ Source: TypeAlias = object
 ARROW: Final = "arrow"
 PANDAS: Final = "pandas"
 POLARS: Final = "polars"
+
+PROVENANCE: Final = b"privsynth:provenance"
+"""The key of a table's mark in its schema's metadata and, as a text, in a pandas frame's attrs; see `provenance`."""
 
 SQLITE_ENDINGS: Final = (".sqlite", ".sqlite3", ".db")
 DUCKDB_ENDINGS: Final = (".duckdb", ".ddb")
@@ -104,6 +107,15 @@ def kind_of(source: Source) -> str:
     return implementation if implementation in (PANDAS, POLARS) else ARROW
 
 
+def is_table(source: Source) -> bool:
+    """Whether something is a table of its own, or its path, and not a column of a dict of lists."""
+    if _is_path(source) or isinstance(source, pa.Table | pa.RecordBatch):
+        return True
+    import narwhals
+
+    return isinstance(narwhals.from_native(source, eager_only=True, pass_through=True), narwhals.DataFrame)
+
+
 def _frame(source: Source) -> nw.DataFrame[pa.Table]:
     """Wrap a pandas, polars or other eager frame."""
     import narwhals
@@ -142,6 +154,19 @@ def _parquet_names(path: Path) -> list[str]:
 
     names: list[str] = pq.read_schema(path).names
     return names
+
+
+def parquet_metadata(path: Path) -> dict[bytes, bytes]:
+    """What a Parquet file's schema says beside its columns; no row is read. Raises: RecordsError when it is damaged."""
+    import pyarrow.parquet as pq
+
+    return _attempt(lambda: dict(pq.read_schema(path).metadata or {}), path.name, _DAMAGED)
+
+
+def attributes(source: Source) -> Mapping[str, object]:
+    """What a pandas frame carries in its `attrs`."""
+    native: Any = _frame(source).to_native()
+    return {str(name): value for name, value in native.attrs.items()}
 
 
 def _separator(path: Path) -> str:
@@ -260,7 +285,10 @@ def to_kind(table: pa.Table, kind: str) -> object:
     """
     if kind == PANDAS:
         _needed(PANDAS)
-        return table.to_pandas(date_as_object=False)
+        frame = table.to_pandas(date_as_object=False)
+        if PROVENANCE in (table.schema.metadata or {}):
+            frame.attrs[PROVENANCE.decode()] = table.schema.metadata[PROVENANCE].decode()
+        return frame
     if kind == POLARS:
         _needed(POLARS)
         import polars
@@ -317,7 +345,7 @@ def _csv_lines(table: pa.Table) -> bytes:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet; the same table, the same bytes for one version of Arrow.
+    """A table as Parquet, with no metadata but its mark of provenance; the same table, the same bytes for one version of Arrow.
 
     Raises: OutputError when a text is a formula to a spreadsheet.
     """
@@ -325,7 +353,9 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
     check_cells(table)
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    said = table.schema.metadata or {}
+    kept = {PROVENANCE: said[PROVENANCE]} if PROVENANCE in said else None
+    pq.write_table(table.replace_schema_metadata(kept), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 

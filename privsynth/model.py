@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final, get_args
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import frames, generators, identifiers, published, raking, rules
-from privsynth.debiasing import Debias, DebiasingCost, cost_of, debiased, draw_debiased
+from privsynth import answering, frames, generators, identifiers, published, raking, rules
+from privsynth.answering import Answer, Evidence, ExpectedError, table_error
 from privsynth.combining import Copies, copying
+from privsynth.debiasing import Debias, DebiasingCost, cost_of, debiased, draw_debiased
 from privsynth.domain import Clique
 from privsynth.encoding import decode, evidence
 from privsynth.errors import FitError, InputError, MechanismError
 from privsynth.generator import AbstractDistribution
+from privsynth.guarantee_files import guarantee_from_json, guarantee_to_json
 from privsynth.measurement import Transcript, measurements
-from privsynth.privacy.accounting import Composition
 from privsynth.privacy.guarantee import Guarantee, decimal_up
-from privsynth.privacy.sampled_gaussian import SampledGaussian
-from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
+from privsynth.provenance import UNCERTIFIED, Provenance, mark
 from privsynth.raking import Targets
 from privsynth.rebalancing import Rebalance, draw_rebalanced, rebalanced_column
 from privsynth.records import Records, to_arrow
@@ -51,24 +49,6 @@ SHIFTED_FORMAT = "privsynth-shifted-model/1"
 """Of its own, so that no version that knows nothing of shifts takes a what-if for a model of records."""
 
 _FITTED, _LEARNED = "model/", "transcript/"
-_NORMAL_90 = 1.6448536269514722
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedError:
-    """How far a table of the model is expected to be from the truth, from the noise that is known.
-
-    Units: `l1` is the expected L1 distance of the normalised tables (twice the total variation distance): what the generator
-        predicts, where it does, and else from noise alone; `count_interval_90` is the half-width, in records, that a single
-        measured cell's noise stays within 90 % of the time.
-        None where nothing is known: no measured table covers the clique, and the generator predicts nothing; the model's
-        answer then rests on its assumption that unmeasured columns are independent given measured ones.
-    """
-
-    clique: Clique
-    l1: float | None
-    count_interval_90: float | None
 
 
 @final
@@ -101,6 +81,7 @@ class Model:
         kind: str = frames.ARROW,
         origin: Model | None = None,
         shifts: Sequence[Targets] = (),
+        generation: int = 1,
     ) -> None:
         self.schema = schema
         self.distribution = distribution
@@ -111,6 +92,8 @@ class Model:
         self._kind = kind
         self._origin = origin or self
         self.shifts = tuple(shifts)
+        self._evidence: Evidence | None = None
+        self.generation = generation
 
     def __repr__(self) -> str:
         epsilon, delta = decimal_up(Fraction(self.guarantee.epsilon), 4), decimal_up(self.guarantee.delta, 15)
@@ -159,7 +142,7 @@ class Model:
             found, counts = draw_debiased(
                 self.schema, self.distribution, plan, n, rng=rng, given=given, rebalance=rebalance
             )
-            return Sample(found, to_arrow(found, identifiers.regenerate_all(self.schema, n, rng=rng)), counts)
+            return self._sample(found, counts, rng)
         keep = (*(given or ()), *raking.columns_of(self.shifts))
         if rebalance is None:
             codes = self.distribution.draw(n, rng, evidence(self.schema, given) if given else None)
@@ -170,8 +153,24 @@ class Model:
         records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=keep)
         if given and not rules.meets(self.schema, records, given).all():
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
-        made = identifiers.regenerate_all(self.schema, n, rng=rng)
-        return Sample(records, to_arrow(records, made), repaired)
+        return self._sample(records, repaired, rng)
+
+    def _sample(self, found: Records, repaired: Mapping[str, int], rng: np.random.Generator) -> Sample:
+        """The records with a table that says what it is."""
+        table = to_arrow(found, identifiers.regenerate_all(self.schema, found.rows, rng=rng))
+        return Sample(found, mark(table, self.provenance), repaired)
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a table drawn from this model says of itself; `generation` is above 1 where it was fitted to such a table."""
+        return Provenance(
+            synthetic="all",
+            origin=UNCERTIFIED,
+            generator=self.generator,
+            epsilon=self.guarantee.epsilon,
+            table=self.schema.table.name,
+            generation=self.generation,
+        )
 
     def debiasing_cost(self, debias: Debias | None = None, *, rng: np.random.Generator) -> DebiasingCost:
         """What `sample(debias=)` gives up: the dependence before and after, rates by group, how far tables move.
@@ -200,6 +199,7 @@ class Model:
             kind=self._kind,
             origin=self._origin,
             shifts=(*self.shifts, targets),
+            generation=self.generation,
         )
 
     def copies(self, m: int, *, rng: np.random.Generator, n: int | None = None) -> Copies:
@@ -241,25 +241,22 @@ class Model:
         raking.require_none(self.shifts, "error")
         if isinstance(clique, str):
             raise InputError(f'a clique is a tuple of column names; write ("{clique}",)')
-        wanted = tuple(clique)
-        domain = self.schema.domain()
+        wanted, domain = tuple(clique), self.schema.domain()
         domain.shape(wanted)
-        best: float | None = None
-        for found in measurements(self.transcript):
-            if set(wanted) <= set(found.clique) - set(found.groups):
-                variance = found.variance * found.values.size / domain.cells(wanted)
-                best = variance if best is None else 1 / (1 / best + 1 / variance)
-        predicted = self.distribution.expected_l1(wanted)
-        if best is None:
-            return ExpectedError(clique=wanted, l1=predicted, count_interval_90=None)
-        sigma = math.sqrt(best)
-        per_cell = sigma * math.sqrt(2 / math.pi)
-        from_noise = min(2.0, per_cell * domain.cells(wanted) / self.distribution.total)
-        return ExpectedError(
-            clique=wanted,
-            l1=from_noise if predicted is None else predicted,
-            count_interval_90=_NORMAL_90 * sigma,
-        )
+        return table_error(wanted, domain, self.distribution, measurements(self.transcript))
+
+    def answer(self, question: str) -> Answer:
+        """The value of a count, share, mean or correlation of the real table, with a 90 % interval, from public numbers alone.
+
+        `"count where age >= 60 and readmitted == '<30'"`; docs/error-bars.md has the grammar. The first answer takes a dozen
+        refits; from then on answers are quick.
+        Raises: InputError or SchemaError for what cannot be read, and for a what-if; FitError for generators that train.
+        """
+        raking.require_none(self.shifts, "answer")
+        if self._evidence is None:
+            kind = generators.get(self.generator, self.settings)
+            self._evidence = Evidence(self.schema, kind, self.distribution, self.transcript)
+        return answering.answer(question, self._evidence)
 
     def pair_errors(self) -> dict[Clique, float]:
         """Expected L1 error of every pair's normalised table, as its generator predicts it; empty where it predicts none.
@@ -289,6 +286,8 @@ class Model:
             "transcript": entries,
             "guarantee": guarantee_to_json(self.guarantee),
         }
+        if self.generation > 1:
+            document["generation"] = self.generation
         if self.shifts:
             document["format"], document["shifts"] = SHIFTED_FORMAT, [raking.to_json(one) for one in self.shifts]
         write_model(folder, document, arrays)
@@ -343,6 +342,7 @@ class Model:
                 generator=document["generator"],
                 settings=document["settings"],
                 kind=document["kind"],
+                generation=int(document.get("generation", 1)),
             )
             for targets in document["shifts"] if document["format"] == SHIFTED_FORMAT else ():
                 found = found.shifted(raking.from_json(targets))
@@ -367,43 +367,3 @@ def _require_format(source: Path, found: object) -> None:
         raise InputError(f"{source} holds a model of several tables; read it with ps.HistoryModel.load")
     if found not in (FORMAT, SHIFTED_FORMAT):
         raise InputError(f"{source} is not in the format {FORMAT}; was it saved by another version?")
-
-
-def guarantee_to_json(guarantee: Guarantee) -> dict[str, object]:
-    """A JSON object that `guarantee_from_json` reads."""
-    unit, training = guarantee.unit, guarantee.training
-    steps = {} if training is None else {"training": training.to_json()}
-    return {
-        **steps,
-        "rho": str(guarantee.rho),
-        "delta": str(guarantee.delta),
-        "purchaseDelta": str(guarantee.purchase_delta),
-        "composition": guarantee.composition,
-        "unit": {
-            "name": unit.name,
-            "column": unit.column,
-            "maxRows": unit.max_rows,
-            "relation": unit.relation.value,
-        },
-    }
-
-
-def guarantee_from_json(value: Mapping[str, Any]) -> Guarantee:
-    """Read what `guarantee_to_json` wrote. Raises: FitError, KeyError or ValueError when it is damaged."""
-    unit = value["unit"]
-    composition: Composition = value.get("composition", "zcdp")  # files of 0.1 say nothing
-    if composition not in get_args(Composition) or ("training" in value) != (composition in {"pld", "rdp"}):
-        raise FitError("the guarantee does not say how its parts add up")
-    return Guarantee(
-        training=SampledGaussian.from_json(value["training"]) if "training" in value else None,
-        rho=Fraction(value["rho"]),
-        delta=Fraction(value["delta"]),
-        purchase_delta=Fraction(value["purchaseDelta"]),
-        composition=composition,
-        unit=PrivacyUnit(
-            name=unit["name"],
-            column=unit["column"],
-            max_rows=unit["maxRows"],
-            relation=NeighboringRelation(unit["relation"]),
-        ),
-    )

@@ -22,15 +22,16 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database
 from privsynth.errors import FitError, InputError, MechanismError, PolicyError, SchemaError
 from privsynth.generator import AbstractDistribution
+from privsynth.guarantee_files import guarantee_from_json, guarantee_to_json
 from privsynth.histories import across, deriving, drawing
 from privsynth.histories.layout import views
 from privsynth.histories.measuring import HistoryPlan, fit_distributions, measure, restore_distributions
 from privsynth.measurement import Transcript
-from privsynth.model import guarantee_from_json, guarantee_to_json
 from privsynth.privacy.accounting import Exact
 from privsynth.privacy.guarantee import Budget, Guarantee, decimal_up
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
+from privsynth.provenance import UNCERTIFIED, Provenance, mark
 from privsynth.transcript_files import (
     ARRAYS,
     DOCUMENT,
@@ -133,9 +134,16 @@ class HistoryModel:
         database, repaired = across.enforce(self.schema, drawn.database, rng=rng)
         new_keys = keys.regenerate(self.schema, database, rng)
         derived = deriving.derive(self.schema, database)
+        says = Provenance(
+            synthetic="all",
+            origin=UNCERTIFIED,
+            generator=self.generator,
+            epsilon=self.guarantee.epsilon,
+            table=self.schema.name,
+        )
         return HistorySample(
             database=database,
-            tables=writing.to_tables(database, new_keys, derived),
+            tables={name: mark(table, says) for name, table in writing.to_tables(database, new_keys, derived).items()},
             repaired={**drawn.repaired, **repaired},
         )
 

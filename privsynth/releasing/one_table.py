@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from privsynth import auditing, dictionary, fitting, frames, records, report
+from privsynth import auditing, dictionary, fitting, frames, provenance, records, report
 from privsynth.attack import Refit
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, completed, split
@@ -46,7 +46,8 @@ class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
         return self.terms
 
     def read(self, source: object) -> Private[Records]:
-        """Read the table. Raises: RecordsError."""
+        """Read the table. Raises: RecordsError, also for one that says of itself that it is synthetic."""
+        provenance.require_real(source, "the table to be released")
         return records.read(source, self.terms.schema, out_of_domain=self.terms.policy.records.out_of_domain)
 
     def fingerprint(self, data: Private[Records], key: bytes) -> str:
@@ -186,7 +187,7 @@ class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
         )
         files = {
             "data.csv": frames.csv_bytes(drawn.table),
-            "data.parquet": frames.parquet_bytes(drawn.table),
+            "data.parquet": frames.parquet_bytes(provenance.released(drawn.table, str(says["releaseId"]))),
             "measurements.json": json.dumps(entries).encode(),
             "schema.json": json.dumps(model.schema.to_json(), indent=2, ensure_ascii=False).encode(),
             "report.html": page.encode(),

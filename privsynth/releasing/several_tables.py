@@ -15,7 +15,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from privsynth import dictionary, frames, report
+from privsynth import dictionary, frames, provenance, report
 from privsynth.auditing import histories as auditing
 from privsynth.conformance import histories as conformance
 from privsynth.database import reading, writing
@@ -64,7 +64,8 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
         return None
 
     def read(self, source: object) -> Private[Database]:
-        """Read and link the tables. Raises: RecordsError."""
+        """Read and link the tables. Raises: RecordsError, also for tables that say of themselves that they are synthetic."""
+        provenance.require_real(source, "the tables to be released")
         return reading.read(source, self.terms.schema, out_of_domain=self.terms.policy.records.out_of_domain)
 
     def fingerprint(self, data: Private[Database], key: bytes) -> str:
@@ -200,7 +201,7 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
         files: dict[str, bytes] = {}
         for name, table in drawn.tables.items():
             files[f"data/{name}.csv"] = frames.csv_bytes(table)
-            files[f"data/{name}.parquet"] = frames.parquet_bytes(table)
+            files[f"data/{name}.parquet"] = frames.parquet_bytes(provenance.released(table, str(says["releaseId"])))
         if self._database_file is not None and self.container != "folder":
             files[self._database_file] = writing.file_bytes(drawn.tables, self.container, self.terms.schema)
         document, _ = self.to_files(kept)

@@ -1,0 +1,165 @@
+"""Provenance: a table that was drawn says so, however it is kept, and is refused where real records are asked for."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import privsynth as ps
+from privsynth import frames, provenance
+from privsynth.errors import InputError, SyntheticSource
+from privsynth.model import Model
+from privsynth.provenance import UNCERTIFIED, Provenance
+from tests import clinic
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "release-0.1.0"
+SCHEMA = """
+[table]
+name = "ward"
+[columns.sex]
+kind = "category"
+values = ["F", "M"]
+[columns.age]
+kind = "integer"
+lower = 0
+upper = 99
+bins = { method = "uniform", count = 5 }
+"""
+SPENT = {"epsilon": 5, "delta": "1e-6", "generator": "independent"}
+
+
+def table(rows=300):
+    rng = np.random.default_rng(1)
+    return pa.table({"sex": rng.choice(["F", "M"], rows), "age": rng.integers(0, 100, rows)})
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory):
+    path = tmp_path_factory.mktemp("provenance") / "schema.toml"
+    path.write_text(SCHEMA)
+    return ps.Schema.load(path)
+
+
+@pytest.fixture(scope="module")
+def drawn(schema):
+    return ps.fit(table(), schema, **SPENT).sample(50, rng=np.random.default_rng(1))
+
+
+def test_real_tables_say_nothing(tmp_path):
+    real = table()
+    frames.write_csv(real, tmp_path / "real.csv")
+    frames.write_parquet(real, tmp_path / "real.parquet")
+    sources = [
+        real,
+        real.to_pandas(),
+        pl.from_arrow(real),
+        real.to_pydict(),
+        {"ward": real},
+        *tmp_path.iterdir(),
+        tmp_path,
+    ]
+    assert [provenance.of(one) for one in sources] == [None] * len(sources)
+
+
+def test_a_sample_says_what_it_is_in_every_form_that_can_carry_it(drawn, tmp_path):
+    frames.write_parquet(drawn, tmp_path / "ours.parquet")
+    frame = frames.to_kind(drawn, frames.PANDAS)
+    frame.to_parquet(tmp_path / "theirs.parquet")
+    pq.write_table(drawn, tmp_path / "arrow.parquet")
+    again = pa.Table.from_pandas(frame)
+    for source in (drawn, frame, frame.head(3), again, {"ward": frame}, tmp_path, *sorted(tmp_path.iterdir())):
+        found = provenance.of(source)
+        assert found is not None
+        assert (found.provenance.origin, found.provenance.table, found.provenance.synthetic) == (
+            UNCERTIFIED,
+            "ward",
+            "all",
+        )
+        assert found.provenance.epsilon == pytest.approx(5, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
+def test_a_file_of_a_release_is_known_by_its_certificate_also_under_another_name(tmp_path, name):
+    release = tmp_path / "release"
+    shutil.copytree(GOLDEN, release)
+    claimed = provenance.of(release / name)
+    assert claimed is not None and claimed.provenance.generator and claimed.provenance.epsilon
+    renamed = release / f"stays{Path(name).suffix}"
+    shutil.copy(release / name, renamed)
+    assert provenance.of(renamed) == provenance.of(release / name).__class__(
+        provenance=claimed.provenance, where=f"the certificate beside {renamed.name}"
+    )
+    (release / name).write_bytes((release / name).read_bytes()[:-1] if name == "data.csv" else b"PAR1 changed")
+    if name == "data.csv":
+        assert provenance.of(release / name) is not None
+    assert provenance.of(release) is not None
+
+
+def test_a_real_file_beside_a_certificate_is_not_taken_for_one_of_its_files(tmp_path):
+    shutil.copy(GOLDEN / "certificate.json", tmp_path)
+    frames.write_csv(table(), tmp_path / "stays.csv")
+    assert provenance.of(tmp_path / "stays.csv") is None
+    (tmp_path / "certificate.json").write_text("some other program's")
+    shutil.copy(GOLDEN / "data.csv", tmp_path / "stays2.csv")
+    assert provenance.of(tmp_path / "stays2.csv") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"epsilon": "x", "generation": -1}', '{"table": 7}', "[" * 100_000]
+)
+def test_a_damaged_mark_is_a_mark(text):
+    damaged = table().replace_schema_metadata({frames.PROVENANCE: text.encode()})
+    found = provenance.of(damaged)
+    assert found is not None
+    assert found.provenance.generation == 1
+    assert "synthetic" in found.provenance.words()
+
+
+def test_marks_are_read_as_they_were_written():
+    says = Provenance(synthetic="part", origin="ab" * 16, generator="mst", epsilon=1.5, table=None, generation=3)
+    marked = provenance.mark(table(), says)
+    found = provenance.of(marked)
+    assert found is not None and found.provenance == says
+    assert "part of its rows" in says.words() and "generation 3" in says.words()
+    assert json.loads(marked.schema.metadata[frames.PROVENANCE])["origin"] == "ab" * 16
+    assert marked.to_pydict() == table().to_pydict()
+
+
+def test_what_was_drawn_is_not_fitted_to_unless_collapse_is_studied(drawn, schema, tmp_path):
+    with pytest.raises(SyntheticSource, match="uncertified model of"):
+        ps.fit(drawn, schema, **SPENT)
+    with pytest.raises(InputError, match='"refuse" or "allow"'):
+        ps.fit(drawn, schema, synthetic="yes", **SPENT)
+    second = ps.fit(drawn, schema, synthetic="allow", **SPENT)
+    assert second.generation == 2
+    second.save(tmp_path / "second")
+    third = ps.fit(
+        Model.load(tmp_path / "second").sample(50, rng=np.random.default_rng(2)), schema, synthetic="allow", **SPENT
+    )
+    assert third.provenance.generation == 3
+    assert ps.fit(table(), schema, synthetic="allow", **SPENT).generation == 1
+
+
+def test_no_release_and_no_audit_takes_it_for_real_and_nothing_is_spent(tmp_path):
+    kept, schema, policy = clinic.write(tmp_path, table=clinic.rows(patients=30))
+    ledger = clinic.fresh_ledger()
+    ps_keys = tmp_path / "key.pem"
+    from privsynth.certificate import keys
+
+    keys.new(ps_keys, tmp_path / "trust.toml", "machine")
+    real = pd.read_csv(kept)
+    real.attrs["privsynth:provenance"] = json.dumps({"synthetic": "part", "table": "stays"})
+    with pytest.raises(SyntheticSource, match="part of its rows"):
+        ps.release(real, schema=schema, policy=policy, key=ps_keys, out=tmp_path / "out", ledger=ledger)
+    assert not (tmp_path / "out").exists()
+    assert not list(ledger.entries())
+    with pytest.raises(SyntheticSource, match="training table must be real"):
+        ps.audit(synthetic=real, training=real, holdout=kept, schema=schema, rng=np.random.default_rng(1))
+    with pytest.raises(SyntheticSource, match="holdout must be real"):
+        ps.audit(synthetic=real, training=kept, holdout=real, schema=schema, rng=np.random.default_rng(1))
