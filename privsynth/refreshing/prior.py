@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from privsynth import generators, replicates
 from privsynth.domain import Clique, Domain
-from privsynth.errors import FitError, InputError
+from privsynth.errors import FitError, InputError, SchemaError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.layout import summed_table
 from privsynth.measurement import measurements
@@ -165,7 +165,7 @@ def prior_of(published: Published, alignment: Alignment, release: str) -> Prior:
         model = kind.estimate_again(domain, published.transcript)
         expected = tuple(_expectations(kind, model, published))
         known = tuple(_averaged(published, domain))
-    except (FitError, ValueError, IndexError) as failure:
+    except (FitError, SchemaError, ValueError, LookupError) as failure:
         raise InputError(
             f"the earlier release's answers are not those of its generator ({type(failure).__name__}); get it again from its "
             "publisher, or make a release of its own"

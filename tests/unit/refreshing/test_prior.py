@@ -1,0 +1,94 @@
+"""What is read of an earlier release: exact sums under a map, made-up domains, and damage that is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from privsynth.domain import Domain
+from privsynth.errors import InputError
+from privsynth.measurement import measurements
+from privsynth.refreshing.aligning import Alignment, Carried, align
+from privsynth.refreshing.prior import _regrouped, prior_of
+from tests import made_refresh as made
+
+
+@pytest.fixture(scope="module")
+def told():
+    return made.published(made.people(3000, 1), 1)
+
+
+def carried(merged):
+    """All columns as they were, but d, whose levels go where `merged` says, under another name."""
+    same = [
+        Carried(name=name, was=name, level_of=tuple(range(size))) for name, size in made.SIZES.items() if name != "d"
+    ]
+    return Alignment(carried=(*same, Carried(name="dd", was="d", level_of=merged)), new={}, gone=())
+
+
+def test_mapped_levels_hold_the_sums_of_the_old_cells(told):
+    plain = prior_of(told, align(made.SCHEMA, made.SCHEMA), made.RELEASE)
+    merged = prior_of(told, carried((0, 0, 1, 1, 2, 2, 2, 3)), made.RELEASE)
+    before, after = plain.table(("d",)).values, merged.table(("dd",)).values
+    assert np.allclose(after, [before[:2].sum(), before[2:4].sum(), before[4:7].sum(), before[7]])
+    assert merged.table(("dd",)).variance == pytest.approx(2 * plain.table(("d",)).variance)
+    for one in merged.known:
+        assert one.values.sum() == pytest.approx(
+            plain.table(tuple(n.replace("dd", "d") for n in one.clique)).values.sum()
+        )
+        shape = tuple(max(one.groups[n]) + 1 if n in one.groups else merged.sizes[n] for n in one.clique)
+        assert one.values.shape == shape
+    assert all(one.table.sum() == pytest.approx(plain.total) for one in merged.expected)
+
+
+def test_groups_that_share_a_new_level_become_one():
+    old, new = _regrouped(np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 2]))
+    assert (old.tolist(), new) == ([0, 0, 1, 1], (0, 0, 1))
+
+
+def test_a_made_up_domain_gets_tables_of_its_own_shape():
+    before = made.prior(rows=1000)
+    domain = Domain.from_mapping({"a": 3, "d": 3, "c": 5, "unknown": 4})
+    found = before.on(domain)
+    assert set(found.sizes) == {"a", "d", "c"}
+    for one in found.known:
+        for axis, name in enumerate(one.clique):
+            of = one.groups.get(name)
+            assert one.values.shape[axis] == (domain.size(name) if of is None else max(of) + 1)
+            assert of is None or len(of) == domain.size(name)
+    for one in found.expected:
+        assert one.table.shape == one.error.shape == domain.shape(one.clique)
+        assert one.table.sum() == pytest.approx(before.total)
+    assert before.on(made.DOMAIN) is before
+
+
+def test_nothing_that_was_read_can_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        made.prior(rows=1000, name="independent").known[0].values[0] = 1
+
+
+def broken(told, change):
+    entries = list(told.transcript)
+    first = measurements(told.transcript)[0]
+    entries[entries.index(first)] = change(first)
+    return replace(told, transcript=tuple(entries))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: replace(one, values=one.values[:-1]),
+        lambda one: replace(one, values=one.values + (1 << 60)),
+        lambda one: replace(one, clique=("nobody",)),
+        lambda one: replace(one, event=replace(one.event, sigma_squared=one.event.sigma_squared * 10**40)),
+    ],
+    ids=["shape", "count", "column", "noise"],
+)
+def test_answers_that_no_release_holds_are_refused(told, change):
+    with pytest.raises(InputError, match="not those of its generator"):
+        prior_of(broken(told, change), align(made.SCHEMA, made.SCHEMA), made.RELEASE)
+
+
+def test_a_release_of_a_generator_that_selects_is_refused_with_what_to_do(told):
+    with pytest.raises(InputError, match="make a release of its own"):
+        prior_of(replace(told, generator="aim"), align(made.SCHEMA, made.SCHEMA), made.RELEASE)
