@@ -1,7 +1,10 @@
 """Comparing groups: the figures are fairlearn's and the table's own, and no small count can be worked out from them."""
 
+import gzip
 import itertools
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,3 +260,22 @@ def test_one_group_or_only_small_ones_are_not_compared_and_that_is_said():
     assert found.sections[2].groups == () and "fewer than two groups" in found.sections[2].note
     few = compare_groups(SCHEMA, real.take(slice(0, 25)), real, rng=np.random.default_rng(0))
     assert all(section.groups == () for section in few.sections[:1])
+
+
+def test_the_page_on_groups_runs_as_it_stands_on_fewer_rows_and_a_faster_generator(tmp_path, monkeypatch):
+    root = Path(__file__).parents[3]
+    monkeypatch.chdir(root)
+    text = (root / "docs" / "fairness.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    assert code.count("clients.csv.gz") == code.count('"latent_class"') == 1
+    with gzip.open(root / "examples" / "credit_default" / "clients.csv.gz", "rt", encoding="utf-8") as source:
+        (tmp_path / "few.csv").write_text("".join(itertools.islice(source, 3001)), encoding="utf-8")
+    code = code.replace("examples/credit_default/clients.csv.gz", str(tmp_path / "few.csv"))
+    code = code.replace('"latent_class"', '"independent"').replace("20_000", "3000").replace("10_000", "1000")
+    code = code.replace("epsilon=1,", "epsilon=1000,")
+    names: dict[str, object] = {}
+    exec(compile(code, "fairness.md", "exec"), names)  # noqa: S102 - it is our own page
+    assert names["found"].lines()[0] == BANNER
+    assert names["fair"].num_rows == names["women_tenth"].num_rows == 1000
+    assert names["women"]["SEX"].to_pylist() == ["2"] * 1000
+    assert names["women_tenth"]["default.payment.next.month"].to_pylist().count("1") == 100
