@@ -13,6 +13,7 @@ from privsynth.refreshing.aligning import Alignment
 from privsynth.refreshing.deciding import Column, Decision
 from privsynth.refreshing.measuring import kept
 from privsynth.refreshing.refreshed import Refreshed
+from privsynth.report.changes import rows
 from privsynth.schema import Schema
 from privsynth.schema.levels import level_names
 
@@ -85,45 +86,6 @@ def claimed(
     }
 
 
-def rows(changes: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What changed as rows for a report: what, whether it moved, by how much, and what noise alone would show."""
-    found = [
-        {
-            "what": column["column"],
-            "status": column["status"],
-            "moved by": _percent(column.get("movedBy")),
-            "noise": _percent(column.get("noise")),
-            "most": _most(column),
-        }
-        for column in changes["columns"]
-    ]
-    pairs = [
-        {
-            "what": " and ".join(pair["columns"]),
-            "status": pair["status"],
-            "moved by": _percent(pair["movedBy"]),
-            "noise": _percent(pair["bar"]),
-            "most": "",
-        }
-        for pair in changes["pairs"]
-        if pair["status"] == "moved"
-    ]
-    return found + pairs
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.2f} %"
-
-
-def _most(column: Mapping[str, Any]) -> str:
-    """The level whose share moved most, of a column that moved."""
-    if column["status"] != "moved":
-        return column.get("reason", "") if column["status"] == "new" else ""
-    level = max(column["levels"], key=lambda one: abs(one["now"] - one["before"]))
-    before, now, noise = (_percent(level[name]) for name in ("before", "now", "noise90"))
-    return f"{level['level']}: {before} before, {now} now, noise up to {noise}"
-
-
 def lines(changes: Mapping[str, Any]) -> list[str]:
     """The same for a terminal: what moved or is new, and how many records there are."""
     records = changes["records"]
@@ -131,7 +93,7 @@ def lines(changes: Mapping[str, Any]) -> list[str]:
     for row in rows(changes):
         if row["status"] == "moved":
             tail = f"; {row['most']}" if row["most"] else ""
-            found.append(f"moved: {row['what']}, about {row['moved by']} of records{tail}")
+            found.append(f"moved: {row['what']}, about {row['moved']} of records{tail}")
         elif row["status"] == "new":
             found.append(f"new: {row['what']} ({row['most']})")
     kept_columns = sum(column["status"] == "kept" for column in changes["columns"])

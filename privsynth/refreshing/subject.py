@@ -137,11 +137,11 @@ class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
 
     terms: RefreshTerms
     refreshed: Refreshed
-    changes: Mapping[str, object]
+    changes: Mapping[str, Any]
 
     @property
     def _table(self) -> OneTable:
-        return OneTable(self.terms.whole)
+        return OneTable(self.terms.whole, self.changes)
 
     @property
     def agreed(self) -> RefreshTerms:

@@ -36,9 +36,10 @@ _Kept: TypeAlias = tuple[Schema, Transcript]
 @final
 @dataclass(frozen=True, slots=True)
 class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
-    """One table under the terms that were agreed on."""
+    """One table under the terms that were agreed on; `changes` is what a refresh says of what moved."""
 
     terms: Terms
+    changes: Mapping[str, Any] | None = None
 
     @property
     def agreed(self) -> Terms:
@@ -184,6 +185,7 @@ class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
             transcript=model.transcript,
             released=drawn.records,
             predicted=model.pair_errors(),
+            changes=self.changes,
         )
         files = {
             "data.csv": frames.csv_bytes(drawn.table),

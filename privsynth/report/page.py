@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -19,6 +20,7 @@ from privsynth.domain import Clique
 from privsynth.measurement import Purchase, Transcript
 from privsynth.records import Records
 from privsynth.report import attacks as report_attacks
+from privsynth.report import changes as report_changes
 from privsynth.report import gallery as report_gallery
 from privsynth.report import groups as report_groups
 from privsynth.report import growth_curve as report_growth
@@ -56,11 +58,12 @@ def render(
     transcript: Transcript,
     released: Records,
     predicted: Mapping[Clique, float] = MappingProxyType({}),
+    changes: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the report of a release.
 
     Args: predicate, what the certificate states; schema, complete; transcript, the noisy answers; released, the table;
-        predicted, the L1 errors that the generator expects of pairs, where it does.
+        predicted, the L1 errors that the generator expects of pairs, where it does; changes, the changes.json of a refresh.
     Privacy: post-processing of public contents; spends nothing.
     Raises: ClaimMismatch when the predicate does not say what the report must show; FitError without measurements.
     """
@@ -80,6 +83,7 @@ def render(
         "policy": report_sections.policy(facts.claims),
         "reproduce": report_sections.reproduce(facts.claims),
         "ledger": report_sections.ledger(facts.claims),
+        "changes": report_changes.changed(changes),
     }
     return fill("report.html", context)
 

@@ -134,6 +134,10 @@ def test_what_moved_is_released_charged_for_and_said(at):
     assert charged(ledger, known) == pytest.approx(Cost.of(1).nano_rdp[0] * sum(stages.values()), rel=1e-6)
     assert ledger.find(claim["driftTest"]).state == "committed"
     assert json.loads((found.folder / "changes.json").read_text()) == found.changes
+    page = (found.folder / "report.html").read_text()
+    assert "What changed" in page
+    assert f"goes on from release {first}" in page
+    assert "What changed" not in (folder / "first" / "report.html").read_text()
     model = Model.from_release(found.folder)
     assert len(measurements(model.transcript)) > claim["kept"]
     assert model.distribution.total == pytest.approx(3600, rel=0.1)

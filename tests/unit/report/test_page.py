@@ -371,7 +371,7 @@ def test_a_transcript_without_measurements_is_refused(predicate, schema, release
 
 
 def test_the_report_takes_nothing_but_public_contents():
-    public = ["predicate", "schema", "transcript", "released", "predicted"]
+    public = ["predicate", "schema", "transcript", "released", "predicted", "changes"]
     assert list(inspect.signature(report.render).parameters) == public
 
 
