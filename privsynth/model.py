@@ -166,7 +166,7 @@ class Model:
         return Provenance(
             synthetic="all",
             origin=UNCERTIFIED,
-            generator=self.generator,
+            generator=self.generator + (", a what-if" if self.shifts else ""),
             epsilon=self.guarantee.epsilon,
             table=self.schema.table.name,
             generation=self.generation,

@@ -19,6 +19,7 @@ from privsynth.errors import SchemaError
 from privsynth.making.document import RulesFile
 from privsynth.making.drawing import Columns
 from privsynth.making.makers import Faker
+from privsynth.provenance import RULES, Provenance, mark
 from privsynth.records import Records
 from privsynth.schema.columns import IdentifierColumn, IntegerColumn, TextColumn
 from privsynth.schema.labels import FORMULA_SIGNS
@@ -79,7 +80,8 @@ def draw(declared: RulesFile, n: int, *, rng: np.random.Generator) -> Imagined:
         else released.column(column.name)
         for column in schema.columns
     }
-    return Imagined(records=mended, table=pa.table(arrays), repaired=repaired)
+    says = Provenance(synthetic="all", origin=RULES, generator=NAME, epsilon=None, table=schema.table.name)
+    return Imagined(records=mended, table=mark(pa.table(arrays), says), repaired=repaired)
 
 
 def _owners(declared: RulesFile, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

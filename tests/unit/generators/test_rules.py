@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import privsynth as ps
 from privsynth import encoding, frames, generators, records, rules
-from privsynth.errors import PolicyError, SchemaError
+from privsynth.errors import PolicyError, SchemaError, SyntheticSource
 from privsynth.generators import rules as ruled
 from privsynth.generators.rules import draw
 from privsynth.making.document import RulesFile
@@ -338,6 +338,11 @@ def test_an_imagined_table_comes_back_from_a_file_and_can_be_fitted(tmp_path):
     made = draw(RulesFile.loads(DEPENDENT), 1500, rng=np.random.default_rng(1)).table
     schema = RulesFile.loads(DEPENDENT).schema
     frames.write_csv(made, tmp_path / "t.csv")
+    frames.write_parquet(made, tmp_path / "t.parquet")
+    for marked in (made, tmp_path / "t.parquet", frames.to_kind(made, "pandas")):
+        with pytest.raises(SyntheticSource, match=r"rules of \"t\""):
+            ps.fit(marked, schema, generator="independent", epsilon=1, delta=1e-6)
+    assert ps.fit(made, schema, generator="independent", epsilon=1, delta=1e-6, synthetic="allow").generation == 2
     assert records.read(tmp_path / "t.csv", schema).open().rows == 1500
     model = ps.fit(tmp_path / "t.csv", schema, generator="independent", epsilon=1, delta=1e-6)
     assert isinstance(model.sample(10, rng=np.random.default_rng(1)), pa.Table)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import privsynth as ps
+from privsynth import provenance
 from privsynth.errors import FitError, InputError, RecordsError, SchemaError
 from privsynth.model import FORMAT, SHIFTED_FORMAT
 from tests import clinic
@@ -63,6 +64,8 @@ def test_it_says_what_it_is_and_costs_nothing(models):
     shifted = model.shifted(ONE_WAY)
     assert "shifted" in repr(shifted)
     assert "shifted" not in repr(model)
+    drawn = provenance.of(shifted.sample(5, rng=rng()))
+    assert "mst, a what-if" in drawn.provenance.words()
     assert shifted.guarantee == model.guarantee
     assert shifted.transcript is model.transcript
     assert not model.shifts
