@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Evidence: TypeAlias = Mapping[str, npt.NDArray[np.int64]]
 """Conditions for sampling: attribute -> the codes that are allowed (one or more)."""
+
+MOST_CELLS: Final = 20_000_000
+"""Of a table that is made to be summed at once."""
 
 
 def require_evidence(domain: Domain, given: Mapping[str, npt.NDArray[np.int64]], wanted: Sequence[str]) -> int:
@@ -62,6 +65,22 @@ class AbstractDistribution(ABC):
     @abstractmethod
     def project(self, clique: Clique) -> npt.NDArray[np.float64]:
         """Expected counts of the clique's cells, summing to `total`. Shapes: `domain.shape(clique)`."""
+
+    def expect(self, factors: Mapping[str, npt.NDArray[np.float64]]) -> float:
+        """The expected sum over records of the product of one factor an attribute, by the record's level of it.
+
+        Shapes: each factor is (levels of its attribute,). Raises: FitError where the attributes' table would be too large.
+        """
+        clique = tuple(factors)
+        if self.domain.cells(clique) > MOST_CELLS:
+            raise FitError(
+                f"the table of {', '.join(clique)} has more than {MOST_CELLS:,} cells, too many for this generator; ask about "
+                "fewer columns at a time"
+            )
+        table = self.project(clique)
+        for name in clique:
+            table = np.tensordot(factors[name], table, axes=(0, 0))
+        return float(table)
 
     def expected_l1(self, clique: Clique) -> float | None:
         """Expected L1 error of a normalised table of the model, where its generator predicts one; else None."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from privsynth import __version__
-from privsynth.cli import audit, draft, evaluate, imagine, keys, ledger, policy, quote, refresh, release, verify
+from privsynth.cli import answer, audit, draft, evaluate, imagine, keys, ledger, policy, quote, refresh, release, verify
 from privsynth.cli.console import Console
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ app.command()(audit.audit)
 app.command()(evaluate.evaluate)
 app.command()(imagine.imagine)
 app.command()(verify.verify)
+app.command()(answer.answer)
 ledger_app.command()(ledger.show)
 ledger_app.command("verify")(ledger.verify_ledger)
 policy_app.command()(policy.check)

@@ -19,7 +19,7 @@ from privsynth.generator import AbstractDistribution, Evidence
 from privsynth.latent.dealing import class_counts, deal, split_groups
 from privsynth.latent.drawing_each import EachRow
 from privsynth.latent.estimation import Fitted, expand, fine_layout
-from privsynth.latent.layout import Layout
+from privsynth.latent.layout import Layout, group_sums
 from privsynth.latent.mixture import Mixture, wide_tables
 from privsynth.latent.observed import Observed
 from privsynth.latent.swapping import passes_for, swap
@@ -55,6 +55,16 @@ class LatentClassDistribution(AbstractDistribution):
             shape = [-1 if each == place else 1 for each in range(len(axes))]
             table = np.take(table, self._group_of[axis], axis=place) * self._fitted.within[axis].reshape(shape)
         return table
+
+    def expect(self, factors: Mapping[str, Floats]) -> float:
+        """See `AbstractDistribution.expect`: class by class, without a table of all attributes together."""
+        mixture = self._fitted.mixture
+        by_class = mixture.weights * self._fitted.total
+        for name, factor in factors.items():
+            axis = self.domain.index(name)
+            grouped = group_sums(self._fitted.within[axis] * factor, self._group_of[axis])
+            by_class = by_class * (grouped @ mixture.given[mixture.layout.part(axis)])
+        return float(by_class.sum())
 
     def expected_l1(self, clique: Clique) -> float | None:
         """Expected L1 error of an attribute's or a pair's normalised table; None for wider ones, and where nothing is known."""

@@ -1,0 +1,155 @@
+"""Answers: the value of a question, its interval, and in words on what it rests.
+
+Must never give a value without its interval.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Final, final
+
+from privsynth.answering.bounding import bounds
+from privsynth.answering.estimating import ASSUMED, Basis, estimate
+from privsynth.answering.evidence import Evidence
+from privsynth.answering.parsing import Kind, Question, parse
+from privsynth.schema import Schema
+from privsynth.schema.columns import IntegerColumn, NumberColumn
+
+LEVEL: Final = 0.9
+
+_MOSTLY: Final = 0.5
+"""From this part of the half-width on, what bins hold inside is said to decide it."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the model says of the real table, and the interval in which the truth lies nine times in ten.
+
+    Units: those of `unit`; `level` is the interval's. `records` is the estimated number of records that were measured: counts
+        are of these (a release holds some records out, and may bound each unit's).
+    """
+
+    question: str
+    kind: Kind
+    value: float
+    lower: float
+    upper: float
+    level: float
+    basis: Basis
+    unit: str
+    records: float
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object."""
+        return {
+            "question": self.question,
+            "kind": self.kind,
+            "value": self.value,
+            "lower": self.lower,
+            "upper": self.upper,
+            "level": self.level,
+            "basis": self.basis,
+            "unit": self.unit,
+            "records": self.records,
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """The answer as text."""
+        shown = [_shown(one, self.kind, self.upper - self.lower) for one in (self.value, self.lower, self.upper)]
+        out = [
+            f"{self.question}",
+            f"  {shown[0]} {self.unit}, {self.level:.0%} interval {shown[1]} to {shown[2]}",
+            f"  rests on: {self.basis}",
+        ]
+        return out + [f"  mind: {note}" for note in self.notes]
+
+
+def answer(question: str, evidence: Evidence) -> Answer:
+    """Answer a question from public numbers alone.
+
+    Raises: InputError or SchemaError for a question that cannot be read; FitError where the generator trains, whose errors are
+        not known.
+    """
+    asked = parse(question, evidence.schema)
+    notes: list[str] = []
+    low, high = _range(asked)
+    columns = asked.columns
+    if all(evidence.is_measured(pair) for pair in _pairs(columns)):
+        found = estimate(asked, evidence)
+        lower, upper = max(low, found.value - found.half), min(high, found.value + found.half)
+        if found.inside >= _MOSTLY * found.half > 0:
+            notes.append(
+                "the interval is mostly what bins hold inside, which is not measured: ask at the bins' own ends, or declare "
+                "finer bins or atoms for the next release"
+            )
+    else:
+        found, lower, upper = bounds(asked, evidence)
+        notes.append(
+            "no measured table relates these columns: the value rests on the model's assumption, and the interval is all that "
+            "single columns allow"
+        )
+    total = evidence.distribution.total
+    if asked.kind == "count":
+        upper = min(upper, max(total * 1.2, found.value))
+    value = min(max(found.value, low), high)
+    return Answer(
+        question=asked.text.strip(),
+        kind=asked.kind,
+        value=value,
+        lower=min(lower, value),
+        upper=max(upper, value),
+        level=LEVEL,
+        basis=ASSUMED if found.basis == ASSUMED else found.basis,
+        unit=_unit(asked, evidence.schema, total),
+        records=total,
+        notes=tuple(notes),
+    )
+
+
+def _pairs(columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [columns] if len(columns) <= 1 else list(itertools.combinations(columns, 2))
+
+
+def _range(asked: Question) -> tuple[float, float]:
+    match asked.kind:
+        case "count":
+            return 0.0, math.inf
+        case "share":
+            return 0.0, 1.0
+        case "mean":
+            return -math.inf, math.inf
+        case "correlation":
+            return -1.0, 1.0
+
+
+def _unit(asked: Question, schema: Schema, total: float) -> str:
+    match asked.kind:
+        case "count":
+            return f"of about {total:,.0f} records that were measured"
+        case "share":
+            return "of the records" + (" for which what is given holds" if asked.given else "")
+        case "mean":
+            column = schema.modelled_column(asked.targets[0])
+            numbers = isinstance(column, IntegerColumn | NumberColumn)
+            return (
+                f'on average, in the unit of "{column.name}"'
+                if numbers
+                else f'of the records say yes to "{column.name}"'
+            )
+        case "correlation":
+            return "(Pearson's correlation)"
+
+
+def _shown(number: float, kind: Kind, width: float) -> str:
+    """A number with as many digits as its interval deserves."""
+    if kind == "count":
+        return f"{number:,.0f}"
+    if kind == "share":
+        return f"{number:.{1 if width > 0.01 else 2}%}"
+    digits = max(0, 2 - math.floor(math.log10(width))) if width > 0 else 3
+    return f"{number:,.{min(digits, 6)}f}"

@@ -1,0 +1,120 @@
+"""Estimating: the answer to a form, and how far it may be off: noise, fit, misfit and what bins hold inside.
+
+Must never claim to know more than noisy tables, made-up records of the model and the widths of bins can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from privsynth.answering.evidence import STUDENT_90, Evidence
+from privsynth.answering.forms import Form, form
+from privsynth.answering.measured import Cover, covering, direct
+from privsynth.answering.parsing import Question
+
+Floats = npt.NDArray[np.float64]
+
+Basis: TypeAlias = Literal["a measured table", "measured tables and the model", "the model alone: an assumption"]
+
+MEASURED: Final = "a measured table"
+TOGETHER: Final = "measured tables and the model"
+ASSUMED: Final = "the model alone: an assumption"
+
+_SHAKES: Final = 40
+_WIDER: Final = 2.0
+"""Squared error of the fit is multiplied by this at least, for questions on three columns and more, which no table shows."""
+
+_SURPRISE: Final = 2.0
+"""A table that is farther from the model than so many times the expected square is believed to show that the model is off."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A value, the half-width of its 90 % interval, and on what it rests.
+
+    `inside` is the part of the half-width that is due to what bins hold inside, which is not measured, alone.
+    """
+
+    value: float
+    half: float
+    inside: float
+    basis: Basis
+
+
+def estimate(question: Question, evidence: Evidence) -> Estimate:
+    """Answer a question of columns that measured tables relate.
+
+    The model's answer is moved towards what a measured table says directly, as far as the model is known to be off: with the
+    weights that minimise the estimated squared error.
+    Source: parametric bootstrap (Efron, Tibshirani 1993); empirical Bayes weights (Efron, Morris 1973).
+    """
+    asked = form(question, evidence.schema, evidence.inside)
+    sums = asked.of(evidence.distribution.expect)
+    value, slope = asked.made_of(sums), asked.slope(sums)
+    covers = covering(asked, evidence.tables, evidence.shares)
+    off, direct_off, apart = _replicated(asked, covers, slope, evidence)
+    squared = float(np.mean(off**2))
+    seen = direct(asked, covers, evidence.tables)
+    if seen is None:
+        misfit = max(*evidence.misfit.values(), _WIDER - 1 if len(asked.columns) > 2 else 0.0)
+        weight, variance, moved = 0.0, squared * (1 + misfit), 0.0
+    else:
+        moved = float(slope @ (seen.sums - sums))
+        expected = float(np.mean(apart**2))
+        misfit = max(evidence.misfit[min(2, max(1, len(asked.columns)))] * squared, moved**2 - _SURPRISE * expected)
+        exact = float(slope @ seen.covariance @ slope)
+        weight = _weight(squared + misfit, exact, float(np.mean(off * direct_off)))
+        mixed = (1 - weight) * off + weight * direct_off
+        variance = float(np.mean(mixed**2)) + (1 - weight) ** 2 * misfit
+        variance = max(variance, weight**2 * exact)
+    unknown = _unknown_inside(question, asked, value, evidence)
+    half = STUDENT_90 * math.sqrt(variance + unknown)
+    return Estimate(
+        value=value + weight * moved,
+        half=half,
+        inside=STUDENT_90 * math.sqrt(unknown),
+        basis=MEASURED if covers and asked.exact and all(one.whole for one in covers) else TOGETHER,
+    )
+
+
+def _weight(model: float, exact: float, together: float) -> float:
+    """The weight of the direct answer that minimises the squared error of the mean of both.
+
+    The covariance is known from a dozen replicates only: it is taken to be between none and the smaller of the two.
+    """
+    shared = min(max(together, 0.0), model, exact)
+    spread = model + exact - 2 * shared
+    return 0.0 if spread <= 0 else float(np.clip((model - shared) / spread, 0.0, 1.0))
+
+
+def _replicated(asked: Form, covers: list[Cover], slope: Floats, evidence: Evidence) -> tuple[Floats, Floats, Floats]:
+    """Of each replicate: how far its model is off, how far its tables are, and how far these two are apart."""
+    off, tables_off, apart = [], [], []
+    for refit, noisy in zip(evidence.refits, evidence.noisy, strict=True):
+        fitted = asked.of(refit.fitted.expect)
+        truth = asked.counted(refit.records, refit.weight)
+        right = asked.made_of(truth)
+        off.append(asked.made_of(fitted) - right)
+        seen = direct(asked, covers, noisy)
+        if seen is not None:
+            tables_off.append(float(slope @ (seen.sums - truth)))
+            apart.append(float(slope @ (seen.sums - fitted)))
+    return np.array(off), np.array(tables_off), np.array(apart)
+
+
+def _unknown_inside(question: Question, asked: Form, value: float, evidence: Evidence) -> float:
+    """The mean square by which the answer moves when bins hold something else inside; 0 where that does not matter."""
+    if asked.exact:
+        return 0.0
+    rng = np.random.default_rng(0)
+    moved = []
+    for _ in range(_SHAKES):
+        other = form(question, evidence.schema, evidence.inside, rng)
+        moved.append(other.made_of(other.of(evidence.distribution.expect)) - value)
+    return float(np.mean(np.square(moved)))
