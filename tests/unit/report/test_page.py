@@ -178,15 +178,11 @@ def words(page):
 
 
 def test_the_sections_stand_in_the_order_of_the_product(page):
-    found, wanted = parsed(page).ids, [anchor for anchor, _ in report.SECTIONS]
-    assert (
-        " ".join(found)
-        == " ".join(wanted)
-        == "guarantee impossible trust rare attacks pictures groups rows policy reproduce ledger"
-    )
+    found = parsed(page).ids
+    assert " ".join(found) == "guarantee impossible trust rare attacks pictures groups rows policy reproduce ledger"
     assert page.index('class="verdict"') < page.index('class="cards"') < page.index('id="guarantee"')
     links = [value for tag, name, value in parsed(page).attributes if tag == "a" and name == "href"]
-    assert links == [f"#{anchor}" for anchor in wanted]
+    assert links == [f"#{anchor}" for anchor in found] == [f"#{anchor}" for anchor, _ in report.SECTIONS]
 
 
 def test_what_an_attack_would_have_seen_is_explained_before_it_is_said(page):
