@@ -139,7 +139,12 @@ def _fakes(declared: RulesFile, name: str, way: Faker, n: int, rng: np.random.Ge
     except AttributeError:
         raise SchemaError(f'{where}: Faker has no locale "{declared.locale}"; write another, such as "en_US"') from None
     maker.seed_instance(int(rng.integers(2**63)))
-    drawn = (" ".join(str(maker.format(way.provider)).split()) for _ in range(min(way.pool, n)))
+    try:
+        drawn = [" ".join(str(maker.format(way.provider)).split()) for _ in range(min(way.pool, n))]
+    except AttributeError:
+        raise SchemaError(
+            f'{where}: Faker has no "{way.provider}" in the locale "{declared.locale}"; use another'
+        ) from None
     pool = [text for text in drawn if text and text[0] not in FORMULA_SIGNS]
     if not pool:
         raise SchemaError(f'{where}: provider "{way.provider}" made no text that may stand in a table; use another')

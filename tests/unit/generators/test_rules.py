@@ -235,6 +235,13 @@ def test_texts_that_a_spreadsheet_would_run_are_left_out(monkeypatch, words, kep
         assert set(table(text, 50)["note"]) == kept
 
 
+def test_a_provider_that_a_locale_lacks_is_said(monkeypatch):
+    stub = SimpleNamespace(seed_instance=lambda _: None)
+    monkeypatch.setattr(ruled, "import_module", lambda _: SimpleNamespace(Faker=lambda _: stub))
+    with pytest.raises(SchemaError, match='Faker has no "sentence" in the locale "en_US"'):
+        table(PEOPLE.replace('[columns.name]\nkind = "identifier"\nfaker = "name"\n', "").replace(', "name"', ""), 5)
+
+
 def test_without_faker_it_is_said_how_to_get_it(monkeypatch):
     import sys
 
