@@ -46,4 +46,6 @@ def imagine(
             asked = scenarios.Scenario.load(scenario)
             made = asked.draw(scenarios.opened(model), rows, rng=tables.generator(seed))
         tables.write(made.table, out)
-    console.result({"file": str(out), "rows": made.table.num_rows, **made.to_json()}, [*made.lines(), f"wrote {out}"])
+    silent = ["a CSV file has no place to say that it is imagined; a Parquet file says so itself"]
+    said = [*made.lines(), *(silent if out.name.lower().endswith(".csv") else []), f"wrote {out}"]
+    console.result({"file": str(out), "rows": made.table.num_rows, **made.to_json()}, said)

@@ -69,9 +69,15 @@ def test_it_says_what_it_is_and_costs_nothing(models):
     assert shifted.guarantee == model.guarantee
     assert shifted.transcript is model.transcript
     assert not model.shifts
-    for asked in (lambda: shifted.error(("age",)), shifted.pair_errors):
+    for asked in (
+        lambda: shifted.error(("age",)),
+        shifted.pair_errors,
+        lambda: shifted.answer("count where age >= 60"),
+    ):
         with pytest.raises(InputError, match="not of a shifted model"):
             asked()
+    with pytest.raises(InputError, match="make copies of the model that it was shifted from"):
+        shifted.copies(3, rng=rng())
     assert model.error(("age",)).l1 is not None
 
 

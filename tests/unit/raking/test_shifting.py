@@ -86,6 +86,17 @@ def test_it_is_the_i_projection(seed, margins, kind):
         assert np.allclose(*conditional, atol=1e-9)
 
 
+def test_another_distribution_with_the_same_shares_fails_that_law():
+    wanted = np.random.default_rng(7).dirichlet(np.ones(24)).reshape(3, 2, 4)
+    model = mixture(7)
+    before = joint(model)
+    after = joint(raking.shift(SCHEMA, model, targets_of(wanted, [("a",), ("c", "b")])))
+    other = (wanted + after) / 2
+    assert np.allclose(margin(other, ("c", "b")), margin(wanted, ("c", "b")), atol=2e-6)
+    gap = divergence(wanted, before) - divergence(wanted, other) - divergence(other, before)
+    assert abs(gap) > 0.05
+
+
 def test_brute_force_finds_nothing_nearer():
     from scipy.optimize import minimize
 
