@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from privsynth.api import audit, audit_function, audit_generator, draft, fit, quote, release, verify, write_tables
     from privsynth.auditing import AuditPlan
+    from privsynth.augmenting import Augmentation, augment
     from privsynth.combining import combine
     from privsynth.database.document import DatabaseSchema
     from privsynth.debiasing import Debias
@@ -40,9 +41,11 @@ _HOMES = {
     "Policy": "privsynth.policy",
     "Schema": "privsynth.schema",
     "SqliteLedger": "privsynth.privacy.ledgers.sqlite",
+    "Augmentation": "privsynth.augmenting",
     "audit": "privsynth.api",
     "audit_function": "privsynth.api",
     "audit_generator": "privsynth.api",
+    "augment": "privsynth.augmenting",
     "combine": "privsynth.combining",
     "compare_groups": "privsynth.metrics.groups",
     "draft": "privsynth.api",
@@ -58,6 +61,7 @@ _HOMES = {
 
 __all__ = [
     "AuditPlan",
+    "Augmentation",
     "DatabaseSchema",
     "Debias",
     "Evaluation",
@@ -71,6 +75,7 @@ __all__ = [
     "audit",
     "audit_function",
     "audit_generator",
+    "augment",
     "combine",
     "compare_groups",
     "draft",

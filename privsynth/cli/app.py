@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from privsynth import __version__
-from privsynth.cli import answer, audit, draft, evaluate, imagine, keys, ledger, policy, quote, refresh, release, verify
+from privsynth.cli import (
+    answer,
+    audit,
+    augment,
+    draft,
+    evaluate,
+    imagine,
+    keys,
+    ledger,
+    policy,
+    quote,
+    refresh,
+    release,
+    verify,
+)
 from privsynth.cli.console import Console
 
 app = typer.Typer(
@@ -58,6 +72,7 @@ app.command()(quote.quote)
 app.command()(release.release)
 app.command()(refresh.refresh)
 app.command()(audit.audit)
+app.command()(augment.augment)
 app.command()(evaluate.evaluate)
 app.command()(imagine.imagine)
 app.command()(verify.verify)

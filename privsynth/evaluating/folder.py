@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,24 +43,25 @@ def require_free(folder: Path, sources: Sequence[object]) -> None:
 
 
 def write(folder: Path, found: Evaluation) -> None:
-    """Write the figures, the page and a notice into a new folder, mode 0700, files 0600.
+    """Write the figures, the page and a notice; see `write_files`."""
+    figures = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_files(folder, {FIGURES: figures.encode(), PAGE: render(found).encode()})
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files and a notice into a new folder, mode 0700, files 0600.
 
     Privacy: the contents are functions of private records that nobody paid for; they must stay where the records are.
     Raises: OutputError when the folder exists or cannot be written; nothing is left behind.
     """
-    files = {
-        NOTICE: _NOTICE,
-        FIGURES: json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False),
-        PAGE: render(found),
-    }
     partial = folder.with_name(folder.name + ".partial")
     try:
         partial.mkdir(mode=0o700)
     except OSError as failure:
         raise OutputError(f"{partial} cannot be made ({failure.strerror}); choose another folder") from None
     try:
-        for name, text in files.items():
-            write_durably(partial / name, text.encode()).chmod(0o600)
+        for name, content in {NOTICE: _NOTICE.encode(), **files}.items():
+            write_durably(partial / name, content).chmod(0o600)
         partial.chmod(0o700)
         partial.rename(folder)
     except OSError as failure:

@@ -48,15 +48,17 @@ class Predictor:
         return out
 
 
-def fit(task: Task, examples: Examples, learner: LearnerName, seed: int) -> Predictor:
+def fit(task: Task, examples: Examples, learner: LearnerName, seed: int, *, weights: Floats | None = None) -> Predictor:
     """Teach a learner. `seed` decides what it leaves to chance; the same seed gives the same predictor.
 
+    Args: `weights` says how much each example counts, all alike without it. Shapes: (rows,).
     Raises: RecordsError when the examples hold one answer only; InputError when scikit-learn is not installed.
     """
     task.require_learnable(examples, "the examples to learn from")
     answers = examples.answers if task.kind == "number" else examples.answers.astype(np.int64)
     made = _made(task, learner, seed)
-    made.fit(examples.inputs, answers)
+    counted = {} if weights is None else {f"{made.steps[-1][0]}__sample_weight": weights}
+    made.fit(examples.inputs, answers, **counted)
     return Predictor(task, made)
 
 
