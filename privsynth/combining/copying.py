@@ -109,7 +109,10 @@ class Copies:
         return found
 
 
-_SEVERAL_ROWS: Final = "a person has several rows, which are taken for different people: intervals are too narrow where a person's rows are alike"
+_SEVERAL_ROWS: Final = (
+    "a person has several rows, which are taken for different people: intervals are too narrow where a person's rows are "
+    "alike"
+)
 
 
 def make(source: Source, draw: Draw, m: int, *, n: int | None, rng: np.random.Generator) -> Copies:

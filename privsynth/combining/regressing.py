@@ -28,10 +28,10 @@ BEYOND_PAIRS: Final = 0.05
 """Standard deviation of what the inputs' joint chances are off by, relative to themselves and beyond tables of pairs: what was
 seen on four tables (see docs/copies.md)."""
 _RARE_ROWS: Final = 30
-_RARE_NOISE: Final = 3.0
-"""A label is too rare where it has fewer people, or fewer to tell the outcome by than so many standard deviations of noise."""
+_RARE_NOISE: Final = 4.0
+"""A label is too rare with fewer people, or fewer with or without the outcome than so many standard deviations of noise."""
 _FEW_COPIES: Final = 5
-_BENT: Final = 1.0
+_BENT, _BENT_BY_CHANCE = 1.0, 3.5
 """Copies that are off on average by so many standard errors say that noise does more than add."""
 _COARSE: Final = 0.02
 """Share of a number's variance that lies within its bins."""
@@ -198,29 +198,47 @@ def _left_out(term: Term) -> Coefficient:
 def _without_rare(
     design: Design, base: Made, pairs: Mapping[tuple[str, str], DirectPair | None]
 ) -> tuple[Design, list[Term]]:
-    """The design without labels that noise drowns. Raises: FitError when the reference is one of them."""
+    """The design without labels that noise drowns. Raises: FitError when the reference is one of them, or all others are."""
     rows = design.rows(base.records)
-    kept = max(1.0, float(rows.complete.sum()))
-    rate = float(rows.y.sum()) / kept if design.kind == "logistic" else 0.5
-    people = rows.x.sum(axis=0) * base.total / len(rows.y)
     rare: list[Term] = []
     for name in design.references:
         places, direct = design.places(name), pairs[design.target, name]
-        noise = 0.0 if direct is None else math.sqrt(direct.variance)
-
-        def few(count: float, noise: float = noise) -> bool:
-            return count < _RARE_ROWS or count * rate * (1 - rate) < _RARE_NOISE * noise
-
-        if few(people[0] - float(people[places].sum())):
-            others = [
-                design.terms[place].name.removeprefix(f"{name}: ") for place in places[np.argsort(-people[places])]
-            ]
+        people = {int(place): rows.x[:, place] > 0 for place in places}
+        reference = rows.complete & ~np.logical_or.reduce([np.zeros_like(rows.complete), *people.values()])
+        if _drowned(design, base, rows, name, reference, direct):
+            best = max(people, key=lambda place: int(people[place].sum()))
+            other = design.terms[best].name.removeprefix(f"{name}: ")
             raise FitError(
                 f'"{design.references[name]}", which the other labels of "{name}" are compared with, is too rare next to the '
-                f'noise; name another, as in references={{"{name}": "{others[0]}"}}, or leave "{name}" out'
+                f'noise; name another, as in references={{"{name}": "{other}"}}, or leave "{name}" out'
             )
-        rare += [design.terms[place] for place in places if few(people[place])]
+        gone = [design.terms[place] for place, has in people.items() if _drowned(design, base, rows, name, has, direct)]
+        if len(gone) == len(people):
+            raise FitError(
+                f'no label of "{name}" but the one that others are compared with stands above the noise; leave "{name}" out'
+            )
+        rare += gone
     return (design.skipping(rare), rare) if rare else (design, rare)
+
+
+def _drowned(
+    design: Design, base: Made, rows: Rows, name: str, has: npt.NDArray[np.bool_], direct: DirectPair | None
+) -> bool:
+    """Whether a label has too few people, too few with or without the outcome next to the noise, or was measured only together
+    with other labels. Shapes: `has` is (rows,), which made rows have the label."""
+    if has.sum() * base.total / len(has) < _RARE_ROWS or direct is None:
+        return bool(has.sum() * base.total / len(has) < _RARE_ROWS)
+    levels = direct.grouped(1, np.arange(design.schema.domain().size(name)))
+    group = levels[base.encoded.column(name)[has][0].astype(np.int64)]
+    if int((levels == group).sum()) > 1:
+        return True
+    target, noise = base.encoded.column(design.target), math.sqrt(direct.variance)
+    for answer in (0.0, 1.0) if design.kind == "logistic" else (None,):
+        told = rows.complete if answer is None else rows.complete & (rows.y == answer)
+        cells = np.unique(direct.grouped(0, target[told]))
+        if float(direct.values[cells, group].sum()) < _RARE_NOISE * noise * math.sqrt(len(cells)):
+            return True
+    return False
 
 
 def _require_varied(design: Design, rows: Rows) -> None:
@@ -303,6 +321,7 @@ def _warnings(
     warnings: list[list[str]] = [[] for _ in design.terms]
     blind = [name for name in design.inputs if pairs[design.target, name] is None]
     apart = [pair for pair, direct in pairs.items() if direct is None and pair[0] != design.target]
+    coarse = _coarse(design, base, rows, design.target, rows.y)
     for place, term in enumerate(design.terms):
         if _unmeasured(design, pairs, term):
             named = f'"{term.column}"' if term.column else "every input"
@@ -315,14 +334,17 @@ def _warnings(
             )
         elif met := [pair for pair in apart if term.column in pair or not term.column]:
             warnings[place].append(f'no table relates "{met[0][0]}" to "{met[0][1]}"; how they overlap is assumed')
-        if _coarse(design, base, rows, term):
+        if _coarse(design, base, rows, term.column, rows.x[:, place]):
             warnings[place].append("its bins are so wide that what is assumed inside them shows")
+        if coarse:
+            warnings[place].append("the bins of the target are so wide that what is assumed inside them shows")
     if found is None:
         for each in warnings:
             each.append("the noise is so large next to the counts that a copy has no coefficients at all")
         return warnings
     m, sd = len(found.copies), found.copies.std(axis=0, ddof=1)
-    bent = np.abs(found.copies.mean(axis=0) - found.model) > _BENT * sd
+    bar = max(_BENT, _BENT_BY_CHANCE / math.sqrt(m))
+    bent = np.abs(found.copies.mean(axis=0) - found.model) > bar * sd
     for place in range(len(design.terms)):
         if bent[place]:
             warnings[place].append("copies are off on one side: the noise is too large to be added and taken off")
@@ -333,12 +355,10 @@ def _warnings(
     return warnings
 
 
-def _coarse(design: Design, base: Made, rows: Rows, term: Term) -> bool:
+def _coarse(design: Design, base: Made, rows: Rows, name: str, values: Floats) -> bool:
     """Whether much of a number's variance lies within bins, where made values are spread evenly."""
-    if not term.column or term.tick is not None:
+    if not name or name in design.references or (name == design.target and design.kind == "logistic"):
         return False
-    place = design.terms.index(term)
-    values, codes = rows.x[rows.complete, place], base.encoded.column(term.column)[rows.complete].astype(np.int64)
-    counts = np.maximum(1, np.bincount(codes))
-    means = np.bincount(codes, weights=values) / counts
-    return float(((values - means[codes]) ** 2).mean()) > _COARSE * float(values.var())
+    inner, codes = values[rows.complete], base.encoded.column(name)[rows.complete].astype(np.int64)
+    means = np.bincount(codes, weights=inner) / np.maximum(1, np.bincount(codes))
+    return float(((inner - means[codes]) ** 2).mean()) > _COARSE * float(inner.var())

@@ -166,7 +166,7 @@ def t_quantile(p: float, degrees: float) -> float:
         low, high = high, 2 * high
         if high > 1e300:
             return math.inf
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if _t_tail(middle, degrees) > 1 - p else (low, middle)
     return high
