@@ -80,31 +80,49 @@ class Errors:
     odds: Estimate | None
 
 
-def errors(block: Ints, truth: Mask, chosen: Mask, *, blocks: int, min_cell: int, rng: np.random.Generator) -> Errors:
-    """A predictor's errors by block. Shapes: `block`, `truth` and `chosen` are (rows,), blocks numbered from 0.
+def errors(
+    block: Ints, truth: Mask, chosen: Mapping[str, Mask], *, blocks: int, min_cell: int, rng: np.random.Generator
+) -> dict[str, Errors]:
+    """The errors of each predictor by block; their differences are all of the same blocks, those of which none is hidden.
 
+    Shapes: `block`, `truth` and each of `chosen` are (rows,), blocks numbered from 0.
     Raises: InputError when fairlearn is not installed.
     """
-    by_group = _by_group(block, truth, chosen)
-    counts = np.bincount(block * 4 + truth * 2 + chosen, minlength=4 * blocks).reshape(blocks, 2, 2)
-    hidden = [hidden_outcomes(counts[:, which], min_cell) for which in (0, 1)]
-    without, outcome = (np.asarray(~one.any(axis=1), dtype=np.bool_) for one in hidden)
-    both = np.asarray(without & outcome, dtype=np.bool_)
+    shape = (blocks, 2, 2)
+    counts = {
+        whose: np.bincount(block * 4 + truth * 2 + one, minlength=4 * blocks).reshape(shape)
+        for whose, one in chosen.items()
+    }
+    shown = {
+        whose: np.stack([~hidden_outcomes(one[:, which], min_cell).any(axis=1) for which in (0, 1)], axis=1)
+        for whose, one in counts.items()
+    }
+    together = np.asarray(np.logical_and.reduce([one.all(axis=1) for one in shown.values()]), dtype=np.bool_)
+    return {
+        whose: _of_one(one, shown[whose], together, _by_group(block, truth, chosen[whose]), rng)
+        for whose, one in counts.items()
+    }
+
+
+def _of_one(
+    counts: Ints, shown: Mask, together: Mask, by_group: Mapping[str, Mapping[int, float]], rng: np.random.Generator
+) -> Errors:
+    """Shapes: `counts` is (blocks, without and with the outcome, not chosen and chosen), `shown` (blocks, 2)."""
     totals = counts.sum(axis=2)
 
-    def named(what: str, shown: Mask, successes: Ints, attempts: Ints) -> tuple[Estimate | None, ...]:
+    def named(what: str, visible: Mask, successes: Ints, attempts: Ints) -> tuple[Estimate | None, ...]:
         out: list[Estimate | None] = []
-        for place in range(blocks):
-            found = share(int(successes[place]), int(attempts[place])) if shown[place] else None
+        for place in range(len(counts)):
+            found = share(int(successes[place]), int(attempts[place])) if visible[place] else None
             out.append(None if found is None else replace(found, value=by_group[what][place]))
         return tuple(out)
 
     return Errors(
-        selected=named("selection", both, counts[:, :, 1].sum(axis=1), totals.sum(axis=1)),
-        false_positive=named("false positive", without, counts[:, 0, 1], totals[:, 0]),
-        false_negative=named("false negative", outcome, counts[:, 1, 0], totals[:, 1]),
-        parity=_difference(counts[both], rng, _parity),
-        odds=_difference(counts[both & (totals > 0).all(axis=1)], rng, _odds),
+        selected=named("selection", shown[:, 0] & shown[:, 1], counts[:, :, 1].sum(axis=1), totals.sum(axis=1)),
+        false_positive=named("false positive", shown[:, 0], counts[:, 0, 1], totals[:, 0]),
+        false_negative=named("false negative", shown[:, 1], counts[:, 1, 0], totals[:, 1]),
+        parity=_difference(counts[together], rng, _parity),
+        odds=_difference(counts[together & (totals > 0).all(axis=1)], rng, _odds),
     )
 
 

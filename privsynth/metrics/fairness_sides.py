@@ -90,10 +90,11 @@ def figures_of(
         _means(sides, block_of, out, apart)
     else:
         _shares(sides, block_of, out, apart)
+    block = block_of(sides.judged)
+    kept = block != NOBODY
+    block, answers = block[kept], sides.judged.answers[kept]
     for whose, predicted in sides.predicted.items():
-        block = block_of(sides.judged)
-        kept = block != NOBODY
-        block, answers, own = block[kept], sides.judged.answers[kept], predicted[kept]
+        own = predicted[kept]
         if sides.task.kind == "classes":
             if not in_pairs:
                 _right(sides, whose, block, own.argmax(axis=1) == answers, out)
@@ -103,10 +104,9 @@ def figures_of(
             mine = block == place
             figures["predicted", whose] = mean(guess[mine])
             figures["predicted less observed", whose] = mean(guess[mine] - answers[mine])
-        if sides.task.kind == "outcome" and not in_pairs:
-            _wrong(
-                sides, whose, block, answers == 1, _likeliest(predicted[:, -1], sides.judged.answers)[kept], out, apart
-            )
+    if sides.task.kind == "outcome" and sides.predicted and not in_pairs:
+        chosen = {whose: _likeliest(one[:, -1], sides.judged.answers)[kept] for whose, one in sides.predicted.items()}
+        _wrong(sides, block, answers == 1, chosen, out, apart)
     return out, apart
 
 
@@ -151,20 +151,20 @@ def _right(sides: Sides, whose: str, block: Ints, right: npt.NDArray[np.bool_], 
 
 def _wrong(
     sides: Sides,
-    whose: str,
     block: Ints,
     truth: npt.NDArray[np.bool_],
-    chosen: npt.NDArray[np.bool_],
+    chosen: Mapping[str, npt.NDArray[np.bool_]],
     out: list[Figures],
     apart: Figures,
 ) -> None:
-    found = errors(block, truth, chosen, blocks=len(out), min_cell=sides.min_cell, rng=sides.rng)
-    for place, figures in enumerate(out):
-        figures["selected", whose] = found.selected[place]
-        figures["false positive rate", whose] = found.false_positive[place]
-        figures["false negative rate", whose] = found.false_negative[place]
-    apart["demographic parity", whose] = found.parity
-    apart["equalized odds", whose] = found.odds
+    everything = errors(block, truth, chosen, blocks=len(out), min_cell=sides.min_cell, rng=sides.rng)
+    for whose, found in everything.items():
+        for place, figures in enumerate(out):
+            figures["selected", whose] = found.selected[place]
+            figures["false positive rate", whose] = found.false_positive[place]
+            figures["false negative rate", whose] = found.false_negative[place]
+        apart["demographic parity", whose] = found.parity
+        apart["equalized odds", whose] = found.odds
 
 
 def _likeliest(chances: Floats, answers: Floats) -> npt.NDArray[np.bool_]:

@@ -175,12 +175,28 @@ def test_errors_are_fairlearns_with_intervals_around_them():
     rng = np.random.default_rng(4)
     block, truth = rng.integers(0, 3, 2000), rng.random(2000) < 0.4
     chosen = rng.random(2000) < np.where(truth, 0.7, 0.2) + 0.1 * (block == 1)
-    found = fairness_rates.errors(block, truth, chosen, blocks=3, min_cell=11, rng=rng)
+    found = fairness_rates.errors(block, truth, {"real": chosen}, blocks=3, min_cell=11, rng=rng)["real"]
     assert found.parity.value == pytest.approx(demographic_parity_difference(truth, chosen, sensitive_features=block))
     assert found.odds.value == pytest.approx(equalized_odds_difference(truth, chosen, sensitive_features=block))
     assert found.false_negative[1].value == pytest.approx(false_negative_rate(truth[block == 1], chosen[block == 1]))
     for one in (found.parity, found.odds, *found.selected, *found.false_positive):
         assert one.lower < one.value < one.upper
+
+
+def test_two_models_are_compared_on_the_same_groups():
+    """One model's few errors in block 0 are hidden, with another block's: the other model's differences leave both out."""
+    rng = np.random.default_rng(4)
+    block, truth = np.repeat(np.arange(6), 500), np.tile(np.arange(2), 1500) == 1
+    noisy = rng.random(3000) < np.where(truth, 0.7, 0.2) + 0.2 * (block == 0)
+    exact = np.where(block == 0, truth, noisy)
+    exact[:3] = ~truth[:3]
+    both = fairness_rates.errors(block, truth, {"one": noisy, "two": exact}, blocks=6, min_cell=11, rng=rng)
+    alone = fairness_rates.errors(block, truth, {"one": noisy}, blocks=6, min_cell=11, rng=rng)["one"]
+    assert both["two"].selected[0] is None
+    assert both["one"].selected[0] == alone.selected[0]
+    assert alone.parity.value > 0.15
+    assert both["one"].parity.value == pytest.approx(both["two"].parity.value)
+    assert both["one"].parity.value < 0.1
 
 
 def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_small(found):
