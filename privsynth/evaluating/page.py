@@ -164,7 +164,7 @@ def _tables(found: Evaluation) -> Section:
 
 def _score(one: Measured) -> Section:
     score = one.k_marginal
-    fresh = "" if score.fresh is None else f" Unused real records, as many, score {score.fresh:.0f}."
+    fresh = "" if score.fresh is None else f" {count(score.fresh_rows)} unused real records score {score.fresh:.0f}."
     return {
         "words": f"{score.score:.0f} of 1000. A random {share_words(score.share)} of the real rows scores the same (between "
         f"{share_words(score.lower)} and {share_words(score.upper)}): for tables of {score.columns} columns the "

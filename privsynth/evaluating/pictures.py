@@ -5,6 +5,7 @@ Must never read anything but the numbers it is handed, and must never write a la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +18,11 @@ from privsynth.report.words import percent
 
 _SHADES = 8
 _DIFFERENCE_TOP = 0.5
+_LABEL_HEIGHT = 9.0
+"""Where columns are many, so many of them share a label that none lies over another."""
 
 
-def bars(lines: Sequence[tuple[str, float, float | None]], title: str, *, left: float = 230.0) -> Markup:
+def bars(lines: Sequence[tuple[str, float, float | None]], title: str, *, left: float = 290.0) -> Markup:
     """Shares as bars, with a mark where a fresh sample lies.
 
     Args: `lines` are (label, share, mark or None).
@@ -29,7 +32,7 @@ def bars(lines: Sequence[tuple[str, float, float | None]], title: str, *, left: 
     parts = []
     for place, (label, value, mark) in enumerate(lines):
         y = place * row
-        parts.append(text(left - 8, y + 14, short(label, 38), "label", label))
+        parts.append(text(left - 8, y + 14, short(label, 44), "label", label))
         parts.append(rect(left, y + 4, plot * max(value, 0.0) / top, 12, "bar"))
         if mark is not None:
             parts.append(path(f"M{coordinate(left + plot * mark / top)} {coordinate(y + 2)}v16", "limit"))
@@ -71,8 +74,11 @@ def matrix(names: Sequence[str], values: npt.NDArray[np.float64], title: str, *,
     top = _DIFFERENCE_TOP if difference else 1.0
     shade = np.minimum((np.nan_to_num(np.abs(values)) / top * _SHADES).astype(np.int64), _SHADES - 1)
     parts = [rect(margin, 4, side, side, "frame")]
+    apart = math.ceil(_LABEL_HEIGHT / cell)
     for row in range(d):
-        parts.append(text(margin - 5, 4 + row * cell + cell / 2 + 3.5, short(names[row], 15), "end tiny", names[row]))
+        if row % apart == 0:
+            middle = 4 + row * cell + cell / 2 + 3.5
+            parts.append(text(margin - 5, middle, short(names[row], 15), "end tiny", names[row]))
         for column in range(d):
             if row != column and not np.isnan(values[row, column]) and shade[row, column] > 0:
                 style = _style(float(values[row, column]), int(shade[row, column]), difference=difference)

@@ -89,7 +89,7 @@ def _some(table: Records, count: int, rng: np.random.Generator) -> Records:
 
 
 def _nearer(real: Records, holdout: Records, tried: Records, rng: np.random.Generator) -> float:
-    """Both searched tables have one size and one scale, that of the real table."""
+    """Both tables that are searched have one size, and one scale: that of both together."""
     names, size = tuple(real.ticks), min(real.rows, holdout.rows)
     both = _together(real, holdout)
     parts = (

@@ -31,14 +31,15 @@ class KMarginal:
     """The score, and the subsample that it equals.
 
     Units: `score` and `fresh` are 0 (nothing in common) to 1000 (identical); `fresh` is that of real records that were not
-        used, as many as there are up to the synthetic table's number, None without any. `share`, `lower` and `upper` are shares
-        of the real rows; the interval is one of 95 % for the mean over random orders of the rows.
+        used, `fresh_rows` of them: as many as there are up to the synthetic table's number; None and 0 without any. `share`,
+        `lower` and `upper` are shares of the real rows; the interval of 95 % is for the mean over random orders of the rows.
     """
 
     score: float
     sets: int
     columns: int
     fresh: float | None
+    fresh_rows: int
     share: float
     lower: float
     upper: float
@@ -73,7 +74,7 @@ def k_marginal(
     columns = min(COLUMNS, len(names))
     cliques = cliques_of(names, columns, SETS, rng)
     found = score(real, synthetic, cliques)
-    fresh = None
+    fresh, rows = None, 0
     if holdout is not None:
         rows = min(holdout.rows, synthetic.rows)
         fresh = score(real, holdout.take(rng.permutation(holdout.rows)[:rows]), cliques)
@@ -87,6 +88,7 @@ def k_marginal(
         sets=len(cliques),
         columns=columns,
         fresh=fresh,
+        fresh_rows=rows,
         share=math.exp(middle),
         lower=math.exp(middle - half),
         upper=min(1.0, math.exp(middle + half)),

@@ -1,6 +1,9 @@
 """`privsynth evaluate` from the command line: figures, folder, and mistakes that are found first."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +43,22 @@ def test_a_target_is_named_or_declared(place, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("INTERNAL")
     assert "gradient boosting    AUC" in printed
+
+
+def test_the_commands_of_its_page_work(place, capsys, monkeypatch, tmp_path):
+    """The one of a table is run; the one of a release has no option that the other form would not take."""
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
+    block = re.search(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    of_release, of_table = (shlex.split(line) for line in block[1].replace("\\\n", "").strip().splitlines())
+    for words_of in (of_release, of_table):
+        assert words_of[:2] == ["privsynth", "evaluate"]
+    assert {one for one in of_release if one.startswith("--")} == {"--real", "--schema", "--holdout", "--out"}
+    named = [str(place / one) if one.endswith((".csv", ".toml")) else one for one in of_table[1:]]
+    assert run(["--quiet", *("yes" if one == "<30" else one for one in named)]) == 0
+    assert (tmp_path / "evaluated" / "evaluation.html").is_file()
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(
