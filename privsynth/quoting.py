@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import generators, progress, records
+from privsynth.answering import summary
+from privsynth.answering.summary import TypicalError
 from privsynth.dataset import Dataset
 from privsynth.domain import Domain
 from privsynth.errors import RefusedError
@@ -47,7 +49,6 @@ class QuotedStage:
     """One stage of the rehearsal. Units: `share` of the release's rho; `sigma` in records; `l1` of a normalised table.
 
     `training` is what the release's gradient steps would be, where the stage is a training.
-
     `l1` is what the noise alone makes of a table; what a model of all tables together says of it is nearer.
     """
 
@@ -77,7 +78,7 @@ class QuotedStage:
         }
 
     def line(self, unit: str) -> str:
-        """The stage as text; `unit` is what the policy calls whom it protects."""
+        """The stage as text; `unit` is whom the policy protects."""
         share = f"  {self.stage}: {self.share:.0%} of the budget"
         if self.training is not None:
             return (
@@ -115,6 +116,8 @@ class Quote:
     to_buy: tuple[str, ...]
     fit_seconds: float | None
     peak_megabytes: int | None
+    single: TypicalError | None = None
+    pair: TypicalError | None = None
 
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
@@ -128,6 +131,10 @@ class Quote:
             "pairs": {"of": self.pairs, "measured": self.measured_pairs},
             "stages": [stage.to_json() for stage in self.stages],
             "toBuy": list(self.to_buy),
+            "errors": {
+                "singles": None if self.single is None else self.single.to_json(),
+                "pairs": None if self.pair is None else self.pair.to_json(),
+            },
             "fitSeconds": self.fit_seconds,
             "peakMegabytes": self.peak_megabytes,
         }
@@ -150,6 +157,7 @@ class Quote:
             )
             out += [stage.line(self.unit) for stage in self.stages]
             out += self._about_pairs()
+            out += summary.lines(self.single, self.pair)
             out.append(
                 f"fitting takes about {self.fit_seconds:.1f} s and {self.peak_megabytes} MB here; auditing comes on top"
             )
@@ -219,6 +227,8 @@ def quote(
         to_buy=tuple(column.name for column in schema.unresolved),
         fit_seconds=None if rehearsal is None else rehearsal.seconds,
         peak_megabytes=megabytes,
+        single=None if rehearsal is None else rehearsal.single,
+        pair=None if rehearsal is None else rehearsal.pair,
     )
 
 
@@ -241,6 +251,8 @@ class _Rehearsal:
     stages: tuple[QuotedStage, ...]
     measured_pairs: int
     seconds: float
+    single: TypicalError | None
+    pair: TypicalError | None
 
 
 @final
@@ -321,7 +333,7 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
         training=training,
     )
     with progress.overhearing(pretraining):
-        generator.fit(curator)
+        fitted = generator.fit(curator)
     found = curator.transcript
     tables = [set(entry.clique) for entry in found if isinstance(entry, Measurement)]
     pairs = {pair for table in tables for pair in itertools.combinations(sorted(table), 2)}
@@ -329,7 +341,11 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     if budget.training and training:
         seconds += noise.step_seconds * (budget.training.steps / float(smaller) - training.steps)
     return _Rehearsal(
-        stages=_stages(found, agreed, float(smaller), public_size), measured_pairs=len(pairs), seconds=seconds
+        stages=_stages(found, agreed, float(smaller), public_size),
+        measured_pairs=len(pairs),
+        seconds=seconds,
+        single=summary.typical(fitted, found, 1, scale=1 / float(smaller)),
+        pair=summary.typical(fitted, found, 2, scale=1 / float(smaller)),
     )
 
 

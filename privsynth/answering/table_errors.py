@@ -22,7 +22,7 @@ _ONE_SIDED_90: Final = 1.2815515655446004
 _HALF_NORMAL: Final = math.sqrt(2 / math.pi)
 
 _UNSURE: Final = 1.3
-"""Nine pairs in ten of adult, hospital stays and credit cards at epsilon 1 were off by at most so many times what is
+"""Nine tables in ten of adult, hospital stays and credit cards at epsilon 1 were off by at most so many times what is
 predicted."""
 
 _MOST_CELLS: Final = 2_000_000
@@ -67,7 +67,6 @@ def table_error(
     if l1 is None:
         return ExpectedError(clique=wanted, l1=None, count_interval_90=None)
     spread = math.sqrt(1 - 2 / math.pi) / _HALF_NORMAL / math.sqrt(cells)
-    unsure = 1.0 if len(wanted) <= 1 else _UNSURE
     by_noise = math.inf if sigma is None else NORMAL_90 * sigma
     typical = NORMAL_90 / _HALF_NORMAL * l1 * total / cells
     half = max(typical, by_noise) if math.isfinite(by_noise) else typical
@@ -75,7 +74,7 @@ def table_error(
         clique=wanted,
         l1=l1,
         count_interval_90=None if whole is None else NORMAL_90 * math.sqrt(whole),
-        l1_upper_90=min(2.0, l1 * unsure * (1 + _ONE_SIDED_90 * spread)),
+        l1_upper_90=min(2.0, l1 * _UNSURE * (1 + _ONE_SIDED_90 * spread)),
         cell_count_90=half,
         cell_share_90=min(1.0, half / total),
     )
@@ -107,5 +106,4 @@ def _of_pairs(wanted: Clique, domain: Domain, distribution: AbstractDistribution
         return None
     counts = np.maximum(distribution.project(wanted), 0.0)
     by_chance = float(np.minimum(2 * counts, np.sqrt(2 / math.pi * counts)).sum()) / distribution.total
-    joint = max(one for one in pairs if one is not None)
-    return min(2.0, math.sqrt(joint**2 + by_chance**2))
+    return min(2.0, math.sqrt(sum(one**2 for one in pairs if one is not None) + by_chance**2))

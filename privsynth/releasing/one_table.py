@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from privsynth import auditing, dictionary, fitting, frames, provenance, records, report
+from privsynth.answering import summary
 from privsynth.attack import Refit
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, completed, split
@@ -28,7 +29,13 @@ from privsynth.releasing.subject import AbstractSubject, Said
 from privsynth.releasing.terms import Terms, described
 from privsynth.releasing.workspace import Seeds
 from privsynth.schema import Schema
-from privsynth.transcript_files import Arrays, arrays_to_bytes, transcript_from_files, transcript_to_files
+from privsynth.transcript_files import (
+    Arrays,
+    arrays_to_bytes,
+    measurements_to_document,
+    transcript_from_files,
+    transcript_to_files,
+)
 
 _Kept: TypeAlias = tuple[Schema, Transcript]
 
@@ -179,6 +186,7 @@ class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
     def files(self, model: Model, drawn: Sample, says: Mapping[str, object]) -> dict[str, bytes]:
         """Data, measurements, schema and report."""
         entries, arrays = transcript_to_files(model.transcript)
+        errors = summary.to_json(model.distribution, model.transcript)
         page = report.render(
             predicate=says,
             schema=model.schema,
@@ -190,7 +198,7 @@ class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
         files = {
             "data.csv": frames.csv_bytes(drawn.table),
             "data.parquet": frames.parquet_bytes(provenance.released(drawn.table, str(says["releaseId"]))),
-            "measurements.json": json.dumps(entries).encode(),
+            "measurements.json": json.dumps(measurements_to_document(entries, errors)).encode(),
             "schema.json": json.dumps(model.schema.to_json(), indent=2, ensure_ascii=False).encode(),
             "report.html": page.encode(),
         }

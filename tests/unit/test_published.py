@@ -135,3 +135,32 @@ def test_measurements_are_a_list_or_stand_beside_expected_errors():
 def test_what_is_read_cannot_be_changed(release):
     with pytest.raises(dataclasses.FrozenInstanceError):
         read_release(release.folder).generator = "mst"
+
+
+def test_a_release_says_how_far_its_columns_and_pairs_are_off(release):
+    document = json.loads((release.folder / "measurements.json").read_text())
+    errors, model = document["errors"], ps.Model.from_release(release.folder)
+    names = model.schema.domain().attributes
+    assert set(errors["columns"]) == set(names)
+    assert (len(errors["pairs"]), errors["pairsLeftOut"]) == (len(names) * (len(names) - 1) // 2, 0)
+    for said in errors["pairs"]:
+        known = model.error(tuple(said["columns"]))
+        assert said["l1"] == pytest.approx(known.l1, abs=1e-4)
+        assert said["l1"] <= said["upper90"]
+        assert said["cellRows90"] == pytest.approx(known.cell_count_90, abs=0.1)
+
+
+def test_the_command_line_answers_from_a_release_alone(release):
+    from typer.testing import CliRunner
+
+    from privsynth.cli.app import app
+
+    question = "share where ward == Maternity given sex == F"
+    done = CliRunner().invoke(app, ["--json", "answer", str(release.folder), question, "mean age"])
+    assert done.exit_code == 0, done.output
+    first, second = json.loads(done.stdout)["answers"]
+    assert first["question"] == question
+    assert 0 <= first["lower"] <= first["value"] <= first["upper"] <= 1
+    assert second["kind"] == "mean"
+    wrong = CliRunner().invoke(app, ["answer", str(release.folder), "count where patient == 'x'"])
+    assert "dropped" in str(wrong.exception)

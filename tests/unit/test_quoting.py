@@ -86,3 +86,23 @@ def test_made_up_levels_are_in_range_and_as_rare_as_said():
     shares = np.bincount(made, minlength=4) / len(made)
     np.testing.assert_allclose(shares, np.array([12, 6, 4, 3]) / 25, atol=0.01)
     assert quoting._levels(1, 5, np.random.default_rng(1)).tolist() == [0] * 5
+
+
+def test_a_quote_says_how_far_counts_and_cells_will_be_off():
+    found = quoted()
+    assert found.single is not None
+    assert found.pair is not None
+    assert 0 < found.single.l1 < found.pair.l1
+    assert found.single.cell_rows == pytest.approx(found.single.cell_share * 100_000, rel=0.1)
+    text = "\n".join(found.lines())
+    assert "the count of one value of a column is within +-" in text
+    assert "a cell of two columns' table is within +-" in text
+    assert found.to_json()["errors"]["pairs"]["tables"] == 6
+    less = quoted(epsilon="1")
+    assert less.single.cell_rows > found.single.cell_rows
+
+
+def test_where_no_pair_is_measured_a_quote_says_nothing_of_pairs():
+    found = quoted("independent")
+    assert found.single is not None
+    assert found.pair is None

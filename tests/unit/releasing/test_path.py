@@ -121,7 +121,7 @@ def test_the_measurements_rebuild_the_model(made, place):
 
     release, _ = made
     transcript = tuple(
-        entry_from_json(entry) for entry in json.loads((release.folder / "measurements.json").read_text())
+        entry_from_json(entry) for entry in json.loads((release.folder / "measurements.json").read_text())["entries"]
     )
     domain = place["schema"].domain()
     again = generators.get("independent", {}).estimate(domain, transcript)

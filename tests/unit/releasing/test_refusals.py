@@ -204,7 +204,7 @@ def test_without_people_to_spare_a_copy_fitted_on_half_is_attacked(make, place, 
     assert seen["members"] + seen["controls"] > 5000
     assert abs(seen["members"] - seen["controls"]) < 600
     attacked = seen["synthetic"].ticks["age"]
-    released = json.loads((made.folder / "measurements.json").read_text())
+    released = json.loads((made.folder / "measurements.json").read_text())["entries"]
     assert len(attacked) == seen["refitted"].rows == made.predicate["schema"]["rows"]
     assert released
     assert measured_rows(measurements(seen["transcript"])) == pytest.approx(seen["members"], abs=100)

@@ -91,7 +91,7 @@ def test_killed_in_training_a_release_goes_on_and_is_charged_once(place, monkeyp
     assert [kind for kind in kinds(place) if kind != "reserve"] == ["open", "begin", "commit"]
     assert api.verify(made.folder, trust=place / "trust.toml")
     assert not (place / "release.internal" / "journal").exists()
-    entries = json.loads((made.folder / "measurements.json").read_text())
+    entries = json.loads((made.folder / "measurements.json").read_text())["entries"]
     arrays = arrays_from_bytes((made.folder / "measurements.safetensors").read_bytes())
     (*_, trained) = transcript_from_files(entries, arrays)
     assert trained.event.steps == 130
