@@ -302,7 +302,8 @@ def granule(column: ModelledColumn, value: object) -> int:
             raise ValueError(f'expected whole days after "{column.after}", found {value}')
         found = int(days) * ticks_per_day(column)
     else:
-        found = int(granules(column, np.array([tick(column, value)], dtype=np.int64))[0])
+        named = str(value) if isinstance(column, LabelledColumn) and isinstance(value, Decimal) else value
+        found = int(granules(column, np.array([tick(column, named)], dtype=np.int64))[0])
     low, high = granule_bounds(column)
     if not low <= found <= high:
         raise ValueError(f"{value} lies outside the column's bounds; move it inside, or widen them in the schema")

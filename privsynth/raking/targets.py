@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TypeAlias, final
 
 import numpy as np
@@ -142,7 +143,7 @@ def _declared(columns: Clique, shares: object) -> dict[tuple[object, ...], float
         cell = _cell(value, len(columns))
         if len(cell) != len(columns):
             raise SchemaError(f"{where}: expected {len(columns)} values, one a column, found {value!r}")
-        plain = isinstance(share, int | float | Decimal) and not isinstance(share, bool)
+        plain = isinstance(share, int | float | Decimal | Fraction | np.number) and not isinstance(share, bool)
         if not plain or not math.isfinite(share) or not 0 <= share <= 1:
             raise SchemaError(f"{where}: the share of {_words(value)} is a number from 0 to 1, found {share!r}")
         found[cell] = float(share)

@@ -1,5 +1,6 @@
 """Imagined tables: as declared, inside their schema, the same for the same seed; and no generator that a policy can name."""
 
+import datetime as dt
 import itertools
 import json
 import math
@@ -55,6 +56,16 @@ def test_labels_have_the_declared_weights():
     assert [(column(kind, 'how = "labels"') == label).mean() for label in "abcd"] == pytest.approx(
         [0.25] * 4, abs=0.015
     )
+
+
+def test_one_value_of_any_kind():
+    for kind, value, written in (
+        ('kind = "category"\nvalues = ["1", "2"]', "2", "2"),
+        ('kind = "ordered"\nvalues = ["low", "high"]', '"high"', "high"),
+        ('kind = "boolean"', "true", True),
+        ('kind = "date"\nlower = 2001-01-01\nupper = 2002-01-01', "2001-05-06", dt.date(2001, 5, 6)),
+    ):
+        assert set(column(kind, f'how = "value"\nvalue = {value}', n=3)) == {written}
 
 
 def test_what_is_outside_the_bounds_is_clipped():

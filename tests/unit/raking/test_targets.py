@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -66,6 +67,12 @@ def test_missing_values_and_lists_of_values():
 def test_what_is_wrong_is_said(targets, says):
     with pytest.raises(SchemaError, match=says):
         read_targets(SCHEMA, targets)
+
+
+def test_any_kind_of_number_is_a_share():
+    for share in (Fraction(1, 4), Decimal("0.25"), np.float32(0.25), 0.25):
+        assert read_targets(SCHEMA, {"sex": {"F": share}}).targets[0].shares.tolist() == [0.25, 0.75]
+    assert read_targets(SCHEMA, {"sex": {"F": 1}}).targets[0].shares.tolist() == [1, 0]
 
 
 def test_shares_that_miss_one_by_rounding_are_taken_as_one():
