@@ -118,3 +118,30 @@ def test_what_cannot_be_is_refused(models):
         models["mst"].shifted({"readmitted": {"yes": 0.6, "no": 0.7}})
     with pytest.raises(FitError, match="cannot be met together"):
         models["mst"].shifted({"sex": {"F": 0.2}, ("sex", "ward"): {("F", "A & E"): 0.5}})
+
+
+@pytest.mark.parametrize("finest", [10**6, 1])
+def test_levels_that_the_model_merged_are_shifted_apart(finest, monkeypatch):
+    """Rare levels share a group of the mixture; a share of one of them must not move the others of its group."""
+    from privsynth.latent import estimation
+
+    monkeypatch.setattr(estimation, "_FINEST", finest)
+    draws = np.random.default_rng(2)
+    code = np.minimum((draws.pareto(0.8, 3000)).astype(int), 39)
+    table = {"code": code, "kind": code % 3, "flag": (code > 3) ^ (draws.random(3000) < 0.2)}
+    schema = ps.Schema.from_domain({"code": 40, "kind": 3, "flag": 2})
+    source = {name: values.astype(int).tolist() for name, values in table.items()}
+    model = ps.fit(source, schema, epsilon=1, delta=1e-6, generator="latent_class")
+    groups = model.distribution._group_of[0]
+    merged = np.flatnonzero(np.bincount(groups)[groups] > 1)
+    assert merged.size > 1
+    one = int(merged[0])
+    shifted = model.shifted({"code": {one: 0.3}, "flag": {1: 0.7}})
+    before = model.project(("code", "kind", "flag"))
+    factors = shifted.project(("code", "kind", "flag")) / np.where(before > 0, before, 1)
+    assert shifted.project(("code",))[one] / model.distribution.total == pytest.approx(0.3)
+    rest = np.delete(factors, one, axis=0)
+    assert np.allclose(rest, rest[:1, :1, :], rtol=1e-6)
+    assert np.allclose(factors[one], factors[one][:1, :], rtol=1e-6)
+    drawn = shifted.distribution.draw(3000, np.random.default_rng(0))
+    assert (drawn.columns[0] == one).mean() == pytest.approx(0.3, abs=0.01)
