@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from privsynth.database.document import DatabaseSchema
     from privsynth.debiasing import Debias
     from privsynth.evaluating import Evaluation, evaluate
+    from privsynth.exploring import Fitting
     from privsynth.findings import Findings
+    from privsynth.growth import Growth, scale
     from privsynth.histories.history_model import HistoryModel
     from privsynth.imagining import imagine
     from privsynth.metrics.groups import compare_groups
@@ -35,6 +37,8 @@ _HOMES = {
     "Debias": "privsynth.debiasing",
     "Evaluation": "privsynth.evaluating",
     "Findings": "privsynth.findings",
+    "Fitting": "privsynth.exploring",
+    "Growth": "privsynth.growth",
     "HistoryModel": "privsynth.histories.history_model",
     "MemoryLedger": "privsynth.privacy.ledgers.memory",
     "Model": "privsynth.model",
@@ -55,6 +59,7 @@ _HOMES = {
     "quote": "privsynth.api",
     "refresh": "privsynth.refreshing",
     "release": "privsynth.api",
+    "scale": "privsynth.growth",
     "verify": "privsynth.api",
     "write_tables": "privsynth.api",
 }
@@ -66,6 +71,8 @@ __all__ = [
     "Debias",
     "Evaluation",
     "Findings",
+    "Fitting",
+    "Growth",
     "HistoryModel",
     "MemoryLedger",
     "Model",
@@ -85,6 +92,7 @@ __all__ = [
     "quote",
     "refresh",
     "release",
+    "scale",
     "verify",
     "write_tables",
 ]

@@ -23,6 +23,7 @@ from privsynth.cli import (
     quote,
     refresh,
     release,
+    scale,
     verify,
 )
 from privsynth.cli.console import Console
@@ -75,6 +76,7 @@ app.command()(audit.audit)
 app.command()(augment.augment)
 app.command()(evaluate.evaluate)
 app.command()(imagine.imagine)
+app.command()(scale.scale)
 app.command()(verify.verify)
 app.command()(answer.answer)
 ledger_app.command()(ledger.show)
