@@ -36,9 +36,10 @@ _ABSOLUTE, _SQUARE = math.sqrt(2 / math.pi), 1 - 2 / math.pi
 _TOGETHER = 3.0
 """The errors of a fitted table's cells go together: their sum of sizes varies by so many times what independent ones would."""
 
-_MOST_TYPICAL, _FEW, _MARGIN = 0.5, 10, 0.1
-"""A model is off where no refit can see it. What the median pair lies beyond what is expected of it is taken for that, up to
-half of what is expected, with ten pairs or more; and a tenth of what is expected is never called a move."""
+_LEAST, _UNKNOWN, _MOST, _FEW, _REACH = 0.25, 0.75, 1.25, 10, 5.0
+"""A model is off where no refit can see it: real tables have structure that noise had hidden. So much beyond what is expected
+of a pair, in parts of that, is never called a move. How much, between the least and the most, is told by how far the pairs'
+upper quartile lies beyond their median, times five, with ten pairs or more: most did not move by themselves, if any did."""
 
 
 @final
@@ -234,8 +235,8 @@ def _pairs(prior: Prior, scores: ErrorScores, total: float, alpha: float) -> tup
     means, variances = (np.array(part) for part in zip(*expected, strict=True))
     beyond = scores.values / MarginalErrors.GRID
     noise = float(scores.event.sigma_squared) / MarginalErrors.GRID**2
-    typical = float(np.median(beyond / means)) if len(beyond) >= _FEW else 0.0
-    allowed = (min(max(typical, 0.0), _MOST_TYPICAL) + _MARGIN) * means
+    misfits = np.array([known[frozenset(clique)].misfit for clique in scores.cliques]) * total / prior.total
+    allowed = _allowed(beyond, means, math.sqrt(noise)) * means + misfits
     bars = allowed + NormalDist().inv_cdf(1 - alpha / len(beyond)) * np.sqrt(noise + variances)
     return tuple(
         Pair(
@@ -246,6 +247,15 @@ def _pairs(prior: Prior, scores: ErrorScores, total: float, alpha: float) -> tup
         )
         for clique, value, bar in zip(scores.cliques, beyond.tolist(), bars.tolist(), strict=True)
     )
+
+
+def _allowed(beyond: Floats, means: Floats, noise: float) -> float:
+    """Which part of what is expected of a pair models are off by without being seen to be."""
+    told = (beyond / means)[means > noise]
+    if len(told) < _FEW:
+        return _UNKNOWN
+    middle, upper = np.quantile(told, [0.5, 0.75])
+    return float(min(max(middle + _REACH * (upper - middle), _LEAST), _MOST))
 
 
 def averaged(found: Sequence[Measurement], clique: Clique) -> Known:

@@ -18,7 +18,7 @@ from privsynth.domain import Clique, Domain
 from privsynth.errors import FitError, InputError, SchemaError
 from privsynth.generator import AbstractDistribution, AbstractGenerator
 from privsynth.latent.layout import summed_table
-from privsynth.measurement import measurements
+from privsynth.measurement import Transcript, measurements
 from privsynth.published import Published
 from privsynth.refreshing.aligning import Alignment
 
@@ -31,6 +31,10 @@ _CELLS, _PAIRS = 20_000, 2_000
 """Pairs of more cells, or beyond so many pairs, are not looked at by themselves: only through their columns."""
 
 _REFITS, _SEED = 4, 20_280
+
+_TOLD = 1.5
+"""A model is taken to be off a noisy table from so many standard deviations on of what noise makes of the distance."""
+
 _LARGEST = float(1 << 48)
 _PAIR = 2
 
@@ -52,11 +56,16 @@ class Known:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Expected:
-    """What the earlier release's model says of a pair. Shapes: levels; `error` is the variance of each cell, refits tell."""
+    """What the earlier release's model says of a pair.
+
+    Shapes: levels; `error` is the variance of each cell, as refits tell. Units: `misfit` is what the model is off by beyond
+        that, in L1 of records, as far as the noisy table itself can tell; 0 where it cannot.
+    """
 
     clique: Clique
     table: Floats
     error: Floats
+    misfit: float
 
 
 @final
@@ -164,7 +173,7 @@ def prior_of(published: Published, alignment: Alignment, release: str) -> Prior:
         _require_sound(published, domain)
         model = kind.estimate_again(domain, published.transcript)
         expected = tuple(_expectations(kind, model, published))
-        known = tuple(_averaged(published, domain))
+        known = tuple(_averaged(published.transcript, domain))
     except (FitError, SchemaError, ValueError, LookupError) as failure:
         raise InputError(
             f"the earlier release's answers are not those of its generator ({type(failure).__name__}); get it again from its "
@@ -201,10 +210,10 @@ def _require_sound(published: Published, domain: Domain) -> None:
         raise FitError("a column has no table of its own")
 
 
-def _averaged(published: Published, domain: Domain) -> Sequence[Known]:
+def _averaged(transcript: Transcript, domain: Domain) -> Sequence[Known]:
     """Each clique's tables, averaged by inverse variance."""
     sums: dict[Clique, tuple[Floats, float, Mapping[str, tuple[int, ...]]]] = {}
-    for one in measurements(published.transcript):
+    for one in measurements(transcript):
         clique = domain.canonical(one.clique)
         values = one.values.transpose([one.clique.index(name) for name in clique]).astype(np.float64)
         before, precision, _ = sums.get(clique, (np.zeros_like(values), 0.0, {}))
@@ -218,7 +227,7 @@ def _averaged(published: Published, domain: Domain) -> Sequence[Known]:
 def _expectations(kind: AbstractGenerator, model: AbstractDistribution, published: Published) -> Sequence[Expected]:
     """The model's tables of all pairs that are small enough, and what refits to re-noised tables of made-up records err by."""
     domain = model.domain
-    pairs = [pair for pair in combinations(domain.attributes, 2) if domain.cells(pair) <= _CELLS]
+    pairs: list[Clique] = [pair for pair in combinations(domain.attributes, 2) if domain.cells(pair) <= _CELLS]
     pairs = sorted(pairs, key=domain.cells)[:_PAIRS]
     if not any(len(one.clique) == _PAIR for one in measurements(published.transcript)):
         return []
@@ -226,15 +235,43 @@ def _expectations(kind: AbstractGenerator, model: AbstractDistribution, publishe
     errors = [np.zeros_like(table) for table in tables]
     places = range(len(pairs))
     rng = np.random.default_rng(_SEED)
-    repeated = replicates.replicates(kind, model, published.transcript, count=_REFITS, rng=rng)
-    for again in repeated:
+    apart = _apart(published.transcript, model)
+    by_refits: dict[Clique, float] = dict.fromkeys(pairs, 0.0)
+    for again in replicates.replicates(kind, model, published.transcript, count=_REFITS, rng=rng):
         scale = model.total / again.fitted.total
         for place in places:
             errors[place] += (again.fitted.project(pairs[place]) * scale - tables[place]) ** 2 / _REFITS
+        for pair, (squared, _, _) in _apart(again.noisy, again.fitted).items():
+            by_refits[pair] = by_refits.get(pair, 0.0) + squared / _REFITS
     return [
-        Expected(clique=pair, table=_fixed(table), error=_fixed(error))
+        Expected(
+            clique=pair, table=_fixed(table), error=_fixed(error), misfit=_misfit(apart.get(pair), by_refits[pair])
+        )
         for pair, table, error in zip(pairs, tables, errors, strict=True)
     ]
+
+
+def _apart(transcript: Transcript, model: AbstractDistribution) -> dict[Clique, tuple[float, int, float]]:
+    """Of each pair's noisy table: (squared distance from the model's in units of the noise, cells, the noise's variance)."""
+    domain = model.domain
+    found = {}
+    for one in _averaged(transcript, domain):
+        if len(one.clique) == _PAIR:
+            maps = [np.array(one.groups.get(name, range(domain.size(name)))) for name in one.clique]
+            off = one.values - summed_table(model.project(one.clique), maps)
+            found[one.clique] = float((off**2).sum() / one.variance), off.size, one.variance
+    return found
+
+
+def _misfit(found: tuple[float, int, float] | None, by_refits: float) -> float:
+    """How far the model is off a noisy table beyond what refits are off theirs, in L1, where noise does not explain it."""
+    if found is None:
+        return 0.0
+    squared, cells, variance = found
+    beyond = squared - by_refits
+    if beyond < _TOLD * np.sqrt(2 * cells * (1 + 1 / _REFITS)):
+        return 0.0
+    return float(np.sqrt(cells * variance * beyond))  # L1 is at most the root of the cells times L2
 
 
 def _aligned(prior: Prior, alignment: Alignment) -> Prior:
@@ -258,6 +295,7 @@ def _aligned(prior: Prior, alignment: Alignment) -> Prior:
             clique=tuple(name_of[name] for name in one.clique),
             table=_fixed(summed_table(one.table, [level_of[name] for name in one.clique])),
             error=_fixed(summed_table(one.error, [level_of[name] for name in one.clique])),
+            misfit=one.misfit,
         )
         for one in prior.expected
         if set(one.clique) <= set(name_of)

@@ -74,7 +74,7 @@ def test_a_column_that_moved_is_measured_anew_with_its_pairs_and_nothing_else(be
 
 
 def test_a_pair_that_moved_with_its_margins_unchanged_is_found(before):
-    _, transcript, decision = run(before, made.people(6000, 5, pair=0.3), 5)
+    _, transcript, decision = run(before, made.people(6000, 5, pair=0.5), 5)
     assert decision.fresh == ()
     assert decision.fresh_pairs == {frozenset("be")}
     assert ("b", "e") in {one.clique for one in measurements(transcript) if one.event.stage == "renewed: pairs"}
