@@ -17,6 +17,7 @@ from privsynth.report.words import count, percent, plural
 from privsynth.schema import Schema
 
 INTERNAL: Final = "INTERNAL: computed on real records; never release."
+_UNBROKEN: Final = "\u00a0"
 TABLES_IN_WORDS: Final = {1: "single columns", 2: "pairs", 3: "triples"}
 
 
@@ -59,7 +60,7 @@ class Evaluation:
             where = " × ".join(section.columns)
             for (what, whose), apart in section.apart.items():
                 found.append(f"  groups by {where}: {what} ({whose}) apart by {apart or 'hidden'}")
-        return found
+        return [line.replace(_UNBROKEN, " ") for line in found]
 
 
 def _lines(one: Measured) -> list[str]:

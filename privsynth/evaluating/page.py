@@ -13,6 +13,7 @@ from privsynth.evaluating.evaluation import TABLES_IN_WORDS, Evaluation, interva
 from privsynth.evaluating.measuring import MIN_CELL, SIZES, Measured
 from privsynth.metrics.closest import NOTE
 from privsynth.metrics.correlations import Correlations
+from privsynth.metrics.groups import Section as GroupSection
 from privsynth.metrics.prediction import Prediction
 from privsynth.metrics.rare import FATES, RARE, RareCategories
 from privsynth.metrics.telling_apart import ToldApart
@@ -323,6 +324,7 @@ def _groups(one: Measured) -> Section:
                 "note": section.note,
                 "heads": [f"{group.name} ({count(group.rows)} rows)" for group in section.groups],
                 "lines": lines,
+                "picture": _rates(section),
                 "apart": [f"{what}, {whose}: {one or 'hidden'}" for (what, whose), one in section.apart.items()],
             }
         )
@@ -333,6 +335,16 @@ def _groups(one: Measured) -> Section:
         "notes": list(found.notes),
         "tables": tables,
     }
+
+
+def _rates(section: GroupSection) -> str:
+    """How often the outcome is in each group of synthetic rows, with a mark where it is among real ones."""
+    lines = []
+    for group in section.groups:
+        made, real = (group.figures.get(("rate", whose)) for whose in ("synthetic", "real"))
+        if made is not None and real is not None:
+            lines.append((group.name, made.value, real.value))
+    return pictures.bars(lines, "Rate of the outcome by group") if lines else ""
 
 
 def _closest(one: Measured) -> Section:
