@@ -115,6 +115,24 @@ for rows in (300, 3_000, 30_000, 300_000):
     print(f"{rows:>7,} rows: {np.hypot(expected, sampling) / 2:.2%} of rows would have to move")
 
 # %% [markdown]
+# ## Do synthetic defaulters help those who train?  *(INTERNAL)*
+#
+# Few clients default. `augment` joins synthetic ones to a real training table, and says by cross-validation on real
+# rows whether it helped. It is honest only where the model never saw the rows that it is judged by: here, those that
+# were held back. An improvement that cannot be told from none is said to be none.
+
+# %%
+augmented = ps.augment(holdout, model, schema=schema, fitted_on="others", folds=3, rng=rng)
+print("\n".join(augmented.lines()))
+
+# %% [markdown]
+# And a learner's own curve, against the number of synthetic rows that it is given.
+
+# %%
+growth = ps.scale(holdout, schema=schema, synthetic=model, sizes=(250, 500, 1_000, 2_000), seeds=2, rng=rng)
+print("\n".join(growth.lines()))
+
+# %% [markdown]
 # ## Is it good enough?  *(INTERNAL)*
 #
 # Judged by the clients that were held back. The folder may be entered by its owner alone, and must never be released.

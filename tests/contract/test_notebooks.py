@@ -32,7 +32,7 @@ def test_what_is_computed_on_real_rows_is_called_internal(path):
     heading = ""
     for block in path.read_text(encoding="utf-8").split("# %%"):
         heading = next((line for line in reversed(block.splitlines()) if line.startswith("# ## ")), heading)
-        if "ps.evaluate(" in block or "ps.compare_groups(" in block:
+        if any(f"ps.{verb}(" in block for verb in ("evaluate", "compare_groups", "augment", "scale")):
             assert "*(INTERNAL)*" in heading
         if "model.answer(" in block or "model.error(" in block or "copies.regress(" in block:
             assert "*(public)*" in heading

@@ -18,7 +18,7 @@ from tests.clinic import pass_every_audit
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 CARDS = ROOT / "examples" / "credit_default"
-ROWS = 3000
+ROWS = 2000
 DROPPED = [f"{name}{month}" for name in ("PAY_", "BILL_AMT", "PAY_AMT") for month in range(1, 7)]
 SLOW = ("audit",)
 """Verbs whose run takes minutes: they are tried with --help here, and in their own tests."""
