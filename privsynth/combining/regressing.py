@@ -30,6 +30,7 @@ seen on four tables (see docs/copies.md)."""
 _RARE_ROWS: Final = 30
 _RARE_NOISE: Final = 4.0
 """A label is too rare with fewer people, or fewer with or without the outcome than so many standard deviations of noise."""
+_TWO: Final = 2
 _FEW_COPIES: Final = 5
 _BENT, _BENT_BY_CHANCE = 1.0, 3.5
 """Copies that are off on average by so many standard errors say that noise does more than add."""
@@ -205,19 +206,18 @@ def _without_rare(
         places, direct = design.places(name), pairs[design.target, name]
         people = {int(place): rows.x[:, place] > 0 for place in places}
         reference = rows.complete & ~np.logical_or.reduce([np.zeros_like(rows.complete), *people.values()])
-        if _drowned(design, base, rows, name, reference, direct):
-            best = max(people, key=lambda place: int(people[place].sum()))
-            other = design.terms[best].name.removeprefix(f"{name}: ")
+        gone = [place for place, has in people.items() if _drowned(design, base, rows, name, has, direct)]
+        heard = [place for place in people if place not in gone]
+        drowned = _drowned(design, base, rows, name, reference, direct)
+        if len(heard) + (not drowned) < _TWO:
+            raise FitError(f'no two labels of "{name}" stand above the noise; leave "{name}" out')
+        if drowned:
+            other = design.terms[max(heard, key=lambda place: int(people[place].sum()))].name.removeprefix(f"{name}: ")
             raise FitError(
                 f'"{design.references[name]}", which the other labels of "{name}" are compared with, is too rare next to the '
                 f'noise; name another, as in references={{"{name}": "{other}"}}, or leave "{name}" out'
             )
-        gone = [design.terms[place] for place, has in people.items() if _drowned(design, base, rows, name, has, direct)]
-        if len(gone) == len(people):
-            raise FitError(
-                f'no label of "{name}" but the one that others are compared with stands above the noise; leave "{name}" out'
-            )
-        rare += gone
+        rare += [design.terms[place] for place in gone]
     return (design.skipping(rare), rare) if rare else (design, rare)
 
 

@@ -30,7 +30,7 @@ from privsynth.records import Records
 from tests.bench.row import Row
 
 ROOT = Path(__file__).parents[2]
-PEOPLE, COPIES, RELEASES = 12_000, 10, 8
+PEOPLE, COPIES, RELEASES = 12_000, 10, 6
 LEVEL = 0.9
 
 

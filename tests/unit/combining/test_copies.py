@@ -161,6 +161,14 @@ def test_noise_beyond_all_measure_is_never_a_narrow_interval():
     assert all(one.warning or one.upper - one.lower > 0.5 for one in found.coefficients)
 
 
+def test_an_input_of_which_no_two_labels_stand_above_the_noise_is_refused():
+    frame = people()
+    frame["z"] = "a"
+    model = ps.fit(frame, SCHEMA, epsilon=8, delta="1e-6", generator="latent_class")
+    with pytest.raises(FitError, match='no two labels of "z" stand above the noise'):
+        model.copies(2, rng=RNG(0), n=1000).regress("back", ["x", "z"], references={"z": "a"})
+
+
 def test_an_outcome_that_is_always_there_is_refused(copies):
     frame = people()
     frame["back"] = "yes"
