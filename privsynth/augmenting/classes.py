@@ -70,14 +70,14 @@ class Classes:
 def wanted(rows: Counts, per_class: int | None) -> Counts:
     """Synthetic rows for each class: as many as the most frequent has more, or `per_class` for each but the most frequent.
 
-    Classes without any row get none to balance: nothing says that they should be there.
+    Classes without any real row get none: what a generator knows of them is noise.
     Raises: InputError for a number below one.
     """
     if per_class is None:
         return np.where(rows > 0, rows.max() - rows, 0)
     if isinstance(per_class, bool) or not isinstance(per_class, int) or per_class < 1:
         raise InputError(f"per_class is a whole number of rows, at least 1; found {per_class!r}")
-    return np.where(np.arange(len(rows)) == np.argmax(rows), 0, per_class)
+    return np.where((rows > 0) & (np.arange(len(rows)) != np.argmax(rows)), per_class, 0)
 
 
 def labels_of(task: Task, number: int) -> list[str]:

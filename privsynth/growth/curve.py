@@ -19,9 +19,9 @@ Shape: TypeAlias = Literal["growing", "flat", "falling", "not monotone"]
 LEAST_SIZES: Final = 4
 _POWERS: Final = np.geomspace(0.05, 3.0, 60)
 _RESAMPLES: Final = 400
-_SHUFFLES: Final = 199
+_SHUFFLES: Final = 399
 _LEVEL: Final = 0.05
-_DIP: Final = 3.0
+_DIP: Final = 3.5
 """Standard errors by which a later size must fall below an earlier one to count as a fall."""
 
 
