@@ -22,7 +22,7 @@ from privsynth.report.words import count, percent, plural
 
 Section: TypeAlias = dict[str, object]
 
-SHOWN_RARE: Final = 40
+SHOWN_RARE: Final = 12
 SHOWN_RULES: Final = 30
 _HIDDEN = f"1 to {MIN_CELL - 1}, or hidden with one"
 _SECTIONS = (
@@ -278,13 +278,14 @@ def _rare(found: RareCategories, evaluation: Evaluation) -> Section:
             "noisy": "–" if one.noisy is None or one.sigma is None else f"{one.noisy:.0f} ± {2 * one.sigma:.0f}",
             "decided": one.decided or "–",
         }
-        for one in found.categories[:SHOWN_RARE]
+        for fate in FATES
+        for one in [each for each in found.categories if each.fate == fate][:SHOWN_RARE]
     ]
     more = len(found.categories) - len(lines)
     return {
         "words": f"Categories of fewer than {percent(RARE)} of the real rows: "
         + ", ".join(f"{found.counts[fate]} {fate}" for fate in FATES)
-        + f".{f' The table shows {SHOWN_RARE}; {more} more are in evaluation.json.' if more > 0 else ''}",
+        + f".{f' The table shows {len(lines)}; {more} more are in evaluation.json.' if more > 0 else ''}",
         "lines": lines,
         "how": f"Lost: real rows have it and no synthetic row does. Merged: it was not bought, and its rows went to "
         f"another label. "
