@@ -36,6 +36,10 @@ _BENT, _BENT_BY_CHANCE = 1.0, 3.5
 """Copies that are off on average by so many standard errors say that noise does more than add."""
 _COARSE: Final = 0.02
 """Share of a number's variance that lies within its bins."""
+_MERGED: Final = 0.1
+"""The same, within the groups of levels that were measured together with the target."""
+_MUCH: Final = 0.3
+"""Share of coefficients whose noise is too large, from which on none is to be relied on."""
 _WEAK: Final = 0.7
 """A standardised logistic coefficient with this standard error is mostly noise."""
 
@@ -145,7 +149,7 @@ def regression(asked: Design, base: Made, made: Sequence[Made], *, level: float)
     by Welch and Satterthwaite: m - 1, more where the known part is large.
     Raises: FitError where the made table itself has no coefficients.
     """
-    pairs = {pair: direct_pair(base.transcript, pair) for pair in wanted_pairs(asked)}
+    pairs = {pair: _told(direct_pair(base.transcript, pair)) for pair in wanted_pairs(asked)}
     design, rare = _without_rare(asked, base, pairs)
     rows = design.rows(base.records)
     _require_varied(design, rows)
@@ -182,6 +186,11 @@ def regression(asked: Design, base: Made, made: Sequence[Made], *, level: float)
     )
     notes += [] if not rare else [f"too rare next to the noise: {', '.join(term.name for term in rare)}"]
     return Regression(design=design, coefficients=coefficients, level=level, copies=len(made), notes=tuple(notes))
+
+
+def _told(direct: DirectPair | None) -> DirectPair | None:
+    """None also where all levels of a column were measured as one: such a table relates nothing."""
+    return None if direct is None or min(direct.values.shape) < _TWO else direct
 
 
 def _left_out(term: Term) -> Coefficient:
@@ -336,8 +345,19 @@ def _warnings(
             warnings[place].append(f'no table relates "{met[0][0]}" to "{met[0][1]}"; how they overlap is assumed')
         if _coarse(design, base, rows, term.column, rows.x[:, place]):
             warnings[place].append("its bins are so wide that what is assumed inside them shows")
+        direct = pairs.get((design.target, term.column))
+        if direct is not None and _merged(design, base, rows, term, rows.x[:, place], direct):
+            warnings[place].append("noise left only coarse groups of its values to be measured")
         if coarse:
             warnings[place].append("the bins of the target are so wide that what is assumed inside them shows")
+    for each, more in zip(warnings, _of_noise(design, found), strict=True):
+        each += more
+    return warnings
+
+
+def _of_noise(design: Design, found: _Estimates | None) -> list[list[str]]:
+    """What each term's copies say of the noise."""
+    warnings: list[list[str]] = [[] for _ in design.terms]
     if found is None:
         for each in warnings:
             each.append("the noise is so large next to the counts that a copy has no coefficients at all")
@@ -345,10 +365,13 @@ def _warnings(
     m, sd = len(found.copies), found.copies.std(axis=0, ddof=1)
     bar = max(_BENT, _BENT_BY_CHANCE / math.sqrt(m))
     bent = np.abs(found.copies.mean(axis=0) - found.model) > bar * sd
+    weak = (sd > _WEAK) & (design.kind == "logistic")
     for place in range(len(design.terms)):
+        if (bent | weak)[1:].mean() > _MUCH:
+            warnings[place].append("much of this regression is noise")
         if bent[place]:
             warnings[place].append("copies are off on one side: the noise is too large to be added and taken off")
-        if design.kind == "logistic" and sd[place] > _WEAK:
+        if weak[place]:
             warnings[place].append("mostly noise")
         if m < _FEW_COPIES:
             warnings[place].append(f"only {m} copies; make 10 or more")
@@ -359,6 +382,17 @@ def _coarse(design: Design, base: Made, rows: Rows, name: str, values: Floats) -
     """Whether much of a number's variance lies within bins, where made values are spread evenly."""
     if not name or name in design.references or (name == design.target and design.kind == "logistic"):
         return False
-    inner, codes = values[rows.complete], base.encoded.column(name)[rows.complete].astype(np.int64)
-    means = np.bincount(codes, weights=inner) / np.maximum(1, np.bincount(codes))
-    return float(((inner - means[codes]) ** 2).mean()) > _COARSE * float(inner.var())
+    return _share_within(values[rows.complete], base.encoded.column(name)[rows.complete].astype(np.int64)) > _COARSE
+
+
+def _merged(design: Design, base: Made, rows: Rows, term: Term, values: Floats, direct: DirectPair) -> bool:
+    """Whether much of a number's variance lies within groups of levels, where how it goes with the target is not measured."""
+    if term.column in design.references:
+        return False
+    groups = direct.grouped(1, base.encoded.column(term.column)[rows.complete])
+    return _share_within(values[rows.complete], groups) > _MERGED
+
+
+def _share_within(values: Floats, codes: npt.NDArray[np.int64]) -> float:
+    means = np.bincount(codes, weights=values) / np.maximum(1, np.bincount(codes))
+    return float(((values - means[codes]) ** 2).mean() / values.var())
