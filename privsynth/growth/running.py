@@ -63,27 +63,9 @@ def scale(
     Raises: InputError for sizes, seeds or a gain that make no curve; RecordsError for a target that is the same in every row,
         or too few records; SyntheticSource where the real table is none.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
-    if (fitting is None) == (synthetic is None):
-        raise InputError("give how to fit a generator, or the finished synthetic rows: a model, a release or a table")
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
-        raise InputError(f"seeds are a whole number, at least 2; found {seeds!r}")
-    if not 0 < gain < 1:
-        raise InputError(f"the gain that counts is a score between 0 and 1; found {gain!r}")
-    declared = either.load(schema) if isinstance(schema, str | Path) else schema
-    if isinstance(declared, DatabaseSchema):
-        raise InputError(
-            "learning curves are drawn of one table, and this schema has [database]; give that table's schema"
-        )
-    provenance.require_real(real, "the real table")
-    made, complete = None, declared
-    if synthetic is not None:
-        made, complete, _ = sources.read(synthetic, declared)
-    elif declared.unresolved:
-        raise SchemaError("the schema leaves something to be bought, which each fit would buy anew; declare it")
-    table = records.read(real, declared, out_of_domain="clamp").open()
-    table = table.with_schema(complete) if declared.unresolved else replace(table, schema=complete)
+    _require(fitting, synthetic, seeds, gain, rng)
+    made, table = _read(real, synthetic, schema)
+    complete = table.schema
     task = Task.of(complete, target, outcome)
     examples = task.examples(table)
     task.require_learnable(examples, "the real table")
@@ -108,6 +90,37 @@ def scale(
         spent=spent,
         curves=curves,
     )
+
+
+def _require(fitting: Fitting | None, synthetic: object | None, seeds: int, gain: float, rng: object) -> None:
+    """Raises: InputError for what makes no curve."""
+    if not isinstance(rng, np.random.Generator):
+        raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
+    if (fitting is None) == (synthetic is None):
+        raise InputError("give how to fit a generator, or the finished synthetic rows: a model, a release or a table")
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
+        raise InputError(f"seeds are a whole number, at least 2; found {seeds!r}")
+    if not 0 < gain < 1:
+        raise InputError(f"the gain that counts is a score between 0 and 1; found {gain!r}")
+
+
+def _read(
+    real: object, synthetic: object | None, schema: Schema | DatabaseSchema | str | Path
+) -> tuple[Model | Records | None, Records]:
+    """What is finished, where something is, and the real records under the schema that both have."""
+    declared = either.load(schema) if isinstance(schema, str | Path) else schema
+    if isinstance(declared, DatabaseSchema):
+        raise InputError(
+            "learning curves are drawn of one table, and this schema has [database]; give that table's schema"
+        )
+    provenance.require_real(real, "the real table")
+    made, complete = None, declared
+    if synthetic is not None:
+        made, complete, _ = sources.read(synthetic, declared)
+    elif declared.unresolved:
+        raise SchemaError("the schema leaves something to be bought, which each fit would buy anew; declare it")
+    table = records.read(real, declared, out_of_domain="clamp").open()
+    return made, table.with_schema(complete) if declared.unresolved else replace(table, schema=complete)
 
 
 def _most_drawn(made: Model | Records, real: int) -> int:
