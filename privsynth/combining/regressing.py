@@ -351,7 +351,7 @@ def _warnings(
         if coarse:
             warnings[place].append("the bins of the target are so wide that what is assumed inside them shows")
     for each, more in zip(warnings, _of_noise(design, found), strict=True):
-        each += more
+        each.extend(more)
     return warnings
 
 
