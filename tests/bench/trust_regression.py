@@ -232,3 +232,8 @@ def _summary(what: str, found: Sequence[Outcome], *, judged: bool) -> Iterator[R
     if warned:
         covered = float(np.mean([each.covered for each in warned]))
         yield Row(name=f"regression, {what}: 90 % intervals that cover, warned", value=covered, unit="share")
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(json.dumps(row.to_json()), flush=True)
