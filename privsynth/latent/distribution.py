@@ -22,13 +22,11 @@ from privsynth.latent.estimation import Fitted, expand, fine_layout
 from privsynth.latent.layout import Layout, group_sums
 from privsynth.latent.mixture import Mixture, wide_tables
 from privsynth.latent.observed import Observed
+from privsynth.latent.replacing import replace_impossible
 from privsynth.latent.swapping import passes_for, swap
 from privsynth.structural import StructuralZeros
 
 Floats = npt.NDArray[np.float64]
-
-_TRIES = 20
-"""Rounds of drawing again the rows that no rule allows."""
 
 
 @final
@@ -92,7 +90,7 @@ class LatentClassDistribution(AbstractDistribution):
         """Draw n records with low error, rows in random order; with evidence, from the conditional mixture, exactly.
 
         Rows are dealt class by class, then improved by swaps inside classes until their pair tables are near what they
-        should be (not with evidence). Rows that a rule rules out are drawn again, as long as that helps.
+        should be (not with evidence). Rows that a rule rules out are replaced (`replacing`).
         Raises: FitError when the evidence has probability zero under the model, or n is negative.
         """
         if n < 0:
@@ -159,17 +157,25 @@ class LatentClassDistribution(AbstractDistribution):
         within: tuple[Floats, ...],
         rng: np.random.Generator,
     ) -> None:
-        """Replace rows that hit an impossible cell by fresh ones; a rest after some rounds is left to the rules' repair."""
-        if not self.domain.impossible:
-            return
-        zeros = StructuralZeros(self.domain)
-        for _ in range(_TRIES):
-            wrong = np.flatnonzero(~zeros.allowed(codes))
-            if not wrong.size:
-                return
-            _, fresh = self._deal(mixture, within, wrong.size, rng)
-            for column, values in zip(codes, fresh, strict=True):
-                column[wrong] = values
+        """Replace rows that hit an impossible cell; what cannot be replaced is left to the rules' repair."""
+        if self.domain.impossible:
+            replace_impossible(
+                codes,
+                StructuralZeros(self.domain),
+                self._shares(mixture, within),
+                lambda rows: self._deal(mixture, within, rows, rng)[1],
+                rng,
+            )
+
+    def _shares(self, mixture: Mixture, within: tuple[Floats, ...]) -> list[Floats]:
+        """Each attribute's shares of levels. Shapes: (levels of i,), summing to 1."""
+        groups = mixture.layout.split(mixture.one_way())
+        found = []
+        for of, share, mass in zip(self._group_of, within, groups, strict=True):
+            inside = np.bincount(of, weights=share, minlength=len(mass))
+            wide = np.divide(mass, inside, out=np.zeros(len(mass)), where=inside > 0)[of] * share
+            found.append(wide / wide.sum())
+        return found
 
     def _conditional(self, given: Evidence) -> tuple[Mixture, tuple[Floats, ...]]:
         """The mixture and shares under evidence: classes weighed by its probability in each, levels cut down to it."""
