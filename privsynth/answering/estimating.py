@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
 from typing import Final, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.answering.attenuation import inside_cells
 from privsynth.answering.evidence import STUDENT_90, Evidence
 from privsynth.answering.forms import Form, form
 from privsynth.answering.measured import Cover, covering, direct
 from privsynth.answering.parsing import Question
+from privsynth.schema.columns import LabelledColumn
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,6 +30,10 @@ TOGETHER: Final = "measured tables and the model"
 ASSUMED: Final = "the model alone: an assumption"
 
 _SHAKES: Final = 40
+_PROBES: Final = 30
+"""Correlations from which it is told how much worse the model is at them than its replicates say."""
+
+_SEED: Final = 20_263
 _PAIR: Final = 2
 _WIDER, _OF_PAIRS = 2.0, 0.25
 """Of questions on three columns and more, which no table shows: the misfit, and what part of the pairs' misfit adds to it.
@@ -69,20 +77,50 @@ def estimate(question: Question, evidence: Evidence) -> Estimate:
     else:
         moved = float(slope @ (seen.sums - sums))
         expected = float(np.mean(apart**2))
-        misfit = max(evidence.misfit[min(_PAIR, max(1, len(asked.columns)))] * squared, moved**2 - _SURPRISE * expected)
+        lacking = evidence.misfit[min(_PAIR, max(1, len(asked.columns)))]
+        if question.kind == "correlation":
+            lacking = max(lacking, _misfit_of_correlations(evidence))
+        misfit = max(lacking * squared, moved**2 - _SURPRISE * expected)
         exact = float(slope @ seen.covariance @ slope)
         weight = _weight(squared + misfit, exact, float(np.mean(off * direct_off)))
         mixed = (1 - weight) * off + weight * direct_off
         variance = float(np.mean(mixed**2)) + (1 - weight) ** 2 * misfit
         variance = max(variance, weight**2 * exact)
-    unknown = _unknown_inside(question, asked, value, evidence)
+    unknown, together = _unknown_inside(question, asked, value, evidence), 0.0
+    if question.kind == "correlation":
+        together, doubt = inside_cells(asked, sums, evidence)
+        unknown += doubt
     half = STUDENT_90 * math.sqrt(variance + unknown)
     return Estimate(
-        value=value + weight * moved,
+        value=value + weight * moved + together,
         half=half,
         inside=STUDENT_90 * math.sqrt(unknown),
         basis=MEASURED if covers and asked.exact and all(one.whole for one in covers) else TOGETHER,
     )
+
+
+@lru_cache(maxsize=4)
+def _misfit_of_correlations(evidence: Evidence) -> float:
+    """The part of the squared error that the replicates' squares lack, of correlations: as `Evidence.misfit`.
+
+    A correlation weighs the few records with the largest numbers most, and these a model shrinks most.
+    """
+    names = [one.name for one in evidence.schema.modelled if not isinstance(one, LabelledColumn)]
+    pairs = [pair for pair in combinations(names, _PAIR) if evidence.is_measured(pair)]
+    rng = np.random.default_rng(_SEED)
+    excess = scale = 0.0
+    for place in rng.permutation(len(pairs))[:_PROBES].tolist():
+        question = Question(text="", kind="correlation", targets=pairs[place], where={}, given={})
+        asked = form(question, evidence.schema, evidence.inside)
+        sums = asked.of(evidence.distribution.expect)
+        slope, covers = asked.slope(sums), covering(asked, evidence.tables, evidence.shares)
+        seen = direct(asked, covers, evidence.tables)
+        if seen is not None:
+            off, _, apart = _replicated(asked, covers, slope, evidence)
+            expected, error = max(float(np.mean(apart**2)), 1e-12), float(np.mean(off**2))
+            excess += error / expected**2 * (float(slope @ (seen.sums - sums)) ** 2 - expected)
+            scale += (error / expected) ** 2
+    return max(0.0, excess / max(scale, 1e-300))
 
 
 def _weight(model: float, exact: float, together: float) -> float:

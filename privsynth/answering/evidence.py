@@ -58,6 +58,13 @@ class Evidence:
         """How records are taken to lie inside each column's bins."""
         return {column.name: inside_of(column, self.shares[column.name]) for column in self.schema.modelled}
 
+    def groups_of(self, name: str) -> npt.NDArray[np.int64]:
+        """The group of each of a column's levels where it was measured together with others; each its own where it was not."""
+        for table in self.tables:
+            if len(table.clique) > 1 and name in table.groups:
+                return np.array(table.groups[name], dtype=np.int64)
+        return np.arange(self.distribution.domain.size(name))
+
     @cached_property
     def refits(self) -> tuple[Replicate, ...]:
         """What fits of made-up records found. Raises: FitError where the generator trains."""
