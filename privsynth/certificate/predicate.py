@@ -268,7 +268,8 @@ class RefreshClaim(AbstractPart):
     """Which release this one goes on from, what moved since, and what the ledger was charged for both its parts.
 
     `drift_test` is the ledger's entry of the first part. What is `kept` was bought by the earlier release, and is no part of
-    this one's guarantee, which covers the drift test and all that was measured anew (no release said so before 0.4).
+    this one's guarantee, which covers the drift test and all that was measured anew (no release said so before 0.4);
+    `kept_epsilon` and `kept_delta` are the largest of the releases that may have measured it, along a chain of refreshes.
     """
 
     previous: Text
@@ -279,6 +280,8 @@ class RefreshClaim(AbstractPart):
     new: list[Text]
     gone: list[Text]
     kept: Count
+    kept_epsilon: PositiveAmount
+    kept_delta: PositiveAmount
 
 
 @final
@@ -307,6 +310,8 @@ class Predicate(AbstractPart):
     def _agrees(self) -> Self:
         if self.guarantee.training is None and Decimal(self.guarantee.rho) <= 0:
             raise ValueError("guarantee.rho must be above zero where nothing is learned by gradient steps")
+        if self.refresh is not None and Decimal(self.refresh.kept_epsilon) > Decimal(self.guarantee.epsilon):
+            raise ValueError("refresh.keptEpsilon must not be above guarantee.epsilon: what is kept had less noise")
         if moment(self.issued_at) >= moment(self.expires_at):
             raise ValueError("issuedAt must be before expiresAt")
         if self.attempts.used > self.attempts.allowed:

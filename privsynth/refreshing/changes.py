@@ -10,6 +10,7 @@ from typing import Any
 
 from privsynth.privacy.guarantee import decimal_up
 from privsynth.refreshing.aligning import Alignment
+from privsynth.refreshing.covering import Covered
 from privsynth.refreshing.deciding import Column, Decision
 from privsynth.refreshing.measuring import kept
 from privsynth.refreshing.refreshed import Refreshed
@@ -20,7 +21,9 @@ from privsynth.schema.levels import level_names
 _DIGITS = 5
 
 
-def described(refreshed: Refreshed, decision: Decision, alignment: Alignment, schema: Schema) -> dict[str, Any]:
+def described(
+    refreshed: Refreshed, decision: Decision, alignment: Alignment, schema: Schema, covered: Covered
+) -> dict[str, Any]:
     """What moved, column by column and pair by pair: a JSON object. Units: shares of 1; records, rounded."""
     prior = refreshed.prior
     return {
@@ -43,6 +46,7 @@ def described(refreshed: Refreshed, decision: Decision, alignment: Alignment, sc
             for pair in sorted(decision.pairs, key=lambda pair: -pair.moved_by)
         ],
         "gone": list(alignment.gone),
+        "covered": covered.words,
     }
 
 
@@ -70,7 +74,7 @@ def _column(column: Column, alignment: Alignment, schema: Schema) -> dict[str, A
 
 
 def claimed(
-    refreshed: Refreshed, decision: Decision, alignment: Alignment, *, drift_test: str, charged: Any
+    refreshed: Refreshed, decision: Decision, alignment: Alignment, covered: Covered, *, drift_test: str, charged: Any
 ) -> dict[str, object]:
     """What the certificate says of it: names alone, and what the ledger was charged."""
     moved = [column.name for column in decision.columns if column.status == "moved"]
@@ -83,6 +87,8 @@ def claimed(
         "new": [column.name for column in decision.columns if column.status == "new"],
         "gone": list(alignment.gone),
         "kept": len(kept(refreshed.prior, decision)),
+        "keptEpsilon": covered.epsilon,
+        "keptDelta": covered.delta,
     }
 
 
@@ -98,4 +104,4 @@ def lines(changes: Mapping[str, Any]) -> list[str]:
             found.append(f"new: {row['what']} ({row['most']})")
     kept_columns = sum(column["status"] == "kept" for column in changes["columns"])
     found.append(f"not moved that can be told: {kept_columns} of {len(changes['columns'])} columns")
-    return found + [f"gone: {name}" for name in changes["gone"]]
+    return [*found, *(f"gone: {name}" for name in changes["gone"]), changes["covered"]]

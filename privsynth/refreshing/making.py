@@ -18,6 +18,7 @@ from privsynth.certificate.verify import verify_release
 from privsynth.errors import BudgetExceeded, OutputError, PolicyRefusal, RefusedError
 from privsynth.measurement import Transcript
 from privsynth.policy import Policy
+from privsynth.privacy.accounting import Cost
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource
@@ -25,6 +26,7 @@ from privsynth.published import Published, read_release
 from privsynth.refreshing import changes as what_changed
 from privsynth.refreshing import measuring
 from privsynth.refreshing.aligning import Alignment, ColumnMap, align
+from privsynth.refreshing.covering import Covered, covered
 from privsynth.refreshing.deciding import Decision
 from privsynth.refreshing.prior import prior_of
 from privsynth.refreshing.refreshed import Refreshed
@@ -75,6 +77,7 @@ class _Plan:
     refreshed: Refreshed
     alignment: Alignment
     earlier: str
+    covered: Covered
 
     @property
     def drift_rho(self) -> Fraction:
@@ -110,17 +113,22 @@ def refresh(
     agreed = policy if isinstance(policy, Policy) else Policy.load(policy)
     if trust is not None:
         verify_release(Path(previous), trust if isinstance(trust, TrustStore) else TrustStore.load(Path(trust)))
-    plan = _plan(Path(previous), agreed, schema, map)
     held = ledger if isinstance(ledger, AbstractLedger) else api.open_ledger(ledger)
     try:
+        plan = _plan(Path(previous), agreed, schema, map, held)
         return _carried_out(source, plan, signer, Path(out), held, SystemNoise())
     finally:
         if held is not ledger:
             held.close()
 
 
-def _plan(previous: Path, policy: Policy, schema: Schema | str | Path | None, mapped: ColumnMap | None) -> _Plan:
-    """Read the earlier release, and agree on terms. Raises: InputError or RefusedError; nothing is read of the new table."""
+def _plan(
+    previous: Path, policy: Policy, schema: Schema | str | Path | None, mapped: ColumnMap | None, ledger: AbstractLedger
+) -> _Plan:
+    """Read the earlier release, and agree on terms; nothing is fitted to answers that this ledger does not know.
+
+    Raises: InputError or RefusedError; nothing is read of the new table, and nothing spent.
+    """
     published = read_release(previous)
     described = published.schema if schema is None else schema if isinstance(schema, Schema) else Schema.load(schema)
     if described.unresolved:
@@ -130,13 +138,14 @@ def _plan(previous: Path, policy: Policy, schema: Schema | str | Path | None, ma
     alignment = align(published.schema, described, mapped)
     whole = terms(described, policy, generator=published.generator, settings=published.settings)
     _require_same(published, whole)
-    release = str(published.predicate["releaseId"])
+    covers = covered(published.predicate, whole)
+    release, earlier = covers.release, hashlib.sha256((previous / CERTIFICATE).read_bytes()).hexdigest()
+    _require_paid(policy.require_population().id, release, earlier, ledger)
     progress.report("fit the earlier release again", 0, 1)
     prior = prior_of(published, alignment, release)
     progress.report("fit the earlier release again", 1, 1)
-    earlier = hashlib.sha256((previous / CERTIFICATE).read_bytes()).hexdigest()
     refreshed = Refreshed(prior=prior, inner=whole.kind)
-    return _Plan(whole=whole, refreshed=refreshed, alignment=alignment, earlier=earlier)
+    return _Plan(whole=whole, refreshed=refreshed, alignment=alignment, earlier=earlier, covered=covers)
 
 
 def _require_same(published: Published, whole: Terms) -> None:
@@ -171,15 +180,15 @@ def _carried_out(
         "new": [],
         "gone": list(plan.alignment.gone),
         "kept": 0,
+        "keptEpsilon": plan.covered.epsilon,
+        "keptDelta": plan.covered.delta,
     }
-    first = RefreshTerms.of(
-        plan.whole, earlier=plan.earlier, rho=plan.drift_rho, part="drift test", says=rehearsed, words=WORDS
-    )
+    first = _terms(plan, plan.drift_rho, "drift test", rehearsed)
     rehearse(first, noise.name)
     workspace.require_free()
     release_id, seeds, fingerprint, answers = _watched(source, plan, first, watching, ledger, noise)
     decision = plan.refreshed.decision(plan.whole.schema.domain(), answers)
-    changes = what_changed.described(plan.refreshed, decision, plan.alignment, plan.whole.schema)
+    changes = what_changed.described(plan.refreshed, decision, plan.alignment, plan.whole.schema, plan.covered)
     if decision.nothing:
         return Refresh(release=None, changes=changes, spent=str(float(plan.drift_rho)))
     second = _second(plan, decision, answers, release_id, changes)
@@ -205,8 +214,7 @@ def _watched(
     part = _first(plan, agreed)
     data = part.read(source)
     with workspace.locked():
-        if workspace.state() is None:
-            _require_paid(plan, ledger)
+        _require_room(plan, workspace, ledger)
         seeds, reservation = reserve(part, data, workspace, ledger, noise)
         if reservation.state == "committed":
             kept = workspace.measurements(part.from_files)
@@ -223,26 +231,56 @@ def _watched(
         return reservation.release_id, seeds, part.fingerprint(data, seeds.bound), kept[1]
 
 
+def _terms(plan: _Plan, rho: Fraction, part: str, says: Mapping[str, object]) -> RefreshTerms:
+    """The terms of one part."""
+    return RefreshTerms.of(
+        plan.whole,
+        earlier=plan.earlier,
+        rho=rho,
+        part=part,
+        says=says,
+        words=WORDS,
+        aside=plan.covered.words,
+    )
+
+
 def _first(plan: _Plan, agreed: RefreshTerms) -> RefreshedTable:
     """The drift test as a subject of the release path."""
     return RefreshedTable(terms=agreed, refreshed=replace(plan.refreshed, part="watch"), changes={})
 
 
-def _require_paid(plan: _Plan, ledger: AbstractLedger) -> None:
+def _require_paid(population: str, release: str, certificate: str, ledger: AbstractLedger) -> None:
     """Refuse, before anything is spent, an earlier release that this population's account did not pay for.
 
     Its answers are published again, so that they must be those that were paid for, and the ledger knows their certificate's
     digest: it is this that binds them, whoever signed it.
-    Raises: RefusedError; BudgetExceeded where the cap could not bear it if everything moved.
+    Raises: RefusedError.
     """
-    population = plan.whole.policy.require_population().id
-    known = ledger.find(plan.refreshed.prior.release)
-    if known is None or (known.population, known.certificate_digest) != (population, plan.earlier):
+    known = ledger.find(release)
+    if known is None or (known.population, known.certificate_digest) != (population, certificate):
         raise RefusedError(
             f'the earlier release is not one that the account of population "{population}" in this ledger paid for; name the '
             "ledger that it was made with (--ledger), and its folder as it was published"
         )
-    balance, cost = ledger.balance(population), plan.whole.cost
+
+
+def _require_room(plan: _Plan, workspace: Workspace, ledger: AbstractLedger) -> None:
+    """Refuse a cap that could not bear it if everything moved, unless the drift test has begun in this very ledger.
+
+    Raises: BudgetExceeded; RefusedError where this ledger does not know of the attempt that this place goes on from.
+    """
+    population, state, cost = plan.whole.policy.require_population().id, workspace.state(), plan.whole.cost
+    if state is not None:
+        known = ledger.find(state[0])
+        if known is None or known.population != population:
+            raise RefusedError(
+                f"{workspace.folder} goes on from an attempt that this ledger does not know; name the ledger that it was "
+                "begun with (--ledger), or choose a new --out"
+            )
+        if known.state != "reserved":
+            return
+        cost = Cost.of(plan.whole.budget.rho - plan.drift_rho)  # the rest is reserved, and counted with what is held
+    balance = ledger.balance(population)
     held = balance.spent + balance.reserved
     if not balance.cap.admits(held + cost):
         raise BudgetExceeded(
@@ -272,10 +310,10 @@ def _second(
     rho = plan.refreshed.renewing(domain, plan.whole.budget.rho, decision)
     _require_drawable(plan, decision, rho)
     says = what_changed.claimed(
-        plan.refreshed, decision, plan.alignment, drift_test=drift_test, charged=plan.drift_rho + rho
+        plan.refreshed, decision, plan.alignment, plan.covered, drift_test=drift_test, charged=plan.drift_rho + rho
     )
     # One plan whatever moved: the policy's attempts at it count every audit that failed.
-    terms_ = RefreshTerms.of(plan.whole, earlier=plan.earlier, rho=rho, part="what moved", says=says, words=WORDS)
+    terms_ = _terms(plan, rho, "what moved", says)
     return RefreshedTable(
         terms=terms_, refreshed=replace(plan.refreshed, part="renew", answers=answers), changes=changes
     )

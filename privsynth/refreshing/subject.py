@@ -48,7 +48,8 @@ class RefreshTerms(AbstractTerms):
     """The terms of a release of one table, of which one part is charged for.
 
     Args: `earlier` is the digest of the earlier release's certificate; `rho` what the ledger is charged for this part;
-        `part` names the part, the same whatever the drift test found; `says` what the certificate says of the earlier release.
+        `part` names the part, the same whatever the drift test found; `says` what the certificate says of the earlier release,
+        and `aside` what covers the tables that are kept of it.
     """
 
     whole: Terms
@@ -56,6 +57,7 @@ class RefreshTerms(AbstractTerms):
     rho: Fraction
     part: str
     says: Mapping[str, object]
+    aside: tuple[str, ...]
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class RefreshTerms(AbstractTerms):
         part: str,
         says: Mapping[str, object],
         words: Sequence[str] = (),
+        aside: str,
     ) -> RefreshTerms:
         """The terms of one part; `words` are what the certificate adds to its limitations."""
         return cls(
@@ -82,6 +85,7 @@ class RefreshTerms(AbstractTerms):
             rho=rho,
             part=part,
             says=says,
+            aside=(aside,),
         )
 
     @property
@@ -123,6 +127,11 @@ class RefreshTerms(AbstractTerms):
     def cost(self) -> Cost:
         """What the ledger is charged: this part alone."""
         return Cost.of(self.rho)
+
+    @property
+    def not_covered(self) -> tuple[str, ...]:
+        """What covers the tables that are kept."""
+        return self.aside
 
     @property
     def continues(self) -> Mapping[str, object]:

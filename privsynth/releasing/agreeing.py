@@ -105,6 +105,11 @@ class AbstractTerms(ABC):
         return None
 
     @property
+    def not_covered(self) -> tuple[str, ...]:
+        """What the certificate adds to what its guarantee does not cover."""
+        return ()
+
+    @property
     def about_rows(self) -> str:
         """What the guarantee takes for granted about whose row is whose."""
         unit = self.unit

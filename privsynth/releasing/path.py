@@ -345,4 +345,5 @@ def _facts(
         repaired=said.repaired,
         attempts_used=attempt,
         continues=agreed.continues,
+        not_covered=agreed.not_covered,
     )

@@ -69,6 +69,7 @@ class ReleaseFacts:
     repaired: Mapping[str, int]
     attempts_used: int
     continues: Mapping[str, object] | None = None
+    not_covered: tuple[str, ...] = ()
 
 
 def rehearse(agreed: AbstractTerms, noise: str) -> None:
@@ -107,6 +108,7 @@ def rehearse(agreed: AbstractTerms, noise: str) -> None:
         repaired={},
         attempts_used=1,
         continues=agreed.continues,
+        not_covered=agreed.not_covered,
     )
     require(predicate(facts, Findings(rows=(row,)), datetime.now(UTC)))
 
@@ -127,7 +129,7 @@ def predicate(facts: ReleaseFacts, findings: Findings, issued_at: datetime) -> d
         "guarantee": {
             **facts.guarantee.statement(noise=facts.noise, transcript=facts.transcript),
             "assumptions": [*ASSUMPTIONS, facts.about_rows],
-            "notCovered": list(NOT_COVERED),
+            "notCovered": [*NOT_COVERED, *facts.not_covered],
         },
         "budget": {
             "population": population.id,

@@ -25,6 +25,7 @@ from privsynth.measurement import measurements
 from privsynth.model import Model
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Cost
+from privsynth.refreshing import changes as what_changed
 from privsynth.refreshing import making
 from privsynth.refreshing.refreshed import Refreshed
 from privsynth.schema import Schema
@@ -137,6 +138,10 @@ def test_what_moved_is_released_charged_for_and_said(at):
     page = (found.folder / "report.html").read_text()
     assert "What changed" in page
     assert f"goes on from release {first}" in page
+    assert (claim["keptEpsilon"], claim["keptDelta"]) == (guarantee["epsilon"], guarantee["delta"])
+    assert any(f"kept of release {first} is covered by" in text for text in guarantee["notCovered"])
+    assert f"kept of release {first} is covered by" in page
+    assert f"kept of release {first} is covered by" in what_changed.lines(found.changes)[-1]
     assert "What changed" not in (folder / "first" / "report.html").read_text()
     model = Model.from_release(found.folder)
     assert len(measurements(model.transcript)) > claim["kept"]
@@ -152,14 +157,25 @@ def test_a_refresh_can_itself_be_refreshed(at):
     assert kinds(ledger)[-3:] == ["reserve", "begin", "commit"]
 
 
-def test_a_cap_that_could_not_bear_it_refuses_with_nothing_spent(at):
-    folder, ledger = at
-    cap = ledger.balance("clinic").cap
-    while cap.admits(ledger.balance("clinic").spent + Cost.of(budget())):  # other releases, until one more does not fit
+def fill(ledger):
+    """Other releases, until one more does not fit."""
+    balance = ledger.balance("clinic")
+    while balance.cap.admits(balance.spent + balance.reserved + Cost.of(budget())):
         other = f"{len(ledger.entries()):064x}"
         ledger.begin(
             ledger.reserve("clinic", cost=Cost.of(budget()), release_id=other, plan_digest=other, attempts_allowed=1)
         )
+        balance = ledger.balance("clinic")
+
+
+def interrupted(*_):
+    """What a crash is, to whoever is called."""
+    raise KeyboardInterrupt
+
+
+def test_a_cap_that_could_not_bear_it_refuses_with_nothing_spent(at):
+    folder, ledger = at
+    fill(ledger)
     before = len(ledger.entries())
     ledger.reserve(
         "clinic", cost=Cost.of(budget() * 15 / 100), release_id="drift", plan_digest="f" * 64, attempts_allowed=1
@@ -253,6 +269,38 @@ def test_another_population_or_a_generator_that_is_not_allowed_is_refused(at, ol
     with pytest.raises(PolicyRefusal, match=words):
         refresh(at, table(folder, "same"), policy=Policy.loads(policy))
     assert kinds(ledger) == []
+
+
+def test_a_smaller_epsilon_than_the_earlier_releases_is_refused(at):
+    folder, ledger = at
+    policy = POLICY + '[budget]\nrelease_epsilon = "2"\n'
+    with pytest.raises(PolicyRefusal, match="measured under epsilon 4"):
+        refresh(at, table(folder, "moved", column=0.3), policy=Policy.loads(policy))
+    assert kinds(ledger) == []
+
+
+def test_a_place_whose_attempt_this_ledger_does_not_know_is_refused(at, place, tmp_path):
+    folder, _ = at
+    shutil.copytree(place, tmp_path / "copy")
+    refresh(at, table(folder, "same"))
+    with (
+        api.open_ledger(tmp_path / "copy" / "ledger.sqlite3") as other,
+        pytest.raises(RefusedError, match="this ledger does not know"),
+    ):
+        refresh(at, table(folder, "same"), ledger=other)
+
+
+def test_a_cap_that_filled_up_before_the_drift_test_began_is_looked_at_again(at, monkeypatch):
+    folder, ledger = at
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "measured", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            refresh(at, table(folder, "same"))
+    assert kinds(ledger) == ["reserve"]
+    fill(ledger)
+    with pytest.raises(BudgetExceeded, match="Nothing was spent"):
+        refresh(at, table(folder, "same"))
+    assert [entry.kind for entry in ledger.entries()].count("commit") == 1
 
 
 def test_a_schema_that_changed_is_followed_where_it_can_be_and_refused_where_not(at):
