@@ -27,15 +27,16 @@ from privsynth.database import either, sources
 from privsynth.database.document import DatabaseSchema
 from privsynth.drafting import draft as draft_schema
 from privsynth.errors import AuditError, InputError, LedgerError, SchemaError
+from privsynth.exploring import Fitting, measured
 from privsynth.findings import Claim, Findings
-from privsynth.fitting import FitPlan, measure, split
+from privsynth.fitting import FitPlan
 from privsynth.histories.history_model import HistoryModel
 from privsynth.history_quoting import HistoryQuote, quote_history
 from privsynth.measurement import Transcript
 from privsynth.model import Model
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Exact
-from privsynth.privacy.guarantee import Budget, Guarantee
+from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.ledgers.sqlite import SqliteLedger
 from privsynth.privacy.noise import SystemNoise
@@ -80,7 +81,7 @@ def fit(
     Raises: PolicyError for a generator or setting that does not exist;
         RecordsError, SchemaError or MechanismError before anything is spent.
     """
-    chosen, described = dict(settings or {}), _schema(schema)
+    described = _schema(schema)
     generation = provenance.generation_of(source, synthetic, "what a model is fitted to")
     if isinstance(described, DatabaseSchema):
         if generation > 1:
@@ -88,47 +89,33 @@ def fit(
                 "a model of synthetic tables is fitted to one table at a time; give one with its own schema"
             )
         several.require_own_bounds(max_rows, resume)
-        asked = several.Asked(epsilon=epsilon, delta=delta, generator=generator, settings=chosen)
+        asked = several.Asked(epsilon=epsilon, delta=delta, generator=generator, settings=dict(settings or {}))
         return several.fit(source, described, asked, out_of_domain=out_of_domain)
-    unit = PrivacyUnit(name=described.unit or "row", column=described.unit, max_rows=max_rows)
-    name = choosing.resolve(generator, len(described.modelled), settings=chosen).name
-    kind = generators.get(name, chosen)
-    budget = Budget.of(
-        epsilon, delta, buys=bool(described.unresolved), composition=kind.composition, schedule=kind.schedule
-    )
-    plan = FitPlan(generator=kind, unit=unit, budget=budget)
+    fitting = Fitting(epsilon=epsilon, delta=delta, generator=generator, max_rows=max_rows, settings=settings)
+    plan = fitting.plan(described)
     table = records.read(source, described, out_of_domain=out_of_domain)
-    completed, transcript = _measured(table, described, plan, name, resume)
-    return Model(
-        schema=completed,
-        distribution=plan.generator.estimate(completed.domain(), transcript),
-        transcript=transcript,
-        guarantee=Guarantee.for_budget(plan.budget, unit, transcript),
-        generator=name,
-        settings=chosen,
-        kind=frames.kind_of(source),
-        generation=generation,
-    )
-
-
-def _measured(
-    table: Private[records.Records], schema: Schema, plan: FitPlan, name: str, resume: str | Path | None
-) -> tuple[Schema, Transcript]:
-    """What is learned of a table; in a folder, where there is one to keep the place in."""
-    noise, unit, budget = SystemNoise(), plan.unit, plan.budget
     if resume is None:
-        bounded, _ = split(table, unit, 0.0, bound_key=noise.key(), holdout_key=noise.key())
-        return measure(bounded, plan, noise)
+        completed, transcript = measured(table, plan)
+    else:
+        completed, transcript = _resumed(table, described, plan, fitting.resolved(described), Path(resume))
+    return fitting.model(plan, completed, transcript, kind=frames.kind_of(source), generation=generation)
+
+
+def _resumed(
+    table: Private[records.Records], schema: Schema, plan: FitPlan, name: str, place: Path
+) -> tuple[Schema, Transcript]:
+    """What is learned of a table, in a folder that keeps the place."""
+    budget = plan.budget
     told = (
         schema.digest(),
         name,
         generators.settings_of(plan.generator),
         str(budget.epsilon),
         str(budget.delta),
-        unit,
+        plan.unit,
     )
     agreed = hashlib.sha256(repr(told).encode()).hexdigest()
-    return fit_in(Path(resume), table, plan, noise, terms=agreed)
+    return fit_in(place, table, plan, SystemNoise(), terms=agreed)
 
 
 def release(

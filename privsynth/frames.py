@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,9 @@ POLARS: Final = "polars"
 
 PROVENANCE: Final = b"privsynth:provenance"
 """The key of a table's mark in its schema's metadata and, as a text, in a pandas frame's attrs; see `provenance`."""
+
+PANDAS_ATTRS: Final = b"PANDAS_ATTRS"
+"""The only key of a Parquet file's metadata that pandas reads: a JSON object, which becomes the frame's attrs."""
 
 SQLITE_ENDINGS: Final = (".sqlite", ".sqlite3", ".db")
 DUCKDB_ENDINGS: Final = (".duckdb", ".ddb")
@@ -167,6 +171,11 @@ def attributes(source: Source) -> Mapping[str, object]:
     """What a pandas frame carries in its `attrs`."""
     native: Any = _frame(source).to_native()
     return {str(name): value for name, value in native.attrs.items()}
+
+
+def carried(mark: bytes) -> dict[bytes, bytes]:
+    """A mark of provenance as a schema's metadata: under its own key, and where pandas reads and keeps it."""
+    return {PROVENANCE: mark, PANDAS_ATTRS: json.dumps({PROVENANCE.decode(): mark.decode()}).encode()}
 
 
 def _separator(path: Path) -> str:
@@ -354,7 +363,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
     check_cells(table)
     sink = pa.BufferOutputStream()
     said = table.schema.metadata or {}
-    kept = {PROVENANCE: said[PROVENANCE]} if PROVENANCE in said else None
+    kept = carried(said[PROVENANCE]) if PROVENANCE in said else None
     pq.write_table(table.replace_schema_metadata(kept), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content

@@ -3,8 +3,9 @@
 Must never load a table to learn it, and must never take the want of a mark for a proof that records are real.
 
 Parquet files and Arrow tables carry a mark in their schema's metadata, pandas frames in `attrs`. A CSV file has no place for
-one: the certificate in its folder, or in the folder above, speaks for it. A polars frame, a dict of lists and a CSV file that
-was copied away say nothing.
+one: the certificate in its folder, or in one of the two above, speaks for it. A folder that holds a release holds nothing else
+(`verify` refuses it otherwise), so every table in it counts as synthetic, named or not: cut, compressed, renamed. A polars
+frame, a dict of lists and a CSV file that was copied away say nothing.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ RULES: Final = "rules"
 Allow: TypeAlias = Literal["refuse", "allow"]
 
 _ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq", *frames.SQLITE_ENDINGS, *frames.DUCKDB_ENDINGS)
-_PANDAS_KEYS = {b"PANDAS_ATTRS": (), b"pandas": ("attributes",)}
+_PANDAS_KEYS = {frames.PANDAS_ATTRS: (), b"pandas": ("attributes",)}
 """Where pandas and Arrow keep a frame's attrs in a schema's metadata: a JSON object, and the way to them inside it."""
 _LONGEST = 200
+_KEY = frames.PROVENANCE.decode()
+_CLEAR_ARROW = f'drop "{_KEY}" and "PANDAS_ATTRS" from its metadata, with all else, by table.replace_schema_metadata()'
+_CLEAR_PANDAS = f'drop the mark by frame.attrs.pop("{_KEY}")'
+_CLEAR_PARQUET = f"read it as an Arrow table, {_CLEAR_ARROW}, and write it anew"
+_CLEAR_FOLDER = "move it out of the release's folder, in which nothing real belongs"
 
 
 @final
@@ -91,22 +97,22 @@ class Provenance:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A provenance, and what said it."""
+    """A provenance, what said it, and what to do where it is wrong: a real table that was given a synthetic one's schema."""
 
     provenance: Provenance
     where: str
+    clear: str
 
 
 def mark(table: pa.Table, provenance: Provenance) -> pa.Table:
     """The same table with a mark in its schema's metadata, which Parquet files and Arrow tables keep."""
-    kept = dict(table.schema.metadata or {})
-    kept[frames.PROVENANCE] = json.dumps(provenance.to_json()).encode()
+    kept = dict(table.schema.metadata or {}) | frames.carried(json.dumps(provenance.to_json()).encode())
     return table.replace_schema_metadata(kept)
 
 
 def released(table: pa.Table, release_id: str) -> pa.Table:
     """The same table, which a model has marked, with the mark of a release."""
-    found = _of_metadata(table.schema.metadata, "the table")
+    found = _of_metadata(table.schema.metadata, "the table", _CLEAR_ARROW)
     return table if found is None else mark(table, replace(found.provenance, origin=release_id))
 
 
@@ -136,7 +142,8 @@ def require_real(source: object, what: str) -> None:
         raise SyntheticSource(
             f"{what} must be real records, and {found.where} says that {found.provenance.words()}. What is trained on a "
             "model's own output forgets more with every generation. Give the real records; to study what is lost, fit a "
-            'model with ps.fit(..., synthetic="allow"), from which no release can be made'
+            'model with ps.fit(..., synthetic="allow"), from which no release can be made. If every row is real, as after a '
+            f"cast to a synthetic table's schema: {found.clear}"
         )
 
 
@@ -157,30 +164,29 @@ def generation_of(source: object, synthetic: str, what: str) -> int:
 
 def _of_frame(source: object) -> Found | None:
     if isinstance(source, pa.Table | pa.RecordBatch):
-        return _of_metadata(source.schema.metadata, "the Arrow table's own metadata")
+        return _of_metadata(source.schema.metadata, "the Arrow table's own metadata", _CLEAR_ARROW)
     if frames.kind_of(source) != frames.PANDAS:
         return None
     attributes = frames.attributes(source)
-    return _of_attributes(attributes, "the frame's own attrs")
+    return _of_attributes(attributes, "the frame's own attrs", _CLEAR_PANDAS)
 
 
-def _of_attributes(attributes: object, where: str) -> Found | None:
-    name = frames.PROVENANCE.decode()
-    if not isinstance(attributes, Mapping) or name not in attributes:
+def _of_attributes(attributes: object, where: str, clear: str) -> Found | None:
+    if not isinstance(attributes, Mapping) or _KEY not in attributes:
         return None
-    return Found(provenance=Provenance.from_json(_parsed(attributes[name])), where=where)
+    return Found(provenance=Provenance.from_json(_parsed(attributes[_KEY])), where=where, clear=clear)
 
 
-def _of_metadata(metadata: Mapping[bytes, bytes] | None, where: str) -> Found | None:
+def _of_metadata(metadata: Mapping[bytes, bytes] | None, where: str, clear: str) -> Found | None:
     if not metadata:
         return None
     if frames.PROVENANCE in metadata:
-        return Found(provenance=Provenance.from_json(_parsed(metadata[frames.PROVENANCE])), where=where)
+        return Found(provenance=Provenance.from_json(_parsed(metadata[frames.PROVENANCE])), where=where, clear=clear)
     for key, way in _PANDAS_KEYS.items():
         value = _parsed(metadata.get(key, b"null"))
         for step in way:
             value = value.get(step) if isinstance(value, Mapping) else None
-        if (found := _of_attributes(value, where)) is not None:
+        if (found := _of_attributes(value, where, clear)) is not None:
             return found
     return None
 
@@ -189,7 +195,7 @@ def _of_file(path: Path) -> Found | None:
     if not path.is_file():
         return None
     if path.name.lower().endswith((".parquet", ".pq")):
-        found = _of_metadata(frames.parquet_metadata(path), f"{path.name} itself, in its metadata,")
+        found = _of_metadata(frames.parquet_metadata(path), f"{path.name} itself, in its metadata,", _CLEAR_PARQUET)
         if found is not None:
             return found
     digest: str | None = None
@@ -197,13 +203,17 @@ def _of_file(path: Path) -> Found | None:
         statement = _certificate(place)
         if statement is None:
             continue
-        inside = path.resolve().is_relative_to(place.resolve())
-        named = inside and path.resolve().relative_to(place.resolve()).as_posix() in statement.subjects
-        if not named:
-            digest = digest or folder.digest(path.resolve())
-        if named or digest in statement.subjects.values():
+        if path.resolve().is_relative_to(place.resolve()) and _holds_a_release(place, statement):
+            return _certified(statement, f"the certificate beside {path.name}")
+        digest = digest or folder.digest(path.resolve())
+        if digest in statement.subjects.values():
             return _certified(statement, f"the certificate beside {path.name}")
     return None
+
+
+def _holds_a_release(place: Path, statement: Statement) -> bool:
+    """Whether a file that the certificate names lies beside it; a certificate alone may have been put anywhere."""
+    return any((place / name).is_file() for name in statement.subjects)
 
 
 def _of_folder(path: Path) -> Found | None:
@@ -241,6 +251,7 @@ def _certified(statement: Statement, where: str) -> Found:
             table=None,
         ),
         where=where,
+        clear=_CLEAR_FOLDER,
     )
 
 

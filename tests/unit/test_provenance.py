@@ -1,5 +1,6 @@
 """Provenance: a table that was drawn says so, however it is kept, and is refused where real records are asked for."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -71,9 +72,20 @@ def test_a_sample_says_what_it_is_in_every_form_that_can_carry_it(drawn, tmp_pat
     frames.write_parquet(drawn, tmp_path / "ours.parquet")
     frame = frames.to_kind(drawn, frames.PANDAS)
     frame.to_parquet(tmp_path / "theirs.parquet")
+    by_pandas = pd.read_parquet(tmp_path / "ours.parquet")
+    by_pandas.to_parquet(tmp_path / "again.parquet")
     pq.write_table(drawn, tmp_path / "arrow.parquet")
     again = pa.Table.from_pandas(frame)
-    for source in (drawn, frame, frame.head(3), again, {"ward": frame}, tmp_path, *sorted(tmp_path.iterdir())):
+    for source in (
+        drawn,
+        frame,
+        frame.head(3),
+        again,
+        by_pandas,
+        {"ward": frame},
+        tmp_path,
+        *sorted(tmp_path.iterdir()),
+    ):
         found = provenance.of(source)
         assert found is not None
         assert (found.provenance.origin, found.provenance.table, found.provenance.synthetic) == (
@@ -92,9 +104,9 @@ def test_a_file_of_a_release_is_known_by_its_certificate_also_under_another_name
     assert claimed is not None and claimed.provenance.generator and claimed.provenance.epsilon
     renamed = release / f"stays{Path(name).suffix}"
     shutil.copy(release / name, renamed)
-    assert provenance.of(renamed) == provenance.of(release / name).__class__(
-        provenance=claimed.provenance, where=f"the certificate beside {renamed.name}"
-    )
+    found = provenance.of(renamed)
+    assert found is not None and found.provenance == claimed.provenance
+    assert found.where == f"the certificate beside {renamed.name}"
     (release / name).write_bytes((release / name).read_bytes()[:-1] if name == "data.csv" else b"PAR1 changed")
     if name == "data.csv":
         assert provenance.of(release / name) is not None
@@ -108,6 +120,36 @@ def test_a_real_file_beside_a_certificate_is_not_taken_for_one_of_its_files(tmp_
     (tmp_path / "certificate.json").write_text("some other program's")
     shutil.copy(GOLDEN / "data.csv", tmp_path / "stays2.csv")
     assert provenance.of(tmp_path / "stays2.csv") is None
+
+
+def test_every_table_in_a_releases_folder_counts_as_synthetic(tmp_path):
+    release = tmp_path / "release"
+    shutil.copytree(GOLDEN, release)
+    said = (release / "data.csv").read_bytes()
+    (release / "part").mkdir()
+    (release / "data.csv.gz").write_bytes(gzip.compress(said))
+    (release / "cut.csv").write_bytes(said[: said.rstrip().rindex(b"\n") + 1])
+    (release / "part" / "cut.csv").write_bytes(said[: said.rstrip().rindex(b"\n") + 1])
+    for name in ("data.csv.gz", "cut.csv", "part/cut.csv"):
+        with pytest.raises(SyntheticSource, match="move it out of the release's folder"):
+            provenance.require_real(release / name, "the table")
+    frames.write_csv(table(), tmp_path / "real.csv")
+    provenance.require_real(tmp_path / "real.csv", "the table")
+
+
+def test_the_message_says_how_to_clear_a_mark_that_is_wrong(drawn, tmp_path):
+    cast = table().cast(drawn.schema)
+    with pytest.raises(SyntheticSource, match=r"table.replace_schema_metadata\(\)"):
+        provenance.require_real(cast, "the table")
+    provenance.require_real(cast.replace_schema_metadata(), "the table")
+    frame = frames.to_kind(drawn, frames.PANDAS)
+    with pytest.raises(SyntheticSource, match=r'frame.attrs.pop\("privsynth:provenance"\)'):
+        provenance.require_real(frame, "the table")
+    frame.attrs.pop("privsynth:provenance")
+    provenance.require_real(frame, "the table")
+    frames.write_parquet(cast, tmp_path / "cast.parquet")
+    with pytest.raises(SyntheticSource, match="write it anew"):
+        provenance.require_real(tmp_path / "cast.parquet", "the table")
 
 
 @pytest.mark.parametrize(
