@@ -267,13 +267,15 @@ class Recipients(AbstractPart):
 class RefreshClaim(AbstractPart):
     """Which release this one goes on from, what moved since, and what the ledger was charged for both its parts.
 
-    `drift_test` is the ledger's entry of the first part. What is `kept` was bought by the earlier release, and is no part of
-    this one's guarantee, which covers the drift test and all that was measured anew (no release said so before 0.4);
-    `kept_epsilon` and `kept_delta` are the largest of the releases that may have measured it, along a chain of refreshes.
+    `drift_test` is the ledger's entry of the first part, the last of `drift_tests` that were begun under the same terms. What
+    is `kept` was bought by the earlier release, and is no part of this one's guarantee, which covers the drift test and all
+    that was measured anew; `kept_epsilon` and `kept_delta` are the largest of the releases that may have measured it, along a
+    chain of refreshes (no release said any of this before 0.4).
     """
 
     previous: Text
     drift_test: Text
+    drift_tests: Annotated[int, Field(ge=1)]
     charged_rho: PositiveAmount
     moved: list[Text]
     moved_pairs: list[list[Text]]

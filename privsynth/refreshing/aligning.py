@@ -5,6 +5,7 @@ Must never guess: a column whose old tables cannot be summed exactly into the ne
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, final
@@ -40,6 +41,12 @@ class Alignment:
     carried: tuple[Carried, ...]
     new: Mapping[str, str]
     gone: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it as one line: two refreshes with another text read the earlier release in another way."""
+        carried = [[one.name, one.was, list(one.level_of)] for one in self.carried]
+        return json.dumps([carried, dict(self.new), list(self.gone)], sort_keys=True)
 
     def carries(self, name: str) -> bool:
         """Whether the old release says anything of a new column."""

@@ -74,13 +74,21 @@ def _column(column: Column, alignment: Alignment, schema: Schema) -> dict[str, A
 
 
 def claimed(
-    refreshed: Refreshed, decision: Decision, alignment: Alignment, covered: Covered, *, drift_test: str, charged: Any
+    refreshed: Refreshed,
+    decision: Decision,
+    alignment: Alignment,
+    covered: Covered,
+    *,
+    drift_test: str,
+    tests: int,
+    charged: Any,
 ) -> dict[str, object]:
     """What the certificate says of it: names alone, and what the ledger was charged."""
     moved = [column.name for column in decision.columns if column.status == "moved"]
     return {
         "previous": refreshed.prior.release,
         "driftTest": drift_test,
+        "driftTests": tests,
         "chargedRho": decimal_up(charged),
         "moved": moved,
         "movedPairs": [list(pair.clique) for pair in decision.pairs if pair.status == "moved"],

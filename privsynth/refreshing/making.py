@@ -19,7 +19,7 @@ from privsynth.errors import BudgetExceeded, OutputError, PolicyRefusal, Refused
 from privsynth.measurement import Transcript
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Cost
-from privsynth.privacy.ledger import AbstractLedger
+from privsynth.privacy.ledger import AbstractLedger, Reservation
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource
 from privsynth.published import Published, read_release
@@ -174,6 +174,7 @@ def _carried_out(
     rehearsed = {
         "previous": plan.refreshed.prior.release,
         "driftTest": "0" * 32,
+        "driftTests": 1,
         "chargedRho": "1",
         "moved": everything,
         "movedPairs": [],
@@ -186,12 +187,14 @@ def _carried_out(
     first = _terms(plan, plan.drift_rho, "drift test", rehearsed)
     rehearse(first, noise.name)
     workspace.require_free()
+    _require_drawable(plan, measuring.least_watched(plan.whole.schema.domain(), plan.refreshed.prior, plan.drift_rho))
+    _require_not_stale(workspace, watching, ledger)
     release_id, seeds, fingerprint, answers = _watched(source, plan, first, watching, ledger, noise)
     decision = plan.refreshed.decision(plan.whole.schema.domain(), answers)
     changes = what_changed.described(plan.refreshed, decision, plan.alignment, plan.whole.schema, plan.covered)
     if decision.nothing:
         return Refresh(release=None, changes=changes, spent=str(float(plan.drift_rho)))
-    second = _second(plan, decision, answers, release_id, changes)
+    second = _second(plan, decision, answers, release_id, changes, _tests(ledger, release_id))
     with workspace.locked():
         if workspace.state() is None:
             workspace.start(noise.key()[:16].hex(), f"{second.agreed.digest} {fingerprint}", seeds)
@@ -217,18 +220,39 @@ def _watched(
         _require_room(plan, workspace, ledger)
         seeds, reservation = reserve(part, data, workspace, ledger, noise)
         if reservation.state == "committed":
+            _require_unchanged(workspace, reservation)
             kept = workspace.measurements(part.from_files)
             if kept is None:
-                raise OutputError(
-                    f"{workspace.folder} lost the drift test's answers; its budget is spent: run again in a new --out"
-                )
+                raise _lost(workspace)
         else:
             with forfeiting(ledger, reservation):
                 fitted_on, _ = part.split(data, seeds)
                 kept = measured(part, fitted_on, seeds, workspace, ledger, reservation, noise)
-            digest = hashlib.sha256((workspace.folder / MEASUREMENTS).read_bytes()).hexdigest()
-            ledger.commit(reservation, certificate_digest=digest)
+            ledger.commit(reservation, certificate_digest=_digest(workspace))
         return reservation.release_id, seeds, part.fingerprint(data, seeds.bound), kept[1]
+
+
+def _digest(workspace: Workspace) -> str:
+    """Of the kept answers of the drift test."""
+    path = workspace.folder / MEASUREMENTS
+    if not path.exists():
+        raise _lost(workspace)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _lost(workspace: Workspace) -> OutputError:
+    return OutputError(
+        f"{workspace.folder} lost the drift test's answers; its budget is spent: run again in a new --out"
+    )
+
+
+def _require_unchanged(workspace: Workspace, reservation: Reservation) -> None:
+    """Refuse answers of the drift test that are not those whose digest the ledger holds."""
+    if _digest(workspace) != reservation.certificate_digest:
+        raise RefusedError(
+            f"the drift test's answers in {workspace.folder} are not those that the ledger knows: somebody changed them. "
+            "Restore the file, or run again in a new --out, where the test is charged anew"
+        )
 
 
 def _terms(plan: _Plan, rho: Fraction, part: str, says: Mapping[str, object]) -> RefreshTerms:
@@ -236,12 +260,23 @@ def _terms(plan: _Plan, rho: Fraction, part: str, says: Mapping[str, object]) ->
     return RefreshTerms.of(
         plan.whole,
         earlier=plan.earlier,
+        aligned=plan.alignment.text,
         rho=rho,
         part=part,
         says=says,
         words=WORDS,
         aside=plan.covered.words,
     )
+
+
+def _tests(ledger: AbstractLedger, release_id: str) -> int:
+    """How many drift tests were begun under the same terms up to this one, which counts: each was charged, and each is a look
+    at the data that could have been thrown away."""
+    known = ledger.find(release_id)
+    assert known is not None
+    begun = [entry.release_id for entry in ledger.entries(known.population) if entry.kind == "begin"]
+    others = (ledger.find(one) for one in begun[: begun.index(release_id) + 1])
+    return sum(one is not None and one.plan_digest == known.plan_digest for one in others)
 
 
 def _first(plan: _Plan, agreed: RefreshTerms) -> RefreshedTable:
@@ -290,27 +325,42 @@ def _require_room(plan: _Plan, workspace: Workspace, ledger: AbstractLedger) -> 
         )
 
 
-def _require_drawable(plan: _Plan, decision: Decision, rho: Fraction) -> None:
-    """Refuse a budget with which some table's noise would be too large to draw, before it is charged."""
-    domain = plan.whole.schema.domain()
-    paid = measuring.shares(measuring.renewal(domain, plan.refreshed.prior, decision), rho).least
+def _require_drawable(plan: _Plan, paid: Fraction) -> None:
+    """Refuse a budget with which the noise of the table that is paid least would be too large to draw, before it is charged."""
     unit = plan.whole.unit
     if unit.l2_squared > 2 * paid * (MAX_COUNT_SIGMA * unit.max_rows) ** 2:
         raise PolicyRefusal(
-            "the budget is too small to measure anew what moved: its noise would be larger than any count; the drift test is "
-            "paid for and stays valid. Ask for a larger release_epsilon"
+            "the budget is too small: the noise would be larger than any count. Nothing was charged for this part of the "
+            "refresh; ask for a larger release_epsilon"
+        )
+
+
+def _require_not_stale(workspace: Workspace, watching: Workspace, ledger: AbstractLedger) -> None:
+    """Refuse, before the drift test is charged, a second part that was left by another attempt."""
+    state = watching.state()
+    known = None if state is None else ledger.find(state[0])
+    if workspace.state() is not None and (known is None or known.state != "committed"):
+        raise OutputError(
+            f"{workspace.folder} holds what another attempt left, whose drift test is not in {watching.folder}; choose a new "
+            "--out, or keep that folder elsewhere"
         )
 
 
 def _second(
-    plan: _Plan, decision: Decision, answers: Transcript, drift_test: str, changes: Mapping[str, Any]
+    plan: _Plan, decision: Decision, answers: Transcript, drift_test: str, changes: Mapping[str, Any], tests: int
 ) -> RefreshedTable:
     """What measures anew what moved, under terms that name the drift test's answers."""
     domain = plan.whole.schema.domain()
     rho = plan.refreshed.renewing(domain, plan.whole.budget.rho, decision)
-    _require_drawable(plan, decision, rho)
+    _require_drawable(plan, measuring.shares(measuring.renewal(domain, plan.refreshed.prior, decision), rho).least)
     says = what_changed.claimed(
-        plan.refreshed, decision, plan.alignment, plan.covered, drift_test=drift_test, charged=plan.drift_rho + rho
+        plan.refreshed,
+        decision,
+        plan.alignment,
+        plan.covered,
+        drift_test=drift_test,
+        tests=tests,
+        charged=plan.drift_rho + rho,
     )
     # One plan whatever moved: the policy's attempts at it count every audit that failed.
     terms_ = _terms(plan, rho, "what moved", says)

@@ -69,6 +69,12 @@ def watch(curator: Curator, prior: Prior, rho: Fraction, false_alarm: Fraction) 
     curator.measure_errors(query, rho=scored, stage=PAIRS)
 
 
+def least_watched(domain: Domain, prior: Prior, rho: Fraction) -> Fraction:
+    """What the drift test pays for the table of one column that it pays least for."""
+    scored = rho * _SCORED if prior.expected else Fraction(0)
+    return (rho - scored) * min(one_way_weights(domain.sizes), default=Fraction(1))
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:

@@ -47,13 +47,14 @@ _Kept: TypeAlias = tuple[Schema, Transcript]
 class RefreshTerms(AbstractTerms):
     """The terms of a release of one table, of which one part is charged for.
 
-    Args: `earlier` is the digest of the earlier release's certificate; `rho` what the ledger is charged for this part;
-        `part` names the part, the same whatever the drift test found; `says` what the certificate says of the earlier release,
-        and `aside` what covers the tables that are kept of it.
+    Args: `earlier` is the digest of the earlier release's certificate, `aligned` says what became of its columns; `rho` is what
+        the ledger is charged for this part; `part` names the part, the same whatever the drift test found; `says` is what the
+        certificate says of the earlier release, and `aside` what covers the tables that are kept of it.
     """
 
     whole: Terms
     earlier: str
+    aligned: str
     rho: Fraction
     part: str
     says: Mapping[str, object]
@@ -65,6 +66,7 @@ class RefreshTerms(AbstractTerms):
         whole: Terms,
         *,
         earlier: str,
+        aligned: str,
         rho: Fraction,
         part: str,
         says: Mapping[str, object],
@@ -82,6 +84,7 @@ class RefreshTerms(AbstractTerms):
             checks=whole.checks,
             whole=whole,
             earlier=earlier,
+            aligned=aligned,
             rho=rho,
             part=part,
             says=says,
@@ -120,8 +123,9 @@ class RefreshTerms(AbstractTerms):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the whole terms, the earlier release, and which part this is."""
-        return hashlib.sha256("\n".join((self.whole.digest, self.earlier, self.part)).encode()).hexdigest()
+        """SHA-256 over the whole terms, the earlier release, what became of its columns, and which part this is."""
+        parts = (self.whole.digest, self.earlier, self.aligned, self.part)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
     def cost(self) -> Cost:

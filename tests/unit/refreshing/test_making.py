@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from privsynth.errors import (
     BudgetExceeded,
     CertificateError,
     InputError,
+    OutputError,
     PolicyRefusal,
     RefusedError,
     SchemaError,
@@ -288,6 +290,63 @@ def test_a_place_whose_attempt_this_ledger_does_not_know_is_refused(at, place, t
         pytest.raises(RefusedError, match="this ledger does not know"),
     ):
         refresh(at, table(folder, "same"), ledger=other)
+
+
+def test_the_certificate_counts_the_drift_tests_under_its_terms(at):
+    folder, _ = at
+    refresh(at, table(folder, "same"))
+    found = refresh(at, table(folder, "moved", column=0.3), out=folder / "third")
+    assert found.predicate["refresh"]["driftTests"] == 2
+
+
+def test_another_map_under_the_same_out_is_refused(at):
+    _, ledger = at
+    sizes = {**made.SIZES, "f": 3}
+    del sizes["c"]
+    columns = made.people(6000, 30)
+    columns["f"] = columns.pop("c")
+    renamed = {"schema": Schema.from_domain(sizes), "map": {"c": "f"}}
+    assert refresh(at, pa.table(columns), **renamed).release is None
+    for changed in ({"a": "f", "c": "a"}, {}):
+        with pytest.raises(RefusedError, match="another table, or with another"):
+            refresh(at, pa.table(columns), **(renamed | {"map": changed}))
+    assert kinds(ledger) == ["reserve", "begin", "commit"]
+
+
+def test_drift_answers_that_somebody_changed_are_refused(at):
+    folder, ledger = at
+    source = table(folder, "same")
+    refresh(at, source)
+    path = folder / "second.drift.internal" / "measurements.json"
+    text = path.read_text()
+    changed = re.sub(r'("values": \[)(-?\d+)', lambda found: f"{found[1]}{int(found[2]) + 900}", text, count=1)
+    assert changed != text
+    path.write_text(changed)
+    with pytest.raises(RefusedError, match="not those that the ledger knows"):
+        refresh(at, source)
+    path.unlink()
+    with pytest.raises(OutputError, match="lost the drift test's answers"):
+        refresh(at, source)
+    assert kinds(ledger) == ["reserve", "begin", "commit"]
+
+
+def test_a_second_part_that_another_attempt_left_is_refused_before_anything_is_charged(at):
+    folder, ledger = at
+    source = table(folder, "moved", column=0.3)
+    refresh(at, source)
+    shutil.copytree(folder / "second.internal", folder / "third.internal")
+    before = kinds(ledger)
+    with pytest.raises(OutputError, match="what another attempt left"):
+        refresh(at, source, out=folder / "third")
+    assert kinds(ledger) == before
+
+
+def test_a_drift_test_whose_noise_cannot_be_drawn_is_refused_before_it_is_charged(at, monkeypatch):
+    folder, ledger = at
+    monkeypatch.setattr(making, "MAX_COUNT_SIGMA", 1)
+    with pytest.raises(PolicyRefusal, match="larger than any count"):
+        refresh(at, table(folder, "same"))
+    assert kinds(ledger) == []
 
 
 def test_a_cap_that_filled_up_before_the_drift_test_began_is_looked_at_again(at, monkeypatch):
