@@ -16,10 +16,10 @@ from privsynth.cli import run
 ROOT = Path(__file__).resolve().parents[2]
 STAYS = ROOT / "examples" / "hospital_stays"
 KEPT = ("encounter_id", "patient_nbr", "race", "gender", "time_in_hospital", "number_inpatient", "readmitted")
-ROWS = 800
+ROWS = 600
 SIZES = [word for size in (80, 120, 180, 270) for word in ("--size", str(size))]
 CHEAPER = {
-    "augment": ["--folds", "2", "--generator", "independent"],
+    "augment": ["--folds", "3", "--generator", "independent"],
     "scale": ["--seeds", "2", "--generator", "independent", *SIZES],
 }
 
