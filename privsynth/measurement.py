@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,10 @@ Mechanism: TypeAlias = Literal[
     "rounded-gaussian", "exponential", "stability-threshold", "sampled-gaussian", "discrete-gaussian"
 ]
 """What noise was drawn; "discrete-gaussian" is what releases of privsynth 0.1 say."""
+
+_MOST_VARIANCE: Final = Fraction(1 << 100)
+_MOST_DIGITS: Final = 4000
+"""Of what is read from a file: larger noise than any that is drawn, and longer numbers than any that is written."""
 
 Groups: TypeAlias = Mapping[str, tuple[int, ...]]
 """Attribute -> the group (0, 1, ...; none is left out) of each of its levels."""
@@ -73,19 +77,35 @@ class Event:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Event:
-        """Read what `to_json` wrote."""
-        return cls(
+        """Read what `to_json` wrote. Raises: FitError for costs below zero, and for noise that no mechanism draws."""
+        found = cls(
             stage=value["stage"],
             mechanism=value["mechanism"],
-            rho=Fraction(value["rho"]),
-            delta=Fraction(value["delta"]),
+            rho=_exact(value["rho"]),
+            delta=_exact(value["delta"]),
             sensitivity_squared=int(value["sensitivitySquared"]),
-            sigma_squared=Fraction(value["sigmaSquared"]) if "sigmaSquared" in value else None,
-            epsilon=Fraction(value["epsilon"]) if "epsilon" in value else None,
-            sampling_rate=Fraction(value["samplingRate"]) if "steps" in value else None,
+            sigma_squared=_exact(value["sigmaSquared"]) if "sigmaSquared" in value else None,
+            epsilon=_exact(value["epsilon"]) if "epsilon" in value else None,
+            sampling_rate=_exact(value["samplingRate"]) if "steps" in value else None,
             steps=int(value["steps"]) if "steps" in value else None,
-            noise_multiplier=Fraction(value["noiseMultiplier"]) if "steps" in value else None,
+            noise_multiplier=_exact(value["noiseMultiplier"]) if "steps" in value else None,
         )
+        if found.rho < 0 or found.delta < 0:
+            raise FitError("measurements: an event's rho and delta are not below zero")
+        if found.sigma_squared is not None and not 1 / _MOST_VARIANCE <= found.sigma_squared <= _MOST_VARIANCE:
+            raise FitError("measurements: an event's sigma^2 is above zero, and no larger than what can be drawn")
+        return found
+
+
+def _exact(value: object) -> Fraction:
+    """A number "p/q" as `to_json` writes it. Raises: FitError for anything else, which could also be endlessly large."""
+    text = str(value)
+    if isinstance(value, bool) or len(text) > _MOST_DIGITS or not set(text) <= set("-.0123456789/"):
+        raise FitError('measurements: expected an exact number such as "3/8"')
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise FitError('measurements: expected an exact number such as "3/8"') from None
 
 
 @final

@@ -82,6 +82,7 @@ def read_release(folder: str | Path) -> Published:
         KeyError,
         TypeError,
         AttributeError,
+        ArithmeticError,
         RecursionError,
     ) as error:
         raise InputError(

@@ -148,21 +148,23 @@ def _column(domain: Domain, prior: Prior, now: Measurement, total: float, alpha:
             margin=np.zeros(0),
         )
     scale = total / prior.total
-    chance = _shares(then.values * scale, then.variance * scale**2, counts, now.variance)
-    noise = then.variance * scale**2 + now.variance
-    of = _groups(total * chance, math.sqrt(noise), domain, name)
-    size = np.bincount(of).astype(np.float64)
+    own = np.full(counts.shape, now.variance)
+    chance = _shares(then.values * scale, then.noise * scale**2, counts, own)
+    noise = then.noise * scale**2 + own
+    of = _groups(total * chance, math.sqrt(float(np.median(noise))), domain, name)
     grouped = np.bincount(of, weights=chance).astype(np.float64)
-    differences, covariance = np.zeros(len(size)), np.zeros((len(size),) * 2)
-    sides = ((counts, now.variance, total), (-then.values, then.variance, prior.total))
-    for values, variance, records in sides:
+    differences, covariance = np.zeros(len(grouped)), np.zeros((len(grouped),) * 2)
+    sides = ((counts, own, total), (-then.values, then.noise, prior.total))
+    for values, variances, records in sides:
         summed = np.bincount(of, weights=values)
         differences += (summed - grouped * summed.sum()) / records
-        covariance += _covariance(grouped, size * variance, records, prior.rows_a_unit)
+        covariance += _covariance(
+            grouped, np.bincount(of, weights=variances).astype(np.float64), records, prior.rows_a_unit
+        )
     doubt = _doubt(differences, covariance)
     spread = np.sqrt(np.diag(covariance))
     old, new = then.values / prior.total, counts / total
-    margin = np.full(len(old), NormalDist().inv_cdf(0.95) * math.sqrt(noise) / total)
+    margin = NormalDist().inv_cdf(0.95) * np.sqrt(noise) / total
     by_chance = float(_ABSOLUTE * spread.sum() / 2)
     return Column(
         name=name,
@@ -176,7 +178,7 @@ def _column(domain: Domain, prior: Prior, now: Measurement, total: float, alpha:
     )
 
 
-def _shares(one: Floats, one_variance: float, other: Floats, other_variance: float) -> Floats:
+def _shares(one: Floats, one_variance: Floats, other: Floats, other_variance: Floats) -> Floats:
     """Shares of a column's levels as both tables have them."""
     pooled = (one / one_variance + other / other_variance) / (1 / one_variance + 1 / other_variance)
     positive = np.maximum(pooled, 0.5)

@@ -194,7 +194,7 @@ def kept(prior: Prior, decision: Decision) -> tuple[Measurement, ...]:
 def _rescaled(one: Known, prior: Prior, total: float, scale: float) -> Measurement:
     shares = np.maximum(one.values, 0.0) / max(1.0, float(np.maximum(one.values, 0.0).sum()))
     rough = total * (1 + scale) * prior.rows_a_unit * float((shares * (1 - shares)).mean())
-    variance = Fraction(one.variance * scale**2 + rough).limit_denominator(1 << 20)
+    variance = Fraction(one.worst * scale**2 + rough).limit_denominator(1 << 20)
     return Measurement(
         clique=one.clique,
         values=np.rint(np.clip(one.values * scale, -_LARGEST, _LARGEST)).astype(np.int64),

@@ -44,13 +44,38 @@ _PAIR = 2
 class Known:
     """A noisy table of the earlier release, averaged over all that measured it.
 
-    Shapes: `values` has an axis an attribute, over levels or over the groups of those that have any.
+    Shapes: `values` and `cells` have an axis an attribute, over levels or over the groups of those that have any.
+    Units: `variance` is that of a cell as it was measured; `cells` how many of those each cell of `values` sums, None for one.
     """
 
     clique: Clique
     values: Floats
     variance: float
     groups: Mapping[str, tuple[int, ...]]
+    cells: Floats | None = None
+
+    @property
+    def noise(self) -> Floats:
+        """The variance of each cell."""
+        return self.variance * (np.ones(self.values.shape) if self.cells is None else self.cells)
+
+    @property
+    def worst(self) -> float:
+        """The largest variance of a cell: a bound for all, where a table can have one only."""
+        return float(self.noise.max(initial=self.variance))
+
+    def summed(
+        self, maps: Sequence[npt.NDArray[np.int64]], *, clique: Clique, groups: Mapping[str, tuple[int, ...]]
+    ) -> Known:
+        """The same with cells taken together: their noise adds up."""
+        ones = np.ones(self.values.shape) if self.cells is None else self.cells
+        return Known(
+            clique=clique,
+            values=_fixed(summed_table(self.values, maps)),
+            variance=self.variance,
+            groups=groups,
+            cells=_fixed(summed_table(ones, maps)),
+        )
 
 
 @final
@@ -123,16 +148,18 @@ class Prior:
 
 
 def _cut(one: Known, sizes: Mapping[str, int]) -> Known:
-    maps, groups, padded = [], {}, one.values
+    maps, groups = [], {}
+    padded, cells = one.values, np.ones(one.values.shape) if one.cells is None else one.cells
     for axis, name in enumerate(one.clique):
         count = one.values.shape[axis]
         if name in one.groups:
             count = min(count, sizes[name])
             groups[name] = tuple(min(level, count - 1) for level in range(sizes[name]))
         else:
-            padded, count = _padded(padded, axis, sizes[name]), sizes[name]
+            padded, cells = (_padded(table, axis, sizes[name]) for table in (padded, cells))
+            count = sizes[name]
         maps.append(np.minimum(np.arange(padded.shape[axis]), count - 1))
-    return replace(one, values=_fixed(summed_table(padded, maps)), groups=groups)
+    return replace(one, values=padded, cells=cells).summed(maps, clique=one.clique, groups=groups)
 
 
 def _cut_expected(one: Expected, sizes: Mapping[str, int]) -> Expected:
@@ -174,7 +201,7 @@ def prior_of(published: Published, alignment: Alignment, release: str) -> Prior:
         model = kind.estimate_again(domain, published.transcript)
         expected = tuple(_expectations(kind, model, published))
         known = tuple(_averaged(published.transcript, domain))
-    except (FitError, SchemaError, ValueError, LookupError) as failure:
+    except (FitError, SchemaError, ValueError, LookupError, ArithmeticError) as failure:
         raise InputError(
             f"the earlier release's answers are not those of its generator ({type(failure).__name__}); get it again from its "
             "publisher, or make a release of its own"
@@ -285,11 +312,9 @@ def _aligned(prior: Prior, alignment: Alignment) -> Prior:
         if not set(one.clique) <= set(name_of):
             continue
         maps = [merged[name][0] if name in one.groups else level_of[name] for name in one.clique]
-        values = summed_table(one.values, maps)
         groups = {name_of[name]: merged[name][1] for name in one.groups}
-        variance = one.variance * one.values.size / values.size
         clique = tuple(name_of[name] for name in one.clique)
-        known.append(Known(clique=clique, values=_fixed(values), variance=variance, groups=groups))
+        known.append(one.summed(maps, clique=clique, groups=groups))
     expected = [
         Expected(
             clique=tuple(name_of[name] for name in one.clique),

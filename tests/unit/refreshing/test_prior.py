@@ -1,15 +1,17 @@
 """What is read of an earlier release: exact sums under a map, made-up domains, and damage that is refused."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from privsynth.domain import Domain
 from privsynth.errors import InputError
-from privsynth.measurement import measurements
+from privsynth.measurement import Event, Measurement, measurements
 from privsynth.refreshing.aligning import Alignment, Carried, align
-from privsynth.refreshing.prior import _regrouped, prior_of
+from privsynth.refreshing.deciding import COLUMNS, _column
+from privsynth.refreshing.prior import Known, Prior, _aligned, _regrouped, prior_of
 from tests import made_refresh as made
 
 
@@ -31,7 +33,8 @@ def test_mapped_levels_hold_the_sums_of_the_old_cells(told):
     merged = prior_of(told, carried((0, 0, 1, 1, 2, 2, 2, 3)), made.RELEASE)
     before, after = plain.table(("d",)).values, merged.table(("dd",)).values
     assert np.allclose(after, [before[:2].sum(), before[2:4].sum(), before[4:7].sum(), before[7]])
-    assert merged.table(("dd",)).variance == pytest.approx(2 * plain.table(("d",)).variance)
+    assert np.allclose(merged.table(("dd",)).noise, np.array([2, 2, 3, 1]) * plain.table(("d",)).variance)
+    assert merged.table(("dd",)).worst == pytest.approx(3 * plain.table(("d",)).variance)
     for one in merged.known:
         assert one.values.sum() == pytest.approx(
             plain.table(tuple(n.replace("dd", "d") for n in one.clique)).values.sum()
@@ -92,3 +95,46 @@ def test_answers_that_no_release_holds_are_refused(told, change):
 def test_a_release_of_a_generator_that_selects_is_refused_with_what_to_do(told):
     with pytest.raises(InputError, match="make a release of its own"):
         prior_of(replace(told, generator="aim"), align(made.SCHEMA, made.SCHEMA), made.RELEASE)
+
+
+@pytest.mark.parametrize("size", [Fraction(10) ** 400, Fraction(1, 10**400)])
+def test_noise_that_arithmetic_cannot_bear_is_refused_in_words(told, size):
+    first = measurements(told.transcript)[0]
+    damaged = replace(first, event=replace(first.event, sigma_squared=size), values=first.values * 0 + (1 << 62))
+    with pytest.raises(InputError, match="not those of its generator"):
+        prior_of(replace(told, transcript=(damaged, *told.transcript[1:])), align(made.SCHEMA, made.SCHEMA), "x")
+
+
+def test_merged_labels_make_no_more_false_alarms():
+    sizes, people, old_noise, new_noise, alpha = 109, 20_000, 40.0, 100.0, 0.05
+    merged = tuple(min(level, 9) for level in range(sizes))
+    alignment = Alignment(carried=(Carried(name="w", was="w", level_of=merged),), new={}, gone=())
+    domain, rng, alarms = Domain.from_mapping({"w": 10}), np.random.default_rng(5), 0
+    chances = np.array([0.1] * 9 + [0.001] * 100)
+    event = made_event(new_noise)
+    for _ in range(400):
+        old = rng.multinomial(people, chances) + rng.normal(0, old_noise, sizes)
+        new = np.bincount(merged, rng.multinomial(people, chances)) + rng.normal(0, new_noise, 10)
+        table = Known(clique=("w",), values=old, variance=old_noise**2, groups={})
+        before = Prior(
+            release="x",
+            total=float(people),
+            sizes={"w": sizes},
+            rows_a_unit=1,
+            precision=(1 / old_noise**2, 0.0),
+            known=(table,),
+            expected=(),
+        )
+        now = Measurement(clique=("w",), values=np.rint(new).astype(np.int64), event=event)
+        alarms += _column(domain, _aligned(before, alignment), now, float(people), alpha).status == "moved"
+    assert alarms < 33  # 20 expected, standard deviation 4.4; one variance for all cells made it 40
+
+
+def made_event(noise):
+    return Event(
+        stage=COLUMNS,
+        mechanism="rounded-gaussian",
+        rho=Fraction(1),
+        sensitivity_squared=1,
+        sigma_squared=Fraction(noise**2),
+    )
