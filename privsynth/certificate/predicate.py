@@ -281,6 +281,7 @@ class RefreshClaim(AbstractPart):
     moved_pairs: list[list[Text]]
     new: list[Text]
     gone: list[Text]
+    too_noisy: list[list[Text]]
     kept: Count
     kept_epsilon: PositiveAmount
     kept_delta: PositiveAmount

@@ -6,7 +6,7 @@ Must never hold anything that the answers and the two schemas do not say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from privsynth.privacy.guarantee import decimal_up
 from privsynth.refreshing.aligning import Alignment
@@ -19,6 +19,7 @@ from privsynth.schema import Schema
 from privsynth.schema.levels import level_names
 
 _DIGITS = 5
+TOO_NOISY: Final = "the earlier release is too noisy to tell"
 
 
 def described(
@@ -45,15 +46,23 @@ def described(
             }
             for pair in sorted(decision.pairs, key=lambda pair: -pair.moved_by)
         ],
+        "tooNoisy": _noisy(decision),
         "gone": list(alignment.gone),
         "covered": covered.words,
     }
+
+
+def _noisy(decision: Decision) -> list[list[str]]:
+    """The tables that are not kept because the earlier release is too noisy about them."""
+    return sorted(list(clique) for clique in decision.noisy)
 
 
 def _column(column: Column, alignment: Alignment, schema: Schema) -> dict[str, Any]:
     found: dict[str, Any] = {"column": column.name, "status": column.status}
     if column.status == "new":
         return {**found, "reason": alignment.new.get(column.name, "the earlier release has no such column")}
+    if column.status == "noisy":
+        found["reason"] = TOO_NOISY
     return {
         **found,
         "movedBy": round(column.moved_by, _DIGITS),
@@ -93,6 +102,7 @@ def claimed(
         "moved": moved,
         "movedPairs": [list(pair.clique) for pair in decision.pairs if pair.status == "moved"],
         "new": [column.name for column in decision.columns if column.status == "new"],
+        "tooNoisy": _noisy(decision),
         "gone": list(alignment.gone),
         "kept": len(kept(refreshed.prior, decision)),
         "keptEpsilon": covered.epsilon,
@@ -108,8 +118,13 @@ def lines(changes: Mapping[str, Any]) -> list[str]:
         if row["status"] == "moved":
             tail = f"; {row['most']}" if row["most"] else ""
             found.append(f"moved: {row['what']}, about {row['moved']} of records{tail}")
+        elif row["status"] == "noisy":
+            found.append(f"measured anew: {row['what']} ({row['most']})")
         elif row["status"] == "new":
             found.append(f"new: {row['what']} ({row['most']})")
+    pairs = sum(len(table) > 1 for table in changes["tooNoisy"])
+    if pairs:
+        found.append(f"measured anew: {pairs} tables of several columns ({TOO_NOISY})")
     kept_columns = sum(column["status"] == "kept" for column in changes["columns"])
     found.append(f"not moved that can be told: {kept_columns} of {len(changes['columns'])} columns")
     return [*found, *(f"gone: {name}" for name in changes["gone"]), changes["covered"]]

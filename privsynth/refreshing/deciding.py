@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from statistics import NormalDist
 from typing import Final, Literal, TypeAlias, final
@@ -22,11 +22,12 @@ from privsynth.privacy.query import MarginalErrors
 from privsynth.refreshing.prior import Expected, Known, Prior
 
 Floats = npt.NDArray[np.float64]
-Status: TypeAlias = Literal["moved", "kept", "new"]
+Status: TypeAlias = Literal["moved", "kept", "new", "noisy"]
 
 COLUMNS: Final = "drift: columns"
 PAIRS: Final = "drift: pairs"
 
+_PAIR = 2
 _MERGE_BELOW, _MOST_GROUPS = 4.0, 64
 """Levels below so many standard deviations of what they differ by for no reason are compared together, and no more groups."""
 
@@ -79,12 +80,16 @@ class Pair:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decision:
-    """What moved, from noisy answers alone. `total` is the estimated number of new records, `error` its standard deviation."""
+    """What moved, from noisy answers alone. `total` is the estimated number of new records, `error` its standard deviation.
+
+    `noisy` are tables of the earlier release that are too noisy to be kept, or to tell a move by.
+    """
 
     total: float
     error: float
     columns: tuple[Column, ...]
     pairs: tuple[Pair, ...]
+    noisy: frozenset[Clique] = frozenset()
 
     @property
     def fresh(self) -> tuple[str, ...]:
@@ -93,17 +98,20 @@ class Decision:
 
     @property
     def fresh_pairs(self) -> frozenset[frozenset[str]]:
-        """Pairs that moved although their columns did not."""
-        return frozenset(frozenset(pair.clique) for pair in self.pairs if pair.status == "moved")
+        """Pairs that moved although their columns did not, or that the earlier release is too noisy about."""
+        moved = frozenset(frozenset(pair.clique) for pair in self.pairs if pair.status == "moved")
+        return moved | frozenset(frozenset(clique) for clique in self.noisy if len(clique) == _PAIR)
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing moved that can be told, and nothing is new."""
+        """Whether nothing moved that can be told, nothing is new, and nothing too noisy to tell."""
         return not self.fresh and not self.fresh_pairs
 
     def keeps(self, clique: Clique) -> bool:
-        """Whether what the earlier release measured of a table is kept: none of its columns or pairs moved."""
+        """Whether what the earlier release measured of a table is kept: nothing in it moved, and it is not too noisy."""
         inside = set(clique)
+        if any(set(one) == inside for one in self.noisy):
+            return False
         return inside.isdisjoint(self.fresh) and not any(pair <= inside for pair in self.fresh_pairs)
 
 
@@ -116,10 +124,14 @@ def decide(domain: Domain, prior: Prior, answers: Transcript, false_alarm: Fract
     found = {one.clique[0]: one for one in measurements(answers) if one.event.stage == COLUMNS}
     total, error = _total(list(found.values()))
     alpha = float(false_alarm) / 2 / max(1, len(domain))
-    columns = tuple(_column(domain, prior, found[name], total, alpha) for name in domain.attributes)
+    noisy = prior.too_noisy(domain, total)
+    columns = tuple(
+        replace(one, status="noisy") if one.status == "kept" and (one.name,) in noisy else one
+        for one in (_column(domain, prior, found[name], total, alpha) for name in domain.attributes)
+    )
     scores = next((one for one in answers if isinstance(one, ErrorScores) and one.event.stage == PAIRS), None)
     pairs = () if scores is None else _pairs(prior, scores, total, float(false_alarm) / 2)
-    return Decision(total=total, error=error, columns=columns, pairs=pairs)
+    return Decision(total=total, error=error, columns=columns, pairs=pairs, noisy=noisy)
 
 
 def _total(found: Sequence[Measurement]) -> tuple[float, float]:

@@ -145,6 +145,8 @@ def _plan(
     prior = prior_of(published, alignment, release)
     progress.report("fit the earlier release again", 1, 1)
     refreshed = Refreshed(prior=prior, inner=whole.kind)
+    paid = 2 * whole.budget.rho * (1 - refreshed.drift_share) / whole.unit.l2_squared
+    refreshed = replace(refreshed, prior=replace(prior, paid=float(paid)))
     return _Plan(whole=whole, refreshed=refreshed, alignment=alignment, earlier=earlier, covered=covers)
 
 
@@ -178,6 +180,7 @@ def _carried_out(
         "chargedRho": "1",
         "moved": everything,
         "movedPairs": [],
+        "tooNoisy": [],
         "new": [],
         "gone": list(plan.alignment.gone),
         "kept": 0,

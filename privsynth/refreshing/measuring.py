@@ -6,7 +6,6 @@ Must never ask for anything but through the curator, nor decide by anything but 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
@@ -92,9 +91,9 @@ class Renewal:
 def renewal(domain: Domain, prior: Prior, decision: Decision) -> Renewal:
     """Plan what is measured anew: moved and new columns, all pairs with one of them, and pairs that moved by themselves."""
     fresh, moved = set(decision.fresh), decision.fresh_pairs
-    one_way = _prices(prior, [(name,) for name in domain.attributes])
-    pairs = _prices(prior, list(combinations(domain.attributes, _PAIR)) if prior.has_pairs else [])
-    whole = sum(one_way.values()) + sum(pairs.values())
+    one_way = prior.prices([(name,) for name in domain.attributes])
+    pairs = prior.prices(list(combinations(domain.attributes, _PAIR)) if prior.has_pairs else [])
+    whole = prior.whole(domain)
     columns = {clique[0]: price for clique, price in one_way.items() if clique[0] in fresh}
     again = {clique: price for clique, price in pairs.items() if fresh & set(clique) or frozenset(clique) in moved}
     part = (sum(columns.values()) + sum(again.values())) / whole if whole else 0.0
@@ -103,13 +102,6 @@ def renewal(domain: Domain, prior: Prior, decision: Decision) -> Renewal:
         pairs=tuple(again.items()),
         fraction=min(Fraction(1), Fraction(math.ceil(part * _STEPS), _STEPS)),
     )
-
-
-def _prices(prior: Prior, cliques: Sequence[Clique]) -> dict[Clique, float]:
-    known = {clique: prior.table(clique) for clique in cliques}
-    return {
-        clique: prior.precision[len(clique) - 1] if one is None else 1 / one.variance for clique, one in known.items()
-    }
 
 
 @final
@@ -192,9 +184,7 @@ def kept(prior: Prior, decision: Decision) -> tuple[Measurement, ...]:
 
 
 def _rescaled(one: Known, prior: Prior, total: float, scale: float) -> Measurement:
-    shares = np.maximum(one.values, 0.0) / max(1.0, float(np.maximum(one.values, 0.0).sum()))
-    rough = total * (1 + scale) * prior.rows_a_unit * float((shares * (1 - shares)).mean())
-    variance = Fraction(one.worst * scale**2 + rough).limit_denominator(1 << 20)
+    variance = Fraction(one.worst * scale**2 + prior.by_chance(one, total)).limit_denominator(1 << 20)
     return Measurement(
         clique=one.clique,
         values=np.rint(np.clip(one.values * scale, -_LARGEST, _LARGEST)).astype(np.int64),

@@ -35,6 +35,7 @@ _REFITS, _SEED = 4, 20_280
 _TOLD = 1.5
 """A model is taken to be off a noisy table from so many standard deviations on of what noise makes of the distance."""
 
+_TOO_NOISY = 2.0
 _LARGEST = float(1 << 48)
 _PAIR = 2
 
@@ -100,7 +101,8 @@ class Prior:
 
     Args: `release` is its id, `total` its estimated number of records, `sizes` the levels of each column that is carried over,
         `rows_a_unit` how many rows of a unit count at most: so much more chance moves counts than it would with one each.
-        `precision` is the mean precision of its tables of one column and of two, 0 where there are none.
+        `precision` is the mean precision of its tables of one column and of two, 0 where there are none; `paid` that of one
+        table for which a refresh would spend all that it may spend on measuring anew, 0 where that is not known.
     """
 
     release: str
@@ -110,6 +112,7 @@ class Prior:
     precision: tuple[float, float]
     known: tuple[Known, ...]
     expected: tuple[Expected, ...]
+    paid: float = 0.0
 
     def __deepcopy__(self, memo: object) -> Prior:
         """Itself: nothing in it can be changed."""
@@ -123,6 +126,41 @@ class Prior:
     def table(self, clique: Clique) -> Known | None:
         """What is known of a clique, in the order of its attributes as it was measured."""
         return next((one for one in self.known if set(one.clique) == set(clique)), None)
+
+    def prices(self, cliques: Sequence[Clique]) -> dict[Clique, float]:
+        """The precision that each clique was measured with; those it did not measure count as the mean of as many columns."""
+        known = {clique: self.table(clique) for clique in cliques}
+        return {
+            clique: self.precision[len(clique) - 1] if one is None else 1 / one.variance
+            for clique, one in known.items()
+        }
+
+    def whole(self, domain: Domain) -> float:
+        """The prices of all columns and, if it measured any, all pairs."""
+        columns: list[Clique] = [(name,) for name in domain.attributes]
+        pairs: list[Clique] = list(combinations(domain.attributes, _PAIR)) if self.has_pairs else []
+        return sum(self.prices(columns).values()) + sum(self.prices(pairs).values())
+
+    def too_noisy(self, domain: Domain, total: float) -> frozenset[Clique]:
+        """Its tables that err by more than twice the variance of what measuring them anew would give, chance included.
+
+        Twice, so that where a population grew a little, or the earlier budget was a little smaller, not all is measured anew.
+        """
+        if not self.paid:
+            return frozenset()
+        scale, whole = total / self.total, self.whole(domain)
+        found = set()
+        for one in self.known:
+            chance = self.by_chance(one, total)
+            if one.worst * scale**2 + chance > _TOO_NOISY * (whole * one.variance / self.paid + chance):
+                found.add(one.clique)
+        return frozenset(found)
+
+    def by_chance(self, one: Known, total: float) -> float:
+        """The mean variance of a cell by who is in a table, of two tables of one population, in records of the new one."""
+        positive = np.maximum(one.values, 0.0)
+        shares = positive / max(1.0, float(positive.sum()))
+        return total * (1 + total / self.total) * self.rows_a_unit * float((shares * (1 - shares)).mean())
 
     def groups_of(self, name: str) -> tuple[int, ...] | None:
         """The groups over which tables of two columns or more counted this one; None for its levels."""

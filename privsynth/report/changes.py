@@ -65,7 +65,7 @@ def _percent(share: float | None) -> str:
 def _most(column: Mapping[str, Any]) -> str:
     """The level whose share moved most, of a column that moved."""
     if column["status"] != "moved":
-        return column.get("reason", "") if column["status"] == "new" else ""
+        return str(column.get("reason", ""))
     level = max(column["levels"], key=lambda one: abs(one["now"] - one["before"]))
     before, now, noise = (_percent(level[name]) for name in ("before", "now", "noise90"))
     return f"{level['level']}: {before} before, {now} now, noise up to {noise}"

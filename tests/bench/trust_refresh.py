@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -38,9 +38,9 @@ UNIT = PrivacyUnit(name="row")
 BUDGET = Budget.of("1", "1e-9", buys=False, composition="gdp")
 
 
-def rows() -> Iterator[Row]:
-    """Both tables."""
-    for name in sys.argv[1:] or CASES:
+def rows(names: Iterable[str] = ()) -> Iterator[Row]:
+    """These tables, or both."""
+    for name in tuple(names) or CASES:
         yield from of_table(name)
 
 
@@ -162,6 +162,6 @@ def _note(told: dict[str, list[float]], name: str, value: float) -> None:
 
 
 if __name__ == "__main__":
-    for row in rows():
+    for row in rows(sys.argv[1:]):
         sys.stdout.write(f"{row.name}: {row.value:.4g}\n")
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """What moved is found, what did not is kept, nothing is spent on it, and all of it is read off noisy answers."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from privsynth import generators
 from privsynth.measurement import ErrorScores, measurements
 from privsynth.privacy.guarantee import Guarantee
-from privsynth.refreshing import measuring
+from privsynth.refreshing import changes, measuring
+from privsynth.refreshing.aligning import align
 from privsynth.refreshing.deciding import _doubt
 from tests import made_refresh as made
 
@@ -151,3 +153,18 @@ def test_doubt_is_the_chance_of_differences_as_large():
     for level in (0.05, 0.2, 0.5):
         assert np.mean(doubts < level) == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 2000))
     assert _doubt(draws[0] * 0, covariance) > 0.999
+
+
+def test_an_earlier_release_that_is_too_noisy_to_tell_is_measured_anew_and_not_called_still():
+    paid = float(2 * RHO * Fraction(85, 100))
+    calm = replace(made.prior(), paid=paid)
+    assert run(calm, made.people(6000, 2), 2)[2].nothing
+    rough = replace(made.prior(epsilon="0.1"), paid=paid)
+    _, transcript, decision = run(rough, made.people(6000, 2), 2)
+    assert not decision.nothing
+    assert {column.status for column in decision.columns} == {"noisy"}
+    assert measuring.kept(rough, decision) == ()
+    found = changes._column(decision.columns[0], align(made.SCHEMA, made.SCHEMA), made.SCHEMA)
+    assert found["reason"] == "the earlier release is too noisy to tell"
+    assert spent(transcript) <= RHO
+    assert {entry.event.stage for entry in transcript} >= {"renewed: columns", "renewed: pairs"}
