@@ -127,6 +127,8 @@ class Measurement:
             raise FitError("a measurement needs an event with sigma_squared")
         if self.values.ndim != len(self.clique):
             raise FitError(f"a measurement of {len(self.clique)} attributes needs as many axes, not {self.values.ndim}")
+        if len(set(self.clique)) < len(self.clique):
+            raise FitError("a measurement's attributes differ from one another")
         for name, group_of in self.groups.items():
             if name not in self.clique or not is_grouping(group_of):
                 raise FitError("a measurement's groups are numbered from 0 without gaps, for attributes of its clique")

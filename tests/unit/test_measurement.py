@@ -2,10 +2,11 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from privsynth.errors import FitError
-from privsynth.measurement import Event
+from privsynth.measurement import Event, Measurement
 
 EVENT = Event(
     stage="columns",
@@ -40,3 +41,8 @@ def test_an_event_is_read_as_it_was_written():
 def test_costs_below_zero_and_noise_that_is_never_drawn_are_refused(member, value):
     with pytest.raises(FitError):
         Event.from_json(EVENT.to_json() | {member: value})
+
+
+def test_a_table_of_one_attribute_twice_is_refused():
+    with pytest.raises(FitError, match="differ"):
+        Measurement(clique=("a", "a"), values=np.zeros((2, 2), dtype=np.int64), event=EVENT)
