@@ -6,7 +6,6 @@ Every `trust_*.py` beside this file is a part; each has `rows()` and runs alone 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,5 @@ LAST = "trust_speed"
 def rows() -> Iterator[Row]:
     """All of them; the one with the peer, which takes minutes, comes last."""
     found = sorted(path.stem for path in Path(__file__).parent.glob("trust_*.py") if path.stem != LAST)
-    sys.argv = sys.argv[:1]  # parts that run alone read which tables they are asked for
     for name in [*found, LAST]:
         yield from importlib.import_module(f"tests.bench.{name}").rows()
