@@ -71,15 +71,16 @@ class Copies:
         return f"Copies({len(self.frames)} of {self._source.schema.table.name})"
 
     def combine(self, analysis: Analysis, *, level: float = LEVEL) -> Combined:
-        """Run an analysis on each copy and combine what it found, for the population: `ps.combine` with rule "synthetic".
+        """Run an analysis on each copy and combine what it found, for the population: `ps.combine` with rule "dealt".
 
-        What the model itself gets wrong is in every copy, and in no interval; associations in the copies are weaker than
-        among people where the noise is large.
+        Rows of a copy are dealt evenly and not drawn one by one: they add next to nothing to how far copies are apart, and
+        nothing is taken off for them. What the model itself gets wrong is in every copy, and in no interval; associations in
+        the copies are weaker than among people where the noise is large.
         Args: `analysis` takes a frame and returns its estimates and their variances, numbers or arrays (p,).
         """
         found = [analysis(frame) for frame in self.frames]
         size = self._made[0].records.rows / self._base.total
-        return combine([each[0] for each in found], [each[1] for each in found], level=level, size=size)
+        return combine([each[0] for each in found], [each[1] for each in found], rule="dealt", level=level, size=size)
 
     def regress(
         self,

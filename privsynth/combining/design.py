@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Final, Literal, final
 
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.errors import InputError, SchemaError
+from privsynth.errors import FitError, InputError, SchemaError
 from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.columns import LabelledColumn, ModelledColumn, NumericColumn
@@ -23,6 +23,9 @@ Floats = npt.NDArray[np.float64]
 Kind = Literal["logistic", "linear"]
 
 INTERCEPT = "intercept"
+
+RARE_ROWS: Final = 30
+"""Of fewer people nothing is told."""
 
 
 @final
@@ -184,3 +187,23 @@ def _kind(column: ModelledColumn, outcome: tuple[str, ...]) -> tuple[Kind, tuple
 def _unit(schema: Schema, name: str) -> float:
     column = schema.modelled_column(name)
     return float(column.unit) if isinstance(column, NumericColumn) else 1.0
+
+
+def require_known(design: Design, records: Records, people: float) -> None:
+    """Raises: FitError naming a column that is missing for all people, or for all but a few."""
+    for name in (design.target, *design.inputs):
+        if float((records.ticks[name] != MISSING).mean()) * people < RARE_ROWS:
+            raise FitError(f'"{name}" is missing in every made row, or nearly so; leave it out')
+
+
+def require_varied(design: Design, rows: Rows) -> None:
+    """Raises: FitError naming what is the same in every made row."""
+    inner, y = rows.x[rows.complete], rows.y[rows.complete]
+    if len(y) <= len(design.terms) or np.ptp(y) == 0:
+        raise FitError(
+            f'"{design.target}" is the same in every made row where nothing is missing, so that there is nothing to explain; '
+            "name another outcome, or fewer inputs"
+        )
+    for place, term in enumerate(design.terms):
+        if term.column and np.ptp(inner[:, place]) == 0:
+            raise FitError(f'"{term.name}" is the same in every made row; leave it out')

@@ -126,6 +126,8 @@ def corrected(
     Shapes: `rows` standardised, as many as `made`; `spare` as `level_values` takes it. Returns: (p,); None where no
         coefficients give such moments.
     """
+    if not rows.complete.any():
+        return None
     inner, codes = rows.x[rows.complete], {name: made.column(name)[rows.complete] for name in design.inputs}
     moments, gram = inner.T @ rows.y[rows.complete] / len(inner), np.zeros((inner.shape[1],) * 2)
     values = {name: rows.x[:, design.places(name)] for name in design.inputs} | {design.target: rows.y[:, None]}

@@ -13,7 +13,7 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth.combining.design import Design, Rows, Term
+from privsynth.combining.design import RARE_ROWS, Design, Rows, Term, require_known, require_varied
 from privsynth.combining.direct import DirectPair, direct_pair
 from privsynth.combining.estimating import Corrected, Scale, corrected, plain, spare_values, wanted_pairs
 from privsynth.combining.rules import interval
@@ -27,7 +27,6 @@ Floats = npt.NDArray[np.float64]
 BEYOND_PAIRS: Final = 0.05
 """Standard deviation of what the inputs' joint chances are off by, relative to themselves and beyond tables of pairs: what was
 seen on four tables (see docs/copies.md)."""
-_RARE_ROWS: Final = 30
 _RARE_NOISE: Final = 4.0
 """A label is too rare with fewer people, or fewer with or without the outcome than so many standard deviations of noise."""
 _TWO: Final = 2
@@ -133,7 +132,11 @@ class Regression:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Estimates:
-    """Corrected coefficients of the model and of each copy, standardised. Shapes: (p,), (copies, p), (p,), (p,)."""
+    """Corrected coefficients of the model and of each copy, standardised.
+
+    `sampling` is the covariance of an analysis of the people themselves.
+    Shapes: (p,), (copies, p), (p,), (p, p).
+    """
 
     model: Floats
     copies: Floats
@@ -150,9 +153,10 @@ def regression(asked: Design, base: Made, made: Sequence[Made], *, level: float)
     Raises: FitError where the made table itself has no coefficients.
     """
     pairs = {pair: _told(direct_pair(base.transcript, pair)) for pair in wanted_pairs(asked)}
+    require_known(asked, base.records, base.total)
     design, rare = _without_rare(asked, base, pairs)
     rows = design.rows(base.records)
-    _require_varied(design, rows)
+    require_varied(design, rows)
     scale = Scale.of(design, rows)
     spare = spare_values(design, scale)
     found = _estimated(design, scale, base, made, spare)
@@ -235,8 +239,8 @@ def _drowned(
 ) -> bool:
     """Whether a label has too few people, too few with or without the outcome next to the noise, or was measured only together
     with other labels. Shapes: `has` is (rows,), which made rows have the label."""
-    if has.sum() * base.total / len(has) < _RARE_ROWS or direct is None:
-        return bool(has.sum() * base.total / len(has) < _RARE_ROWS)
+    if has.sum() * base.total / len(has) < RARE_ROWS or direct is None:
+        return bool(has.sum() * base.total / len(has) < RARE_ROWS)
     levels = direct.grouped(1, np.arange(design.schema.domain().size(name)))
     group = levels[base.encoded.column(name)[has][0].astype(np.int64)]
     if int((levels == group).sum()) > 1:
@@ -248,18 +252,6 @@ def _drowned(
         if float(direct.values[cells, group].sum()) < _RARE_NOISE * noise * math.sqrt(len(cells)):
             return True
     return False
-
-
-def _require_varied(design: Design, rows: Rows) -> None:
-    inner, y = rows.x[rows.complete], rows.y[rows.complete]
-    if len(y) <= len(design.terms) or np.ptp(y) == 0:
-        raise FitError(
-            f'"{design.target}" is the same in every made row where nothing is missing, so that there is nothing to explain; '
-            "name another outcome, or fewer inputs"
-        )
-    for place, term in enumerate(design.terms):
-        if term.column and np.ptp(inner[:, place]) == 0:
-            raise FitError(f'"{term.name}" is the same in every made row; leave it out')
 
 
 def _estimated(
@@ -280,7 +272,7 @@ def _estimated(
         model=known[0].coefficients,
         copies=np.stack([each.coefficients for each in known[1:]]),
         beyond=known[0].beyond,
-        sampling=np.diag(own[1]) * base.records.rows / base.total,
+        sampling=own[1] * base.records.rows / base.total,
     )
 
 
@@ -292,7 +284,7 @@ def _corrected(design: Design, scale: Scale, one: Made, spare: Mapping[str, Floa
 
 def _spread(found: _Estimates) -> tuple[Floats, Floats, Floats]:
     m = len(found.copies)
-    noise = np.maximum((1 + 1 / m) * found.copies.var(axis=0, ddof=1), found.sampling)
+    noise = np.maximum((1 + 1 / m) * found.copies.var(axis=0, ddof=1), np.diag(found.sampling))
     known = (BEYOND_PAIRS * found.beyond) ** 2
     return found.model, np.sqrt(noise + known), (m - 1) * ((noise + known) / noise) ** 2
 
@@ -307,7 +299,9 @@ def _in_units(scale: Scale, found: _Estimates, estimate: Floats, error: Floats) 
     beyond = BEYOND_PAIRS * found.beyond * ratio
     known = beyond[0] ** 2 + float(np.sum((scale.centres[1:] * beyond[1:]) ** 2))
     if np.isfinite(errors).all():
-        errors[0] = math.sqrt((1 + 1 / m) * float(spread.var(ddof=1)) + known)
+        share = scale.undo(np.eye(len(estimate)))[0] - scale.undo(np.zeros((len(estimate),) * 2))[0]
+        people = float(share @ found.sampling @ share)
+        errors[0] = math.sqrt(max((1 + 1 / m) * float(spread.var(ddof=1)), people) + known)
     else:
         errors[0] = math.inf
     return units, errors

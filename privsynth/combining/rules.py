@@ -18,7 +18,7 @@ from privsynth.statistics import beta_cdf, normal_quantile
 
 Floats = npt.NDArray[np.float64]
 
-Rule: TypeAlias = Literal["synthetic", "partly_synthetic", "missing"]
+Rule: TypeAlias = Literal["synthetic", "dealt", "partly_synthetic", "missing"]
 
 LEVEL: Final = 0.9
 _MANY: Final = 1e6
@@ -71,9 +71,11 @@ def combine(
     With q the mean of the estimates, b their variance (m - 1), and u the mean of the variances, the total variance T and the
     degrees of freedom are, with r = (1 + 1/m) b / u:
 
-    - "synthetic", for tables all of whose rows are made, as `Model.copies` makes them: T = (1 + 1/m) b - u,
-      (m - 1) (1 - 1/r)^2; it takes u off, because made rows add to b what they are not people for. T is at least `size` * u,
-      the variance of an analysis of the people themselves, then with m - 1 degrees of freedom.
+    - "synthetic", for tables whose rows are drawn at random, one by one: T = (1 + 1/m) b - u, (m - 1) (1 - 1/r)^2; it takes u
+      off, because rows so drawn add to b what they are not people for. T is at least `size` * u, the variance of an analysis
+      of the people themselves, then with m - 1 degrees of freedom.
+    - "dealt", for tables whose rows are dealt evenly, as `Model.copies` makes them, so that they add next to nothing to b:
+      T = (1 + 1/m) b, at least `size` * u, m - 1.
     - "partly_synthetic", where only some values were replaced: T = b/m + u, (m - 1) (1 + u m / b)^2.
     - "missing", for values that were filled in: T = u + (1 + 1/m) b, (m - 1) (1 + 1/r)^2.
 
@@ -117,6 +119,11 @@ def _synthetic(m: int, between: Floats, within: Floats, size: float) -> tuple[Fl
     return np.where(above, variance, floor), np.where(above, (m - 1) * (1 - share) ** 2, m - 1.0)
 
 
+def _dealt(m: int, between: Floats, within: Floats, size: float) -> tuple[Floats, Floats]:
+    variance = np.maximum((1 + 1 / m) * between, size * within)
+    return variance, np.full_like(variance, m - 1.0)
+
+
 def _partly_synthetic(m: int, between: Floats, within: Floats, size: float) -> tuple[Floats, Floats]:  # noqa: ARG001
     return between / m + within, _added_degrees(m, between / m, within)
 
@@ -130,7 +137,7 @@ def _added_degrees(m: int, spread: Floats, within: Floats) -> Floats:
     return np.asarray((m - 1) * (1 + ratio) ** 2)
 
 
-_RULES: Final = {"synthetic": _synthetic, "partly_synthetic": _partly_synthetic, "missing": _missing}
+_RULES: Final = {"synthetic": _synthetic, "dealt": _dealt, "partly_synthetic": _partly_synthetic, "missing": _missing}
 
 
 def _checked(estimates: npt.ArrayLike, variances: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -11,6 +11,8 @@ import pytest
 
 import privsynth as ps
 from privsynth.combining.copying import Source, make
+from privsynth.combining.design import Design
+from privsynth.combining.regressing import regression
 from privsynth.errors import FitError, InputError
 from privsynth.measurement import Event, Trained
 from privsynth.records import read_public
@@ -142,6 +144,51 @@ def test_any_analysis_can_be_combined(copies):
     real = (people()["back"] == "yes").mean()
     assert found.lower < real < found.upper
     assert found.copies == 6
+
+
+def test_nothing_is_taken_off_for_drawing_rows_that_were_dealt(copies):
+    """Estimates of one variance, analyses that say half of it: the rule for rows drawn one by one would halve the variance."""
+    shown = iter(np.arange(6.0))
+    found = copies.combine(lambda _: (next(shown), 2.0))
+    assert found.standard_error == pytest.approx(np.sqrt(7 / 6 * 3.5))
+    assert found.degrees == 5
+
+
+def test_an_intercept_is_no_surer_than_the_people_s_own_analysis():
+    """Copies that agree, as noise leaves them where there is next to none."""
+    model = ps.fit(people(2000), SCHEMA, epsilon=1000, delta="1e-6", generator="latent_class")
+    copies = model.copies(2, rng=RNG(0))
+    base = copies._base
+    found = regression(Design.of(SCHEMA, "pay", ["x"]), base, [base, base], level=0.9)["intercept"]
+    x, pay = (base.records.ticks[name].astype(float) for name in ("x", "pay"))
+    exact = np.sqrt(np.linalg.inv(np.stack([np.ones_like(x), x]) @ np.stack([np.ones_like(x), x]).T)[0, 0])
+    residual = pay - np.polyval(np.polyfit(x, pay, 1), x)
+    own = exact * residual.std(ddof=2) * np.sqrt(base.records.rows / base.total)
+    assert found.standard_error == pytest.approx(own, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("generator", ["independent", "latent_class"])
+def test_a_column_that_is_missing_everywhere_is_named(generator):
+    schema = ps.Schema.loads(
+        """
+[table]
+name = "people"
+[columns.x]
+kind = "integer"
+lower = 0
+upper = 9
+missing = ["?"]
+[columns.y]
+kind = "integer"
+lower = 0
+upper = 9
+"""
+    )
+    frame = pd.DataFrame({"x": ["?"] * 500, "y": RNG(0).integers(0, 10, 500).astype(str)})
+    model = ps.fit(frame, schema, epsilon=5, delta="1e-6", generator=generator)
+    with pytest.raises(FitError, match='"x" is missing in every made row'):
+        model.copies(3, rng=RNG(0), n=300).regress("y", ["x"])
 
 
 @pytest.mark.parametrize("generator", ["independent", "mst"])

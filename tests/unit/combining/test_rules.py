@@ -39,6 +39,14 @@ def test_student_s_quantiles_are_scipy_s(p, degrees):
     assert t_quantile(p, degrees) == pytest.approx(stats.t.ppf(p, degrees), rel=1e-9)
 
 
+def test_copies_dealt_evenly_keep_all_that_they_are_apart_by():
+    found = ps.combine(ESTIMATES, VARIANCES, rule="dealt", size=0.001)
+    assert found.standard_error == pytest.approx(np.sqrt(max((1 + 1 / M) * B, 0.001 * U)))
+    assert found.degrees == M - 1
+    agreeing = ps.combine([2.0, 2.0], [0.04, 0.04], rule="dealt", size=2)
+    assert agreeing.standard_error == pytest.approx(np.sqrt(0.08)), "never below the people's own analysis"
+
+
 def test_student_s_quantiles_end_in_the_normal_one_and_in_infinity():
     assert t_quantile(0.95, np.inf) == pytest.approx(stats.norm.ppf(0.95))
     assert t_quantile(0.95, 0.0) == np.inf
