@@ -91,7 +91,7 @@ def compare(schema: Schema, real: tuple[Records, Dataset], synthetic: tuple[Reco
 
     Numbers and times are taken as they are, pairs with a missing one left out; of labels, missing is a label of its own.
     Privacy: exact functions of the real records; internal.
-    Source: Bergsma 2013 (Cramér's V without its bias).
+    Source: Bergsma 2013 (Cramér's V without its bias); Kelley 1935 (the correlation ratio without its own).
     """
     ours, theirs = (_matrix(schema, records, data) for records, data in (real, synthetic))
     nowhere = np.isnan(ours) & np.isnan(theirs)
@@ -149,7 +149,9 @@ def _pearson(values: Floats) -> Floats:
 
 
 def _ratios(codes: npt.NDArray[np.int64], values: Floats) -> Floats:
-    """The correlation ratio of each number with one column of labels: the root of the variance that groups explain."""
+    """The correlation ratio of each number with one column of labels: the root of the variance that groups explain, less what
+    as many groups explain by chance; NaN where every group is one row. Source: Kelley 1935 (epsilon squared).
+    """
     found = np.full(len(values), np.nan)
     for place, column in enumerate(values):
         known = ~np.isnan(column)
@@ -161,8 +163,10 @@ def _ratios(codes: npt.NDArray[np.int64], values: Floats) -> Floats:
         sizes = np.bincount(groups)
         sums = np.bincount(groups, weights=of)
         between = float((sums[sizes > 0] ** 2 / sizes[sizes > 0]).sum())
-        if total > 0 and (sizes > 0).sum() > 1:
-            found[place] = math.sqrt(min(1.0, between / total))
+        many = int((sizes > 0).sum())
+        if total > 0 and 1 < many < len(of):
+            unexplained = max(0.0, 1.0 - between / total) * (len(of) - 1) / (len(of) - many)
+            found[place] = math.sqrt(max(0.0, 1.0 - unexplained))
     return found
 
 

@@ -59,7 +59,8 @@ def test_each_measure_is_its_definition():
     known = ~np.isnan(values["x"])
     x, g = values["x"][known], data.column("g")[known]
     between = sum((g == code).sum() * (x[g == code].mean() - x.mean()) ** 2 for code in range(3))
-    assert got.real[0, 2] == pytest.approx(np.sqrt(between / ((x - x.mean()) ** 2).sum()))
+    left = (1 - between / ((x - x.mean()) ** 2).sum()) * (len(x) - 1) / (len(x) - 3)
+    assert got.real[0, 2] == pytest.approx(np.sqrt(1 - left))
     counts = data.marginal(("g", "h"))
     expected = counts.sum(1, keepdims=True) * counts.sum(0, keepdims=True) / counts.sum()
     phi = max(0.0, ((counts - expected) ** 2 / expected).sum() / 800 - 2 * 4 / 799)
@@ -74,6 +75,14 @@ def test_independent_labels_have_no_association_left_by_chance():
     rng = np.random.default_rng(0)
     found = [correlations.cramers_v((rng.integers(0, 9, 300), rng.integers(0, 9, 300)), (9, 9)) for _ in range(20)]
     assert np.mean(found) < 0.06
+
+
+def test_numbers_that_go_with_no_label_have_no_correlation_ratio_left_by_chance():
+    rng = np.random.default_rng(0)
+    found = [correlations._ratios(rng.integers(0, 60, 500), rng.normal(size=(1, 500)))[0] for _ in range(40)]
+    assert np.mean(found) < 0.1, "without the correction .34"
+    alone = correlations._ratios(np.arange(5), rng.normal(size=(1, 5)))
+    assert np.isnan(alone).all(), "groups of one row explain everything"
 
 
 def test_many_levels_are_counted_by_the_cells_that_occur():
