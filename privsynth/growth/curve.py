@@ -31,8 +31,8 @@ class Curve:
     """An inverse power law and its intervals of 95 %, None where the scores do not follow one.
 
     `sizes` and `means` are what was measured, `spread` the standard error of each mean. `stops_at` is the size at which
-    doubling the rows gains less than `gain`; None where that is not reached within the sizes that were measured, and so is
-    the interval's upper end.
+    doubling the rows gains less than `gain`; None where that is not reached within the sizes that were measured, and so are
+    the interval's ends. The smallest size stands for itself and for all below it, where nothing was measured.
     """
 
     shape: Shape
@@ -69,6 +69,7 @@ class Curve:
             "power": _rounded(self.power),
             "gainOfDoubling": self.gain,
             "doublingStopsHelpingAt": self.stops_at,
+            "doublingStopsHelpingAtOrBelow": self.stops_at == self.sizes[0],
             "doublingStopsHelpingInterval95": list(self.stops_interval),
         }
 
@@ -93,9 +94,14 @@ class Curve:
         if self.stops_at is None:
             return f"doubling the {rows} still gains {self.gain:g} or more at {most}, where measuring ended; {end}"
         early, late = self.stops_interval
-        first = f"{early:,}" if early is not None else f"beyond {most}"
-        last = f"{late:,}" if late is not None else f"beyond {most}"
-        return f"from {self.stops_at:,} {rows} on ({first} to {last}) doubling gains less than {self.gain:g}; {end}"
+        between = f"{self._size(early)} to {self._size(late)}" if early != late else self._size(early)
+        return f"from {self._size(self.stops_at)} {rows} on ({between}) doubling gains less than {self.gain:g}; {end}"
+
+    def _size(self, n: int | None) -> str:
+        """A size in words that go no further than what was measured."""
+        if n is None:
+            return f"beyond {self.sizes[-1]:,}"
+        return f"at or below {n:,}" if n <= self.sizes[0] else f"{n:,}"
 
 
 def fit_curve(sizes: npt.ArrayLike, scores: npt.ArrayLike, *, gain: float, rng: np.random.Generator) -> Curve:
@@ -141,7 +147,7 @@ def fit_curve(sizes: npt.ArrayLike, scores: npt.ArrayLike, *, gain: float, rng: 
     inflated = (found - line) * np.sqrt(len(found) / (len(found) - 3))
     again = basis.fit(line + signs * inflated)
     low, high = np.quantile(again[:, 0], [0.025, 0.975])
-    most = float(levels[-1])
+    ends = float(levels[0]), float(levels[-1])
     stops = np.array([_stop(one, gain) for one in again])
     early, late = np.quantile(stops, [0.025, 0.975], method="nearest")
     return replace(
@@ -150,8 +156,8 @@ def fit_curve(sizes: npt.ArrayLike, scores: npt.ArrayLike, *, gain: float, rng: 
         ceiling_interval=(float(min(low, 1.0)), float(min(high, 1.0))),
         slope=float(fitted[1]),
         power=float(fitted[2]),
-        stops_at=_within(_stop(fitted, gain), most),
-        stops_interval=(_within(early, most), _within(late, most)),
+        stops_at=_within(_stop(fitted, gain), ends),
+        stops_interval=(_within(early, ends), _within(late, ends)),
     )
 
 
@@ -201,8 +207,9 @@ def _stop(fitted: Floats, gain: float) -> float:
     return float((slope * (1 - 2**-power) / gain) ** (1 / power)) if slope > 0 else 0.0
 
 
-def _within(n: float, most: float) -> int | None:
-    return None if n > most else max(1, round(float(n)))
+def _within(n: float, ends: tuple[float, float]) -> int | None:
+    """A size among those measured: the smallest for all below it, None beyond the largest."""
+    return None if n > ends[1] else round(float(max(n, ends[0])))
 
 
 def _rounded(value: float | None) -> float | None:

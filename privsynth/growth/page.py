@@ -61,6 +61,6 @@ def picture(curve: Curve, rows: str) -> Markup:
         steps = np.exp(np.linspace(float(logs[0]), float(logs[-1]), _POINTS)).tolist()
         line = [f"{coordinate(across(n))} {coordinate(down(curve.at(n) or 0.0))}" for n in steps]
         parts.append(path("M" + "L".join(line), "whisker"))
-    if curve.stops_at is not None and curve.stops_at >= curve.sizes[0]:
+    if curve.stops_at is not None and curve.stops_at > curve.sizes[0]:
         parts.append(path(f"M{coordinate(across(curve.stops_at))} {coordinate(_TOP)}V{coordinate(base)}", "limit"))
     return svg(_LEFT + _PLOT + 30, base + 22, f"Score by {rows}", parts, "wide")

@@ -33,6 +33,13 @@ def test_an_exact_law_gives_where_doubling_stops_helping():
     assert "still gains" in beyond.words("rows") and "extrapolation" in beyond.words("rows")
 
 
+def test_no_size_below_the_smallest_is_named():
+    found = fit_curve(SIZES, 0.9 - 5e5 * SIZES.astype(float) ** -3.0, gain=0.2, rng=np.random.default_rng(1))
+    assert found.stops_at == 250 == found.stops_interval[0]
+    assert "from at or below 250 rows on" in found.words("rows")
+    assert found.to_json()["doublingStopsHelpingAtOrBelow"] is True
+
+
 @pytest.mark.parametrize(
     ("line", "shapes"),
     [
