@@ -67,9 +67,20 @@ def hidden_pairs(slices: Sequence[Counts], min_cell: int) -> Mask | None:
 def hidden_outcomes(counts: Counts, min_cell: int) -> Mask:
     """Which cells of a table of blocks by two results stay hidden beside its totals; all of them where totals would be hidden.
 
+    What is hidden of a result sums to a number that may be known: a predictor selects as many rows as there are outcomes, so
+    that errors of one kind tell the total of the other. So the next smallest block is hidden whole until no such sum is small.
     Shapes: (blocks, results) -> the same.
     """
     found = suppressed(counts, min_cell=min_cell, margins="published")
     if found[-1].any() or found[:, -1].any():
         return np.ones(counts.shape, dtype=np.bool_)
-    return found[:-1, :-1]
+    hidden: Mask = found[:-1, :-1].copy()
+    hidden[hidden.any(axis=1)] = True
+    for place in np.argsort(counts.sum(axis=1), kind="stable").tolist():
+        sums = counts[hidden.any(axis=1)].sum(axis=0)
+        few = (sums > 0) & (sums < min_cell)
+        if not few.any():
+            break
+        if counts[place][few].any():
+            hidden[place] = True
+    return hidden

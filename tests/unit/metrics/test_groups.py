@@ -135,6 +135,15 @@ def test_no_small_number_of_errors_can_be_worked_out(counts):
     assert hidden.all() or not given_away(counts, hidden)
 
 
+@settings(max_examples=80, deadline=None)
+@given(hnp.arrays(np.int64, st.tuples(st.integers(2, 6), st.just(2)), elements=st.integers(0, 25)))
+def test_errors_that_are_hidden_sum_to_no_small_number(counts):
+    """The sum may be known from errors of the other kind, of which there are as many."""
+    hidden = hidden_outcomes(counts, 11)
+    sums = np.where(hidden, counts, 0).sum(axis=0)
+    assert hidden.all() or ((sums == 0) | (sums >= 11)).all()
+
+
 def test_the_check_fails_where_only_small_cells_are_hidden():
     counts = np.array([[1, 5], [4, 5]])
     assert given_away(counts, (counts > 0) & (counts < LEAST))
@@ -181,6 +190,15 @@ def test_errors_are_fairlearns_with_intervals_around_them():
     assert found.false_negative[1].value == pytest.approx(false_negative_rate(truth[block == 1], chosen[block == 1]))
     for one in (found.parity, found.odds, *found.selected, *found.false_positive):
         assert one.lower < one.value < one.upper
+
+
+def test_a_largest_difference_is_in_its_own_interval():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one = fairness_rates.rates_apart(rng.binomial(40, [[0.7, 0.3]] * 8), rng)
+        assert 0 <= one.lower <= one.value <= one.upper <= 1
+    even = fairness_rates.rates_apart(np.full((8, 2), 20), rng)
+    assert even.lower == even.value == 0 < even.upper
 
 
 def test_two_models_are_compared_on_the_same_groups():
