@@ -69,7 +69,8 @@ def _lines(one: Measured) -> list[str]:
         f"  impossible rows      {count(one.broken.rows)} of {count(one.broken.of)} break a business rule",
         *(_error_line(one, size) for size in SIZES if size in one.errors),
         f"  k-marginal score     {score.score:.0f} of 1000, equals a subsample of {share_words(score.share)} of the real rows "
-        f"({share_words(score.lower)} to {share_words(score.upper)})",
+        f"({share_words(score.lower)} to {share_words(score.upper)}, over orders of the rows); "
+        "a fresh sample as large as the real table: about a third",
     ]
     gaps = one.correlations.gaps
     if len(gaps):

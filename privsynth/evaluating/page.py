@@ -16,6 +16,7 @@ from privsynth.metrics.correlations import Correlations
 from privsynth.metrics.groups import Section as GroupSection
 from privsynth.metrics.prediction import Prediction
 from privsynth.metrics.rare import FATES, RARE, RareCategories
+from privsynth.metrics.subsampling import AS_A_FRESH_SAMPLE
 from privsynth.metrics.telling_apart import ToldApart
 from privsynth.report import page
 from privsynth.report.words import count, percent, plural
@@ -85,7 +86,8 @@ def _cards(one: Measured) -> list[Section]:
         page.card(
             "k-marginal score",
             f"{one.k_marginal.score:.0f}",
-            f"of 1000; equals a subsample of {share_words(one.k_marginal.share)} of the real rows",
+            f"of 1000; equals a subsample of {share_words(one.k_marginal.share)} of the real rows "
+            "(a fresh sample: about a third)",
         ),
     ]
     if one.prediction is not None:
@@ -170,7 +172,7 @@ def _score(one: Measured) -> Section:
         "words": f"{score.score:.0f} of 1000. A random {share_words(score.share)} of the real rows scores the same (between "
         f"{share_words(score.lower)} and {share_words(score.upper)}): for tables of {score.columns} columns the "
         f"synthetic table "
-        f"is worth as much as that subsample.{fresh}",
+        f"is worth as much as that subsample. {AS_A_FRESH_SAMPLE}{fresh}",
         "how": f"1000 × (1 − mean error) over {score.sets} random sets of {score.columns} columns, on the schema’s "
         f"bins. SDNist’s "
         "report takes pairs within each area instead, on its own bins: scores of one scale, not of the same tables.",

@@ -19,6 +19,13 @@ from privsynth.metrics.marginals import cliques_of, paired, total_variation
 SETS: Final = 100
 COLUMNS: Final = 3
 
+AS_A_FRESH_SAMPLE: Final = (
+    "The subsample is part of what it is compared with: a fresh sample of people as large as the real table scores as a "
+    "third of it does, so about a third is as good as a fresh sample. The interval is of the mean over random orders of the "
+    "rows alone, not over other people or other synthetic tables."
+)
+"""What is to be known of a share; for pages."""
+
 _ORDERS = 5
 _STEPS = 12
 _T_95 = 2.776

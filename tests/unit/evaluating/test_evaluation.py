@@ -74,6 +74,14 @@ def test_every_section_is_there_and_says_that_it_is_internal(made):
     assert written["release"]["epsilon"] == pytest.approx(2, abs=0.01)
 
 
+def test_it_says_which_share_is_as_good_as_a_fresh_sample(made):
+    found, folder = made
+    page = next(folder.glob("*.html")).read_text()
+    assert "about a third is as good as a fresh sample" in page
+    assert "random orders of the rows alone" in page
+    assert any("about a third" in line for line in found.lines())
+
+
 def test_other_rows_of_the_population_are_better_than_independent_columns(made):
     found, _ = made
     ours, others = found.measured, found.peers["others"]
