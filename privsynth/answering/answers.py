@@ -14,6 +14,8 @@ from privsynth.answering.bounding import bounds
 from privsynth.answering.estimating import ASSUMED, Basis, estimate
 from privsynth.answering.evidence import Evidence
 from privsynth.answering.parsing import Kind, Question, parse
+from privsynth.answering.profiles import whole
+from privsynth.errors import InputError
 from privsynth.schema import Schema
 from privsynth.schema.columns import IntegerColumn, NumberColumn
 
@@ -21,6 +23,9 @@ LEVEL: Final = 0.9
 
 _MOSTLY: Final = 0.5
 """From this part of the half-width on, what bins hold inside is said to decide it."""
+
+_SHOWN: Final = 1.7
+"""Records are shown to be there where their number is so many half-widths above zero: three standard deviations."""
 
 
 @final
@@ -77,11 +82,16 @@ def answer(question: str, evidence: Evidence) -> Answer:
     """
     asked = parse(question, evidence.schema)
     notes: list[str] = []
-    low, high = _range(asked)
+    _require_numbers(asked, evidence)
+    low, high = _range(asked, evidence.schema)
     columns = asked.columns
     if all(evidence.is_measured(pair) for pair in _pairs(columns)):
         found = estimate(asked, evidence)
-        lower, upper = max(low, found.value - found.half), min(high, found.value + found.half)
+        centre = min(max(found.value, low), high)
+        lower, upper = max(low, centre - found.half), min(high, centre + found.half)
+        if _is_of_next_to_none(asked, evidence):
+            lower, upper = low, high
+            notes.append("noise cannot tell whether there are any such records: the interval is all that is possible")
         if found.inside >= _MOSTLY * found.half > 0:
             notes.append(
                 "the interval is mostly what bins hold inside, which is not measured: ask at the bins' own ends, or declare "
@@ -115,14 +125,38 @@ def _pairs(columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [columns] if len(columns) <= 1 else list(itertools.combinations(columns, 2))
 
 
-def _range(asked: Question) -> tuple[float, float]:
+def _require_numbers(asked: Question, evidence: Evidence) -> None:
+    """Raises: InputError where a mean or correlation is asked of what has no number, or one number only."""
+    for name in asked.targets:
+        region = asked.where.get(name, whole(evidence.schema.modelled_column(name), missing=False))
+        listed = region.listed()
+        if not region.present or (listed is not None and not listed.size):
+            raise InputError(f'"{name}" has no number where it is missing; leave that condition out')
+        one_value = region.lower == region.upper if listed is None else listed.size == 1
+        if asked.kind == "correlation" and one_value:
+            raise InputError(f'"{name}" is the same in all of these records; a correlation needs numbers that differ')
+
+
+def _is_of_next_to_none(asked: Question, evidence: Evidence) -> bool:
+    """Whether a share or mean is of records of which noise does not show that there are any: a ratio is anything then."""
+    of = asked.given if asked.kind == "share" else asked.where
+    if asked.kind == "count" or not of:
+        return False
+    there = estimate(Question(text="", kind="count", targets=(), where=of, given={}), evidence)
+    return there.value < _SHOWN * there.half
+
+
+def _range(asked: Question, schema: Schema) -> tuple[float, float]:
     match asked.kind:
         case "count":
             return 0.0, math.inf
         case "share":
             return 0.0, 1.0
         case "mean":
-            return -math.inf, math.inf
+            column = schema.modelled_column(asked.targets[0])
+            region = asked.where.get(column.name, whole(column, missing=False))
+            unit = float(column.unit) if isinstance(column, IntegerColumn | NumberColumn) else 1.0
+            return region.lower * unit, region.upper * unit
         case "correlation":
             return -1.0, 1.0
 

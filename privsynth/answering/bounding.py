@@ -62,7 +62,7 @@ def _share(question: Question, evidence: Evidence) -> tuple[float, float]:
 
 
 def _mean(question: Question, evidence: Evidence) -> tuple[float, float]:
-    """The mean of the lowest and of the highest values, as many as meet the conditions on other columns."""
+    """The mean of the lowest and of the highest values, as many as meet the conditions on other columns for certain."""
     (name,) = question.targets
     column, inside = evidence.schema.modelled_column(name), evidence.inside[name]
     region = question.where.get(name, whole(column, missing=False))
@@ -72,7 +72,9 @@ def _mean(question: Question, evidence: Evidence) -> tuple[float, float]:
         share[-1] = 0.0
     counts, (means, _) = evidence.shares[name] * share, values(column, region, inside)
     least, _ = _together({other: one for other, one in question.where.items() if other != name}, evidence)
-    part = max(least / max(evidence.distribution.total, 1.0), 1e-9)
+    there = float(counts.sum())
+    overlap = least + there - evidence.distribution.total
+    part = max(overlap / max(there, 1.0), 1e-9)
     order = np.argsort(means, kind="stable")
     return _lowest(counts[order], means[order], part), _lowest(counts[order[::-1]], means[order[::-1]], part)
 

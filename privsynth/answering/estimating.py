@@ -82,6 +82,8 @@ def estimate(question: Question, evidence: Evidence) -> Estimate:
             lacking = max(lacking, _misfit_of_correlations(evidence))
         misfit = max(lacking * squared, moved**2 - _SURPRISE * expected)
         exact = float(slope @ seen.covariance @ slope)
+        if not all(one.whole for one in covers):
+            exact += squared  # how a group's count is split among its levels is known no better than the model is
         weight = _weight(squared + misfit, exact, float(np.mean(off * direct_off)))
         mixed = (1 - weight) * off + weight * direct_off
         variance = float(np.mean(mixed**2)) + (1 - weight) ** 2 * misfit

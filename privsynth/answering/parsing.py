@@ -17,6 +17,8 @@ from privsynth.schema import Schema
 from privsynth.schema.columns import (
     BooleanColumn,
     CategoryColumn,
+    DateColumn,
+    Granularity,
     IntegerColumn,
     ModelledColumn,
     NumberColumn,
@@ -238,6 +240,12 @@ class _Reader:
                 return int(token.text)
             except ValueError:
                 raise self._wrong(token, f"whole days after {column.after}") from None
+        if isinstance(column, DateColumn) and not _is_first(token.text, column.granularity):
+            raise pointing(
+                self._text,
+                token.place,
+                f'"{column.name}" is cut to {column.granularity}s; write a whole {column.granularity}',
+            )
         return token.text
 
     def _allowed(self, column: ModelledColumn, value: object, token: Token) -> Allowed:
@@ -245,6 +253,12 @@ class _Reader:
             return read_conditions(self._schema, {column.name: value})[column.name]
         except SchemaError as error:
             raise SchemaError(str(pointing(self._text, token.place, str(error)))) from None
+
+
+def _is_first(text: str, granularity: Granularity) -> bool:
+    """Whether a date is the first day of its month or year, where that is what its column holds."""
+    ends = {"day": "", "month": "-01", "year": "-01-01"}
+    return len(text) != len("2001-01-31") or text.endswith(ends[granularity])
 
 
 def _of(allowed: Allowed) -> Region:
