@@ -256,7 +256,7 @@ class Model:
         if self._evidence is None:
             kind = generators.get(self.generator, self.settings)
             self._evidence = Evidence(self.schema, kind, self.distribution, self.transcript)
-        return answering.answer(question, self._evidence)
+        return answering.answer(question, self._evidence, bounded=self.guarantee.unit)
 
     def pair_errors(self) -> dict[Clique, float]:
         """Expected L1 error of every pair's normalised table, as its generator predicts it; empty where it predicts none.

@@ -16,6 +16,7 @@ from privsynth.answering.evidence import Evidence
 from privsynth.answering.parsing import Kind, Question, parse
 from privsynth.answering.profiles import whole
 from privsynth.errors import InputError
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.schema import Schema
 from privsynth.schema.columns import IntegerColumn, NumberColumn
 
@@ -74,14 +75,20 @@ class Answer:
         return out + [f"  mind: {note}" for note in self.notes]
 
 
-def answer(question: str, evidence: Evidence) -> Answer:
-    """Answer a question from public numbers alone.
+def answer(question: str, evidence: Evidence, bounded: PrivacyUnit | None = None) -> Answer:
+    """Answer a question from public numbers alone; `bounded` is the unit of which no more than so many rows were measured.
 
     Raises: InputError or SchemaError for a question that cannot be read; FitError where the generator trains, whose errors are
         not known.
     """
     asked = parse(question, evidence.schema)
     notes: list[str] = []
+    if bounded is not None and bounded.column is not None:
+        rows = "row" if bounded.max_rows == 1 else "rows"
+        notes.append(
+            f"of each {bounded.name} at most {bounded.max_rows} {rows}, chosen at random, counted: the answer is of these, and "
+            "differs from one of all rows where those with many rows are unlike others"
+        )
     _require_numbers(asked, evidence)
     low, high = _range(asked, evidence.schema)
     columns = asked.columns

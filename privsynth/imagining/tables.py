@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from privsynth import frames
+from privsynth.certificate.folder import require_outside
 from privsynth.errors import InputError, OutputError
 from privsynth.generators.rules import Imagined, draw
 from privsynth.making.document import RulesFile
@@ -58,6 +59,7 @@ def require_new(path: Path) -> None:
         raise OutputError(f"{path.name}: expected a name that ends in .csv or .parquet")
     if path.exists():
         raise OutputError(f"{path} exists; remove it, or choose another name")
+    require_outside(path)
 
 
 def write(table: pa.Table, path: str | Path) -> None:

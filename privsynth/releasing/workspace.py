@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
 
+from privsynth.certificate.folder import require_outside
 from privsynth.errors import FitError, OutputError
 from privsynth.releasing.durably import sync_folder, write_durably
 from privsynth.transcript_files import Arrays, arrays_from_bytes, arrays_to_bytes
@@ -65,6 +66,7 @@ class Workspace:
         """Refuse an output folder that exists, or whose parent cannot be written; nothing is ever overwritten."""
         if self.out.exists() or self.out.is_symlink():
             raise OutputError(f"{self.out} exists; choose a new folder for --out, nothing is overwritten")
+        require_outside(self.out)
         parent = self.out.resolve().parent
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputError(f"{parent} is not a folder that can be written; create it or choose another --out")
