@@ -12,7 +12,7 @@ from privsynth.answering.estimating import ASSUMED, Estimate, estimate
 from privsynth.answering.evidence import Evidence
 from privsynth.answering.forms import form
 from privsynth.answering.parsing import Question
-from privsynth.answering.profiles import Region, kept, values, whole
+from privsynth.answering.profiles import Region, ends, kept, whole
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,17 +70,18 @@ def _mean(question: Question, evidence: Evidence) -> tuple[float, float]:
     if inside.layout.missing:
         share = share.copy()
         share[-1] = 0.0
-    counts, (means, _) = evidence.shares[name] * share, values(column, region, inside)
+    counts = evidence.shares[name] * share
+    low, high = ends(column, region, inside)
     least, _ = _together({other: one for other, one in question.where.items() if other != name}, evidence)
     there = float(counts.sum())
     overlap = least + there - evidence.distribution.total
     part = max(overlap / max(there, 1.0), 1e-9)
-    order = np.argsort(means, kind="stable")
-    return _lowest(counts[order], means[order], part), _lowest(counts[order[::-1]], means[order[::-1]], part)
+    up, down = np.argsort(low, kind="stable"), np.argsort(-high, kind="stable")
+    return _lowest(counts[up], low[up], part), _lowest(counts[down], high[down], part)
 
 
-def _lowest(counts: Floats, means: Floats, part: float) -> float:
+def _lowest(counts: Floats, values: Floats, part: float) -> float:
     """The mean of the first part of all counts. Shapes: (levels,), in order."""
     before = np.cumsum(counts) - counts
     taken = np.clip(part * counts.sum() - before, 0.0, counts)
-    return float((taken * means).sum() / max(float(taken.sum()), 1e-12))
+    return float((taken * values).sum() / max(float(taken.sum()), 1e-12))

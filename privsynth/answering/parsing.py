@@ -27,6 +27,9 @@ from privsynth.schema.columns import (
 
 Kind: TypeAlias = Literal["count", "share", "mean", "correlation"]
 
+_LENGTHS: Final[dict[Granularity, int]] = {"day": 10, "month": 7, "year": 4}
+"""Of a date as it is asked for, 2001-01-31, 2001-01 or 2001: a day of a column of months would be taken for its month."""
+
 GRAMMAR: Final = (
     "count [where CONDITIONS], share where CONDITIONS [given CONDITIONS], mean COLUMN [where CONDITIONS] or "
     "correlation COLUMN, COLUMN [where CONDITIONS]; conditions are joined by and: COLUMN == VALUE (also !=, <, <=, >, >=), "
@@ -240,7 +243,7 @@ class _Reader:
                 return int(token.text)
             except ValueError:
                 raise self._wrong(token, f"whole days after {column.after}") from None
-        if isinstance(column, DateColumn) and not _is_first(token.text, column.granularity):
+        if isinstance(column, DateColumn) and len(token.text) > _LENGTHS[column.granularity]:
             raise pointing(
                 self._text,
                 token.place,
@@ -253,12 +256,6 @@ class _Reader:
             return read_conditions(self._schema, {column.name: value})[column.name]
         except SchemaError as error:
             raise SchemaError(str(pointing(self._text, token.place, str(error)))) from None
-
-
-def _is_first(text: str, granularity: Granularity) -> bool:
-    """Whether a date is the first day of its month or year, where that is what its column holds."""
-    ends = {"day": "", "month": "-01", "year": "-01-01"}
-    return len(text) != len("2001-01-31") or text.endswith(ends[granularity])
 
 
 def _of(allowed: Allowed) -> Region:

@@ -206,24 +206,33 @@ def shaken_kept(share: Floats, rng: np.random.Generator) -> Floats:
     return out
 
 
+def ends(column: ModelledColumn, region: Region, inside: Inside) -> tuple[Floats, Floats]:
+    """The lowest and highest value that a region can keep of each level, in the column's unit; 0 for the missing level.
+
+    Shapes: (levels,), twice.
+    """
+    unit = float(column.unit) if isinstance(column, IntegerColumn | NumberColumn) else 1.0
+    first, last = inside.layout.span(np.arange(inside.layout.size))
+    low = np.where(first == MISSING, 0, np.maximum(first, region.lower)) * unit
+    return low, np.where(last == MISSING, 0, np.minimum(last, region.upper)) * unit
+
+
 def values(column: ModelledColumn, region: Region, inside: Inside) -> tuple[Floats, Floats]:
     """Mean value and mean squared value of what a region keeps of each level, in the column's unit; 0 where it keeps nothing.
 
     Shapes: (levels,), twice. A bin that a region cuts is taken to be even inside.
     """
     layout = inside.layout
-    unit = float(column.unit) if isinstance(column, IntegerColumn | NumberColumn) else 1.0
     first, last = layout.span(np.arange(layout.size))
-    low = np.where(first == MISSING, 0, np.maximum(first, region.lower)).astype(np.float64)
-    high = np.where(last == MISSING, 0, np.minimum(last, region.upper)).astype(np.float64)
+    low, high = ends(column, region, inside)
     whole_bin = (first >= region.lower) & (last <= region.upper)
     centre = np.full(layout.size, 0.5)
     centre[: layout.bins] = inside.centres()
     width = np.maximum(high - low, 0.0)
     place = np.where(whole_bin, centre, 0.5)
-    mean = (low + place * width) * unit
+    mean = low + place * width
     # Of a density e^(slope x) on [0, 1], the variance of x is near (1/12) (1 - (2 place - 1)^2)^2, exact where it is flat.
-    variance = (width * unit) ** 2 / 12 * (1 - (2 * place - 1) ** 2) ** 2
+    variance = width**2 / 12 * (1 - (2 * place - 1) ** 2) ** 2
     if layout.missing:
         mean[-1] = variance[-1] = 0.0
     return mean, mean**2 + variance

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from privsynth.certificate.folder import require_outside
 from privsynth.errors import OutputError
 from privsynth.evaluating.evaluation import Evaluation
-from privsynth.evaluating.known import CERTIFICATE
 from privsynth.evaluating.page import render
 from privsynth.releasing.durably import write_durably
 
@@ -31,10 +31,11 @@ def require_free(folder: Path, sources: Sequence[object]) -> None:
     """Raises: OutputError when the folder exists, or is a release's folder or lies in one."""
     if folder.exists() or folder.is_symlink():
         raise OutputError(f"{folder} exists; choose a new folder, nothing is overwritten")
+    require_outside(folder)
     place = folder.resolve()
     releases = {Path(one).resolve() for one in sources if isinstance(one, str | Path) and Path(one).is_dir()}
     for above in (place, *place.parents):
-        if above in releases or (above / CERTIFICATE).is_file():
+        if above in releases:
             raise OutputError(
                 f"{folder} lies in the folder of a release, and an evaluation must never be released; choose a folder elsewhere"
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias, final
 
 from privsynth import published
+from privsynth.certificate.folder import CERTIFICATE
 from privsynth.errors import InputError
 from privsynth.metrics.rare import NoisyColumn
 from privsynth.model import Model
@@ -20,7 +21,6 @@ from privsynth.schema import Schema
 ReleaseLike: TypeAlias = Model | str | Path
 """A model, or the folder of a release."""
 
-CERTIFICATE = "certificate.json"
 DATA = ("data.parquet", "data.csv")
 
 

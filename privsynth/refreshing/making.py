@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from privsynth import api, progress
+from privsynth.certificate.folder import CERTIFICATE
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import verify_release
 from privsynth.errors import BudgetExceeded, OutputError, PolicyRefusal, RefusedError
@@ -38,8 +39,6 @@ from privsynth.releasing.statement import rehearse
 from privsynth.releasing.terms import Terms, terms
 from privsynth.releasing.workspace import MEASUREMENTS, Seeds, Workspace
 from privsynth.schema import Schema
-
-CERTIFICATE: Final = "certificate.json"
 
 WORDS: Final = (
     "Tables that did not move, as far as the drift test can tell, were measured of the earlier release's people and are taken "

@@ -11,17 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from privsynth import report
 from privsynth.certificate import envelope, statement, verify_script
+from privsynth.certificate.folder import CERTIFICATE
 from privsynth.certificate.keys import Signer
 from privsynth.findings import Findings
 from privsynth.releasing.durably import write_durably
 from privsynth.releasing.statement import ReleaseFacts, predicate
 from privsynth.releasing.workspace import Workspace
-
-CERTIFICATE: Final = "certificate.json"
 
 
 @final

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar, final
 import numpy as np
 
 from privsynth import generators, progress
+from privsynth.certificate.folder import CERTIFICATE
 from privsynth.certificate.keys import Signer
 from privsynth.certificate.verify import require_files
 from privsynth.database import writing
@@ -40,7 +41,7 @@ from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
 from privsynth.releasing.agreeing import AbstractTerms
 from privsynth.releasing.database_terms import database_terms
-from privsynth.releasing.files import CERTIFICATE, Content, reasons, signed_predicate, write_candidate, write_refusal
+from privsynth.releasing.files import Content, reasons, signed_predicate, write_candidate, write_refusal
 from privsynth.releasing.measuring import measured
 from privsynth.releasing.one_table import OneTable
 from privsynth.releasing.several_tables import SeveralTables

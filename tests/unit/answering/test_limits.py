@@ -77,7 +77,7 @@ def test_bounds_of_a_mean_hold_where_its_own_condition_overlaps_the_others_as_li
     }
     independent = ps.fit(frame, SCHEMA, epsilon=10, delta="1e-6", generator="independent")
     found = independent.answer("mean age where age >= 50 and sex == 'F'")
-    assert found.lower <= 65
+    assert found.lower <= 60
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,7 @@ def test_bounds_of_a_mean_hold_where_its_own_condition_overlaps_the_others_as_li
         ("mean age where age is missing", "no number where it is missing"),
         ("correlation age, back where age == 20", "the same in all of these records"),
         ("count where month >= 2021-02-15", "write a whole month"),
+        ("count where month <= 2021-02-01", "write a whole month"),
     ],
 )
 def test_what_has_no_answer_is_refused_in_words(model, question, said):
@@ -93,6 +94,5 @@ def test_what_has_no_answer_is_refused_in_words(model, question, said):
         model.answer(question)
 
 
-def test_a_whole_month_is_asked_for_either_way(model):
-    one, two = (model.answer(f"count where month >= {when}").value for when in ("2021-02", "2021-02-01"))
-    assert one == two
+def test_a_month_is_asked_for_as_such(model):
+    assert model.answer("count where month >= 2021-02").value < model.answer("count where month >= 2021-01").value
