@@ -80,6 +80,7 @@ def augment(
         source, complete, says = refit, _resolved(declared), None
     table = records.read(real, declared, out_of_domain="clamp").open()
     table = table.with_schema(complete) if declared.unresolved else replace(table, schema=complete)
+    _require_others(source, table)
     task = Task.of(complete, target, outcome)
     trial, classes = _trial(task, table, source, per_class, folds, rng)
     judged = judge(trial, rng=rng)
@@ -100,6 +101,12 @@ def _one_table(schema: Schema | DatabaseSchema | str | Path) -> Schema:
             "augment joins rows to one table, and this schema has [database]; give that table's own schema"
         )
     return described
+
+
+def _require_others(source: Source, real: Records) -> None:
+    """Raises: InputError where the synthetic rows are the real ones: rows that are held out would be learned from."""
+    if isinstance(source, Records) and all(np.array_equal(source.ticks[one], real.ticks[one]) for one in real.ticks):
+        raise InputError("the synthetic table is the real table itself; give rows that were drawn from a model")
 
 
 def _resolved(schema: Schema) -> Schema:

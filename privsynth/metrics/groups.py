@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import frames, records
+from privsynth import frames, provenance, records
 from privsynth.errors import RecordsError, SchemaError
 from privsynth.learning import learners
 from privsynth.learning.learners import LearnerName, Predictor
@@ -153,7 +153,7 @@ def compare_groups(
     Privacy: INTERNAL. Reads real records without noise. Groups with a count from 1 to min_cell - 1, among all rows or among
         those that are tested, are shown only together with others.
     Raises: SchemaError when nothing is protected or to be predicted; RecordsError when the outcome is the same in every real
-        row; InputError when fairlearn or scikit-learn is not installed.
+        row; SyntheticSource where a real table is none; InputError when fairlearn or scikit-learn is not installed.
     """
     task = task or Task.of(schema)
     columns = tuple(protected) or schema.use.protected
@@ -203,7 +203,10 @@ def _require_protected(schema: Schema, task: Task, columns: Sequence[str]) -> No
 def _records(table: Table, schema: Schema, *, public: bool = False) -> Records:
     if isinstance(table, Records):
         return table
-    return records.read_public(table, schema) if public else records.read(table, schema).open()
+    if public:
+        return records.read_public(table, schema)
+    provenance.require_real(table, "the real table whose groups are compared")
+    return records.read(table, schema).open()
 
 
 def _tested(real: Records, rng: np.random.Generator) -> Mask:

@@ -139,3 +139,9 @@ def test_the_command_writes_an_internal_folder_and_none_into_a_release(schema, t
     refused = CliRunner().invoke(app, ["--quiet", *asked, str(tmp_path / "inside")])
     assert refused.exit_code != 0
     assert isinstance(refused.exception, OutputError)
+
+
+def test_the_real_table_itself_is_no_help(schema):
+    real = rows(240, 1)
+    with pytest.raises(InputError, match="real table itself"):
+        ps.augment(real, real, schema=schema, folds=3, rng=np.random.default_rng(77))

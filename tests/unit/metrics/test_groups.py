@@ -313,3 +313,15 @@ def test_the_page_on_groups_runs_as_it_stands_on_fewer_rows_and_a_faster_generat
     assert names["fair"].num_rows == names["women_tenth"].num_rows == 1000
     assert names["women"]["SEX"].to_pylist() == ["2"] * 1000
     assert names["women_tenth"]["default.payment.next.month"].to_pylist().count("1") == 100
+
+
+def test_a_table_that_says_it_is_synthetic_is_not_compared_as_the_real_one():
+    import pyarrow as pa
+
+    from privsynth import provenance
+    from privsynth.errors import SyntheticSource
+
+    said = provenance.Provenance(synthetic="all", origin="model", generator="mst", epsilon=1.0, table="t")
+    marked = provenance.mark(pa.table({"sex": ["F"]}), said)
+    with pytest.raises(SyntheticSource, match="groups are compared"):
+        compare_groups(SCHEMA, marked, table(50, 2), rng=np.random.default_rng(0))
