@@ -42,11 +42,15 @@ def _together(regions: dict[str, Region], evidence: Evidence) -> tuple[float, fl
     total = evidence.distribution.total
     low, high = total, total
     for name, region in regions.items():
-        single = Question(text="", kind="count", targets=(), where={name: region}, given={})
-        found = estimate(single, evidence)
+        found = _alone(name, region, evidence)
         low -= total - max(0.0, found.value - found.half)
         high = min(high, found.value + found.half)
     return max(0.0, low), max(0.0, high)
+
+
+def _alone(name: str, region: Region, evidence: Evidence) -> Estimate:
+    """How many records meet one column's own condition."""
+    return estimate(Question(text="", kind="count", targets=(), where={name: region}, given={}), evidence)
 
 
 def _share(question: Question, evidence: Evidence) -> tuple[float, float]:
@@ -62,7 +66,10 @@ def _share(question: Question, evidence: Evidence) -> tuple[float, float]:
 
 
 def _mean(question: Question, evidence: Evidence) -> tuple[float, float]:
-    """The mean of the lowest and of the highest values, as many as meet the conditions on other columns for certain."""
+    """The mean of the lowest and of the highest values, as many as meet the conditions on other columns for certain.
+
+    Counts of values are known up to the error of their sum: that many more may lie at the end of the range.
+    """
     (name,) = question.targets
     column, inside = evidence.schema.modelled_column(name), evidence.inside[name]
     region = question.where.get(name, whole(column, missing=False))
@@ -74,14 +81,17 @@ def _mean(question: Question, evidence: Evidence) -> tuple[float, float]:
     low, high = ends(column, region, inside)
     least, _ = _together({other: one for other, one in question.where.items() if other != name}, evidence)
     there = float(counts.sum())
-    overlap = least + there - evidence.distribution.total
-    part = max(overlap / max(there, 1.0), 1e-9)
+    unknown = _alone(name, region, evidence).half
+    overlap = max(least + there - unknown - evidence.distribution.total, 1e-9)
     up, down = np.argsort(low, kind="stable"), np.argsort(-high, kind="stable")
-    return _lowest(counts[up], low[up], part), _lowest(counts[down], high[down], part)
+    up, down = up[share[up] > 0], down[share[down] > 0]
+    return _first(overlap, counts[up], low[up], unknown), _first(overlap, counts[down], high[down], unknown)
 
 
-def _lowest(counts: Floats, values: Floats, part: float) -> float:
-    """The mean of the first part of all counts. Shapes: (levels,), in order."""
+def _first(number: float, counts: Floats, values: Floats, unknown: float) -> float:
+    """The mean of the first records, where as many as are unknown may have the first value. Shapes: (levels,), in order."""
+    counts = counts.copy()
+    counts[0] += unknown
     before = np.cumsum(counts) - counts
-    taken = np.clip(part * counts.sum() - before, 0.0, counts)
+    taken = np.clip(number - before, 0.0, counts)
     return float((taken * values).sum() / max(float(taken.sum()), 1e-12))

@@ -142,19 +142,17 @@ def test_a_full_disk_loses_nothing_and_spends_nothing_twice(place, monkeypatch):
 
 
 def test_a_disk_that_fills_after_the_measurements_is_resumed(place, monkeypatch):
-    monkeypatch.setattr(path, "write_candidate", lambda *_: (_ for _ in ()).throw(OutputError("full")))
-    with pytest.raises(OutputError):
+    with monkeypatch.context() as full, pytest.raises(OutputError):
+        full.setattr(path, "write_candidate", lambda *_: (_ for _ in ()).throw(OutputError("full")))
         again(place)
-    monkeypatch.undo()
     again(place)
     assert kinds(place) == ["open", "reserve", "begin", "commit"]
 
 
 def test_a_candidate_that_was_tampered_with_before_publishing_does_not_verify(place, monkeypatch):
-    monkeypatch.setattr(workspace.Workspace, "publish", lambda _: (_ for _ in ()).throw(OutputError("stopped")))
-    with pytest.raises(OutputError):
+    with monkeypatch.context() as stopped, pytest.raises(OutputError):
+        stopped.setattr(workspace.Workspace, "publish", lambda _: (_ for _ in ()).throw(OutputError("stopped")))
         again(place)
-    monkeypatch.undo()
     data = place / "release.internal" / "candidate" / "data.csv"
     data.write_bytes(data.read_bytes().replace(b"yes", b"no ", 1))
     with pytest.raises(Exception, match=r"data\.csv"):

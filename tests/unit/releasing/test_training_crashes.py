@@ -136,4 +136,3 @@ def test_another_version_is_told_to_wait_and_forfeits_nothing(place, monkeypatch
     with pytest.raises(OutputError, match="go on with the version"):
         again(place)
     assert kinds(place) == ["open", "reserve", "begin"]
-    monkeypatch.undo()
