@@ -142,17 +142,19 @@ def test_a_full_disk_loses_nothing_and_spends_nothing_twice(place, monkeypatch):
 
 
 def test_a_disk_that_fills_after_the_measurements_is_resumed(place, monkeypatch):
-    with monkeypatch.context() as full, pytest.raises(OutputError):
+    with monkeypatch.context() as full:
         full.setattr(path, "write_candidate", lambda *_: (_ for _ in ()).throw(OutputError("full")))
-        again(place)
+        with pytest.raises(OutputError):
+            again(place)
     again(place)
     assert kinds(place) == ["open", "reserve", "begin", "commit"]
 
 
 def test_a_candidate_that_was_tampered_with_before_publishing_does_not_verify(place, monkeypatch):
-    with monkeypatch.context() as stopped, pytest.raises(OutputError):
+    with monkeypatch.context() as stopped:
         stopped.setattr(workspace.Workspace, "publish", lambda _: (_ for _ in ()).throw(OutputError("stopped")))
-        again(place)
+        with pytest.raises(OutputError):
+            again(place)
     data = place / "release.internal" / "candidate" / "data.csv"
     data.write_bytes(data.read_bytes().replace(b"yes", b"no ", 1))
     with pytest.raises(Exception, match=r"data\.csv"):
