@@ -15,7 +15,9 @@ from typing import Any, Final, final
 
 from privsynth.certificate import verify
 from privsynth.certificate.predicate import GuaranteeClaim, Training
-from privsynth.errors import CertificateError, FitError, InputError, MechanismError, SubjectMismatch
+from privsynth.certificate.statement import Statement
+from privsynth.database.document import DatabaseSchema
+from privsynth.errors import CertificateError, FitError, InputError, MechanismError, SchemaError, SubjectMismatch
 from privsynth.measurement import Trained, Transcript
 from privsynth.privacy.accounting import CONVERSIONS, Composition
 from privsynth.privacy.guarantee import Guarantee
@@ -30,6 +32,21 @@ SCHEMA: Final = "schema.json"
 
 MOST_BYTES: Final = 1 << 30
 """Of one of these files; a thousand times what a release of a wide table holds."""
+
+
+_NO_RELEASE: Final = (
+    InputError,
+    FitError,
+    MechanismError,
+    SchemaError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What reading files raises that nobody wrote as they are."""
 
 
 @final
@@ -48,6 +65,25 @@ class Published:
     settings: Mapping[str, object]
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTables:
+    """The same of several tables: the noisy answers and how many rows of a unit were used at most, by table."""
+
+    predicate: Mapping[str, Any]
+    schema: DatabaseSchema
+    transcripts: Mapping[str, Transcript]
+    used: Mapping[str, int]
+    guarantee: Guarantee
+    generator: str
+    settings: Mapping[str, object]
+
+
+def holds_several_tables(folder: str | Path) -> bool:
+    """Whether a release is of several tables. Raises: as `read_release` does for what is no release."""
+    return bool(_statement(folder).claims.schema_.tables)
+
+
 def read_release(folder: str | Path) -> Published:
     """Read a release of one table.
 
@@ -55,15 +91,12 @@ def read_release(folder: str | Path) -> Published:
     Raises: CertificateError where there is no certificate or a file is not the one it names; InputError for a release of
         several tables, and for files that do not make up a release.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise InputError(f'"{place}" is no folder; name the folder of a release, in which certificate.json is')
-    statement = verify.files_of(place)
+    place, statement = Path(folder), _statement(folder)
     claims = statement.claims
     if claims.schema_.tables:
         raise InputError(
-            f'"{place}" is a release of several tables; a model is read back from a release of one table only: of several, '
-            "ask the released tables themselves, or keep the model that ps.fit gives and load it with ps.HistoryModel.load"
+            f'"{place}" is a release of several tables, and one of one table is read here; its model is read back with '
+            "ps.HistoryModel.from_release"
         )
     contents = {name: _content(place, name, statement.subjects) for name in (SCHEMA, MEASUREMENTS)}
     weights = _content(place, WEIGHTS, statement.subjects) if WEIGHTS in statement.subjects else None
@@ -74,21 +107,8 @@ def read_release(folder: str | Path) -> Published:
         transcript = transcript_from_files(entries, arrays)
         guarantee = _guarantee(claims.guarantee, transcript)
         guarantee.require_covers(transcript)
-    except (
-        InputError,
-        FitError,
-        MechanismError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise InputError(
-            f'"{place}" is certified, but its schema, measurements and guarantee do not make up a release of this version '
-            f"({type(error).__name__}); get it again from its publisher, or read it with the version that made it"
-        ) from None
+    except _NO_RELEASE as error:
+        raise _unreadable(place, error) from None
     return Published(
         predicate=statement.predicate,
         schema=schema,
@@ -96,6 +116,53 @@ def read_release(folder: str | Path) -> Published:
         guarantee=guarantee,
         generator=claims.generator.name,
         settings=dict(claims.generator.settings),
+    )
+
+
+def read_release_of_tables(folder: str | Path) -> PublishedTables:
+    """Read a release of several tables, as `read_release` reads one of one table, and with the same checks.
+
+    Raises: as `read_release` does; InputError for a release of one table.
+    """
+    place, statement = Path(folder), _statement(folder)
+    claims = statement.claims
+    if not claims.schema_.tables:
+        raise InputError(f'"{place}" is a release of one table; its model is read back with ps.Model.from_release')
+    contents = {name: _content(place, name, statement.subjects) for name in (SCHEMA, MEASUREMENTS)}
+    try:
+        schema = DatabaseSchema.from_json(_object(contents[SCHEMA]))
+        document = _object(contents[MEASUREMENTS])
+        parts, used = _object_in(document, "transcripts"), _object_in(document, "used")
+        transcripts = {name: transcript_from_files(part, {}) for name, part in parts.items()}
+        every = tuple(entry for part in transcripts.values() for entry in part)
+        guarantee = _guarantee(claims.guarantee, every)
+        guarantee.require_covers(every)
+        bounds = {name: _rows(used[name]) for name in parts}
+    except _NO_RELEASE as error:
+        raise _unreadable(place, error) from None
+    return PublishedTables(
+        predicate=statement.predicate,
+        schema=schema,
+        transcripts=transcripts,
+        used=bounds,
+        guarantee=guarantee,
+        generator=claims.generator.name,
+        settings=dict(claims.generator.settings),
+    )
+
+
+def _statement(folder: str | Path) -> Statement:
+    """The statement of a folder whose files are those that it names."""
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f'"{place}" is no folder; name the folder of a release, in which certificate.json is')
+    return verify.files_of(place)
+
+
+def _unreadable(place: Path, error: Exception) -> InputError:
+    return InputError(
+        f'"{place}" is certified, but its schema, measurements and guarantee do not make up a release of this version '
+        f"({type(error).__name__}); get it again from its publisher, or read it with the version that made it"
     )
 
 
@@ -119,6 +186,19 @@ def _object(content: bytes) -> dict[str, object]:
     value = json.loads(content)
     if not isinstance(value, dict):
         raise ValueError("expected an object")
+    return value
+
+
+def _object_in(document: Mapping[str, object], name: str) -> Mapping[str, Any]:
+    value = document[name]
+    if not isinstance(value, dict):
+        raise TypeError("expected an object")
+    return value
+
+
+def _rows(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("expected a number of rows, at least 1")
     return value
 
 

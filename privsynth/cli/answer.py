@@ -6,11 +6,15 @@ Must never read anything but the public files of the release.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.errors import InputError
+
+if TYPE_CHECKING:
+    from privsynth.answering import Answer
 
 
 def answer(
@@ -22,12 +26,27 @@ def answer(
             help="""Such as "count where age >= 60 and readmitted == '<30'"; several may be asked at once."""
         ),
     ],
+    table: Annotated[
+        str | None,
+        typer.Option(help="Of several tables, the one that is asked about; by default that of the units."),
+    ] = None,
 ) -> None:
     """Say what a release knows of the real table: counts, shares, means and correlations, each with a 90 % interval."""
-    from privsynth.model import Model
-
     console: Console = context.obj
     with console.progress():
-        model = Model.from_release(release)
-        found = [model.answer(question) for question in questions]
+        found = _answers(release, questions, table)
     console.result({"answers": [one.to_json() for one in found]}, [line for one in found for line in one.lines()])
+
+
+def _answers(release: Path, questions: list[str], table: str | None) -> list[Answer]:
+    from privsynth import published
+    from privsynth.histories.history_model import HistoryModel
+    from privsynth.model import Model
+
+    if published.holds_several_tables(release):
+        histories = HistoryModel.from_release(release)
+        return [histories.answer(question, table) for question in questions]
+    if table is not None:
+        raise InputError(f'"{release}" is a release of one table; leave out --table')
+    model = Model.from_release(release)
+    return [model.answer(question) for question in questions]

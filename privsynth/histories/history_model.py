@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import choosing, frames, generators
+from privsynth import choosing, frames, generators, published
+from privsynth.answering import Answer, Evidence, ExpectedError
 from privsynth.database import keys, writing
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.held import Database
+from privsynth.domain import Clique
 from privsynth.errors import FitError, InputError, MechanismError, PolicyError, SchemaError
 from privsynth.generator import AbstractDistribution
 from privsynth.guarantee_files import guarantee_from_json, guarantee_to_json
-from privsynth.histories import across, deriving, drawing
+from privsynth.histories import across, asking, deriving, drawing
 from privsynth.histories.layout import views
 from privsynth.histories.measuring import HistoryPlan, fit_distributions, measure, restore_distributions
 from privsynth.measurement import Transcript
@@ -92,6 +94,7 @@ class HistoryModel:
         self.settings = dict(settings)
         self.used = dict(used)
         self._kind = kind
+        self._evidence: dict[str, tuple[asking.Asked, Evidence]] = {}
 
     def __repr__(self) -> str:
         epsilon, delta = decimal_up(Fraction(self.guarantee.epsilon), 4), decimal_up(self.guarantee.delta, 15)
@@ -145,6 +148,62 @@ class HistoryModel:
             database=database,
             tables={name: mark(table, says) for name, table in writing.to_tables(database, new_keys, derived).items()},
             repaired={**drawn.repaired, **repaired},
+        )
+
+    def error(self, table: str, clique: Clique) -> ExpectedError:
+        """Expected error of a table of these columns of one table's rows, from public numbers; see `ExpectedError`.
+
+        Units: where a unit's rows count as one together, what is said of records is of units.
+        Raises: InputError for a table or column that cannot be asked for.
+        """
+        asked, evidence = self._known(table)
+        return asking.error_of(asked, evidence, clique)
+
+    def answer(self, question: str, table: str | None = None) -> Answer:
+        """The value of a share, mean, correlation or count of one real table, with a 90 % interval, from public numbers alone.
+
+        Of the units' own table it is answered as of one table (`Model.answer`). Of any other, a unit's rows count as one
+        together, however many they are: shares and means are known, and numbers of rows are not, but for "count.CHILD" of
+        the table above. A table's own columns can be asked for, and those above it as "TABLE.COLUMN". The first answer about a
+        table takes a dozen refits.
+        Args: `table` is by default that of the units.
+        Raises: InputError or SchemaError for what cannot be read or is not known; FitError for what has no known errors.
+        """
+        asked, evidence = self._known(self.schema.root.name if table is None else table)
+        return asking.answer(question, asked, evidence, self.used[asked.terms.name])
+
+    def _known(self, table: str) -> tuple[asking.Asked, Evidence]:
+        """What can be asked of a table, and what the answers rest on; kept."""
+        if table not in self._evidence:
+            asked = asking.asked_of(self.schema, table)
+            kind = generators.get(self.generator, self.settings)
+            distribution, transcript = self.distributions[table], self.transcripts[table]
+            self._evidence[table] = asked, asking.evidence_of(asked, self.schema, kind, distribution, transcript)
+        return self._evidence[table]
+
+    @classmethod
+    def from_release(cls, folder: str | Path) -> HistoryModel:
+        """Fit again, from the public files of a release of several tables alone, the model that its tables were drawn from.
+
+        The files must be those that the folder's certificate names; who signed it is for `privsynth verify` to check.
+        Privacy: post-processing of what was published; spends nothing.
+        Raises: CertificateError where a file is missing or changed; InputError for a release of one table, or of a generator
+            that this version does not have; FitError when the measurements are not those of its generator and schema.
+        """
+        found = published.read_release_of_tables(folder)
+        kind = generators.get(found.generator, found.settings)
+        if set(found.transcripts) != set(views(found.schema)):
+            raise FitError(
+                "the release's measurements are of other tables than its schema's; get it from its publisher"
+            )
+        return cls(
+            schema=found.schema,
+            distributions=fit_distributions(found.schema, kind, found.transcripts),
+            transcripts=found.transcripts,
+            guarantee=found.guarantee,
+            generator=found.generator,
+            settings=generators.settings_of(kind),
+            used=found.used,
         )
 
     def save(self, folder: str | Path) -> None:
