@@ -25,7 +25,7 @@ from privsynth.domain import Clique
 from privsynth.errors import FitError
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan
-from privsynth.histories import measuring
+from privsynth.histories import asking, measuring
 from privsynth.histories.history_model import HistoryModel, HistorySample
 from privsynth.histories.layout import views
 from privsynth.histories.measuring import Measured
@@ -205,6 +205,7 @@ class SeveralTables(AbstractSubject[Database, Measured, HistoryModel, HistorySam
         if self._database_file is not None and self.container != "folder":
             files[self._database_file] = writing.file_bytes(drawn.tables, self.container, self.terms.schema)
         document, _ = self.to_files(kept)
+        document["errors"] = asking.errors_to_json(model.schema, model.distributions, model.transcripts)
         return {
             **files,
             "measurements.json": json.dumps(document).encode(),
