@@ -24,7 +24,7 @@ from privsynth.histories.layout import Attribute, View, views
 from privsynth.histories.measuring import Measured, in_units
 from privsynth.histories.spans import size_levels
 from privsynth.histories.viewing import view_datasets
-from privsynth.measurement import Purchase
+from privsynth.measurement import Purchase, Transcript
 from privsynth.report.claims import Claims
 from privsynth.report.numbers import INTERVAL_SIGMAS, Bought, ColumnNumbers, column_numbers, pair_error
 from privsynth.schema.levels import level_names
@@ -43,7 +43,7 @@ class ViewNumbers:
     """One table: what was learned of its view, and the released rows counted in the same way.
 
     `columns` has every attribute of the view in order, those of rows above and before included. Shapes: `pair_errors` is
-        (pairs,), total variation distances, nan where nothing is known.
+        (pairs,), total variation distances, nan where nothing is known. `predicted` are the generator's L1 errors of pairs.
     """
 
     table: TableTerms
@@ -54,6 +54,9 @@ class ViewNumbers:
     pair_errors: npt.NDArray[np.float64]
     measured_pairs: int
     purchase: Purchase | None
+    transcript: Transcript
+    released: Dataset
+    predicted: Mapping[Clique, float]
 
     def own(self, *kinds: str) -> list[tuple[Attribute, ColumnNumbers]]:
         """The attributes of the table's own rows of these kinds."""
@@ -152,6 +155,9 @@ def _numbers(
         pair_errors=np.array([pair_error(bought, pair, predicted) for pair in pairs]),
         measured_pairs=len({pair for entry in bought.tables for pair in itertools.combinations(entry.clique, 2)}),
         purchase=purchases[0] if purchases else None,
+        transcript=transcript,
+        released=released,
+        predicted=predicted,
     )
 
 

@@ -13,7 +13,7 @@ from privsynth.database.held import Database
 from privsynth.domain import Clique
 from privsynth.histories.measuring import Measured
 from privsynth.report import attacks as report_attacks
-from privsynth.report import database_sections, page, sections
+from privsynth.report import database_sections, page, sections, table_lights
 from privsynth.report.claims import Claims
 from privsynth.report.database_numbers import DatabaseFacts, gather
 from privsynth.report.sections import Section
@@ -67,6 +67,7 @@ def render(
         "sizes": database_sections.sizes(facts),
         "rules": {**impossible, "title": _BROKEN},
         "trust": database_sections.trust(facts),
+        "lights": table_lights.lights(facts),
         "attacks": report_attacks.attacks(facts.claims),
         "parts": attacks_by_part(facts.claims),
         "inside": f"{percent(inside / of)} of the {count(of)} released shares lie inside the 95 % interval of the real share."

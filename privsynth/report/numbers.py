@@ -298,13 +298,16 @@ def cramers_v(table: npt.NDArray[np.int64]) -> float:
 
 
 def pair_matrix(bought: Bought, released: Dataset, predicted: Mapping[Clique, float]) -> PairMatrix:
-    """Association and expected error of every pair of columns; `predicted` are the generator's L1 errors, where it has them."""
+    """Association and expected error of every pair of columns; `predicted` are the generator's L1 errors, where it has them.
+
+    Args: `released` may have some of the measured attributes only.
+    """
     names = released.domain.attributes
     d = len(names)
     association, error, measured = np.eye(d), np.full((d, d), np.nan), np.zeros((d, d), dtype=np.bool_)
     dependence, rough = np.zeros((d, d)), np.zeros((d, d))
     for table in bought.tables:
-        axes = [names.index(name) for name in table.clique]
+        axes = [names.index(name) for name in table.clique if name in names]
         measured[np.ix_(axes, axes)] = True
     pairs = [(i, j) for i in range(d) for j in range(i + 1, d)]
     tables = released.marginals([(names[i], names[j]) for i, j in pairs])

@@ -37,7 +37,7 @@ _LISTED = 8
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Facts:
-    """Everything the sections draw on, computed once."""
+    """Everything the sections draw on, computed once; `counted` is what is counted: rows, or whose rows count as one."""
 
     claims: Claims
     schema: Schema
@@ -50,6 +50,7 @@ class Facts:
     broken_rows: int
     purchases: tuple[Purchase, ...]
     transcript: Transcript
+    counted: str = "rows"
 
     @property
     def unit(self) -> str:

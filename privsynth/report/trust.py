@@ -22,6 +22,12 @@ from privsynth.schema.columns import BooleanColumn, CategoryColumn, OrderedColum
 SHOWN_TABLES = 12
 """Measured tables in the report; the rest are in measurements.json."""
 
+IN_PICTURES: Final = "section 6 draws one for each value"
+IN_MAP: Final = "The map in section 6 shows every pair."
+IN_RARE: Final = "; section 4 names it"
+FROM_COPIES: Final = "from several copies (docs/copies.md), "
+"""What advice says that is true of the page of a single table alone."""
+
 WORDS: Final[dict[Light, str]] = {"green": "Trust it", "amber": "With care", "red": "Do not rely"}
 
 _SHAPES: Final[dict[Light, tuple[str, str]]] = {
@@ -94,8 +100,8 @@ def _known(say: Callable[[float], str]) -> Callable[[float], str]:
     return lambda size: say(size) if math.isfinite(size) else "not known"
 
 
-def _rows_too(total: float) -> Callable[[float], str]:
-    return _known(lambda half: f"{points(half)}, ±{count(half * total)} rows")
+def _rows_too(facts: Facts) -> Callable[[float], str]:
+    return _known(lambda half: f"{points(half)}, ±{count(half * facts.bought.total)} {facts.counted}")
 
 
 def _shares(facts: Facts) -> Section:
@@ -105,9 +111,9 @@ def _shares(facts: Facts) -> Section:
         "Share of one value",
         f"{known} of {len(facts.columns)} columns measured",
         errors,
-        _rows_too(facts.bought.total),
+        _rows_too(facts),
         "90 % half-width: green up to 1 point, amber up to 5",
-        "Quote it with its interval; section 6 draws one for each value.",
+        f"Quote it with its interval; {IN_PICTURES}.",
     )
 
 
@@ -127,7 +133,7 @@ def _pairs(facts: Facts) -> list[Section]:
                 known,
                 lambda error: f"{percent(error)} of rows",
                 rule,
-                f"{_cell(facts)} The map in section 6 shows every pair.",
+                f"{_cell(facts)} {IN_MAP}",
             )
         )
     if unknown.names:
@@ -160,8 +166,8 @@ def _cell(facts: Facts) -> str:
     half = sorted(half for half, _ in best)[len(best) // 2]
     like = sorted(rows for _, rows in best)[len(best) // 2]
     return (
-        f"Of the middle pair, one cell is good to about ±{count(half * facts.bought.total)} rows ({points(half)}), and the "
-        f"whole table says as much as {_rounded(like)} rows picked at random would."
+        f"Of the middle pair, one cell is good to about ±{count(half * facts.bought.total)} {facts.counted} ({points(half)}), "
+        f"and the whole table says as much as {_rounded(like)} {facts.counted} picked at random would."
     )
 
 
@@ -234,9 +240,9 @@ def _rare(facts: Facts) -> Section | None:
         "Rare categories",
         "noisy counts of single columns",
         errors,
-        _known(lambda size: f"seen from {count(size * facts.bought.total)} rows on ({percent(size)})"),
+        _known(lambda size: f"seen from {count(size * facts.bought.total)} {facts.counted} on ({percent(size)})"),
         "smallest share seen above the noise: green up to 0.1 %, amber up to 1 %",
-        "What is rarer may exist or not; section 4 names it.",
+        f"What is rarer may exist or not{IN_RARE}.",
     )
 
 
@@ -250,7 +256,7 @@ def _regressions(facts: Facts) -> Section:
         errors,
         _known(lambda size: f"error {percent(size)} of the association"),
         "error of a pair beside its association: amber up to 25 %; never green, as no table holds all columns",
-        "Take intervals from several copies (docs/copies.md), never from one table as if it were real.",
+        f"Take intervals {FROM_COPIES}never from one table as if it were real.",
     )
 
 
