@@ -5,7 +5,6 @@ Must never spend, and must never print a number that depends on the tables' reco
 
 from __future__ import annotations
 
-import itertools
 import math
 import resource
 import time
@@ -29,16 +28,14 @@ from privsynth.histories.layout import View, views
 from privsynth.histories.measuring import in_units
 from privsynth.histories.scarcity import ALL_PAIRS
 from privsynth.histories.sharing import BOUND_SHARE
-from privsynth.measurement import Measurement
 from privsynth.policy import Policy
-from privsynth.privacy.accounting import Cap
 from privsynth.privacy.curator import make_curator
-from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.unit import PrivacyUnit
-from privsynth.quoting import REHEARSED_ROWS, held_by, made_up
+from privsynth.quoting import REHEARSED_ROWS, made_up, pairs_in
 from privsynth.releasing.database_terms import DatabaseTerms, database_terms
+from privsynth.releasing.quoted import AbstractQuote, held_by
 from privsynth.report.numbers import Bought
 
 
@@ -123,18 +120,9 @@ class QuotedTable:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryQuote:
+class HistoryQuote(AbstractQuote):
     """What a release of several tables would cost, table by table."""
 
-    population: str
-    unit: str
-    epsilon: str
-    delta: str
-    spent_epsilon: str
-    cap_epsilon: str
-    admitted: bool
-    generator: str
-    reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     tables: tuple[QuotedTable, ...]
     fit_seconds: float
@@ -143,11 +131,7 @@ class HistoryQuote:
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
         return {
-            "population": self.population,
-            "release": {"epsilon": self.epsilon, "delta": self.delta, "admitted": self.admitted},
-            "lifetime": {"spentEpsilon": self.spent_epsilon, "capEpsilon": self.cap_epsilon},
-            "generator": self.generator,
-            "reasons": list(self.reasons),
+            **self._cost_to_json(),
             "warnings": list(self.warnings),
             "tables": [table.to_json() for table in self.tables],
             "fitSeconds": self.fit_seconds,
@@ -156,12 +140,7 @@ class HistoryQuote:
 
     def lines(self) -> list[str]:
         """The quote as text."""
-        out = [
-            f"this release: epsilon {self.epsilon} at delta {self.delta} for each {self.unit} with all rows in all tables, "
-            f"generator {self.generator}",
-            f'population "{self.population}": {self.spent_epsilon} of {self.cap_epsilon} spent for life; '
-            + ("the release fits" if self.admitted else "the release does NOT fit"),
-        ]
+        out = self._cost_lines(f" for each {self.unit} with all rows in all tables")
         out += [f"warning: {warning}" for warning in self.warnings]
         out += [f"chosen because: {reason}" for reason in self.reasons]
         out.append(
@@ -192,7 +171,6 @@ def quote_history(
     """
     agreed = database_terms(schema, policy, generator=generator)
     population = policy.require_population()
-    cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
     held = held_by(ledger, population.id)
     started, tables = time.process_time(), []
     for step, view in enumerate(views(schema).values()):
@@ -204,14 +182,8 @@ def quote_history(
         progress.report("read", 0, 1)
         reading.read(source, schema, out_of_domain=policy.records.out_of_domain)
     return HistoryQuote(
-        population=population.id,
-        unit=policy.unit.name,
-        epsilon=decimal_up(policy.budget.release_epsilon),
-        delta=decimal_up(policy.budget.release_delta, 15),
-        spent_epsilon=decimal_up(Fraction(cap.epsilon_spent(held)), 4),
-        cap_epsilon=decimal_up(cap.epsilon),
-        admitted=cap.admits(held + agreed.cost),
-        generator=agreed.generator,
+        agreed=agreed,
+        held=held,
         reasons=_reasons(agreed, tables),
         warnings=tuple(warning for table in tables for warning in table.warnings(agreed.generator)),
         tables=tuple(tables),
@@ -258,12 +230,7 @@ def _rehearsed(agreed: DatabaseTerms, view: View, public_size: int) -> QuotedTab
     transcript = in_units(agreed.schema, view.table, curator.transcript)
     agreed.kind.estimate(domain, transcript)
     found = Bought(transcript, domain)
-    pairs = {
-        pair
-        for entry in transcript
-        if isinstance(entry, Measurement)
-        for pair in itertools.combinations(sorted(entry.clique), 2)
-    }
+    pairs = pairs_in(transcript)
     sigmas = [table.sigma * people / rows for table in found.tables]
     counts = [(one.name,) for one in view.own if one.kind == "count"]
     return QuotedTable(

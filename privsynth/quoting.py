@@ -21,19 +21,17 @@ from privsynth import generators, progress, records
 from privsynth.answering import summary
 from privsynth.answering.summary import TypicalError
 from privsynth.dataset import Dataset
-from privsynth.domain import Domain
-from privsynth.errors import RefusedError
+from privsynth.domain import Clique, Domain
 from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Measurement, Trained, Transcript
 from privsynth.policy import Policy
-from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.curator import make_curator
-from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.privacy.unit import PrivacyUnit
+from privsynth.releasing.quoted import AbstractQuote, held_by
 from privsynth.releasing.terms import Terms, terms
 from privsynth.schema import Schema
 from privsynth.structural import StructuralZeros
@@ -93,22 +91,13 @@ class QuotedStage:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
+class Quote(AbstractQuote):
     """What a release would cost. `stages` is empty where the domain is not known before something is bought.
 
-    `reasons` say why "auto" chose the generator, where it did, and `cautions` what is expected to do better where it was named;
-    `measured_pairs` of `pairs` of columns were measured in the rehearsal (None where there was none).
+    `cautions` say what is expected to do better than the generator that was named; `measured_pairs` of `pairs` of columns were
+    measured in the rehearsal (None where there was none).
     """
 
-    population: str
-    unit: str
-    epsilon: str
-    delta: str
-    spent_epsilon: str
-    cap_epsilon: str
-    admitted: bool
-    generator: str
-    reasons: tuple[str, ...]
     cautions: tuple[str, ...]
     stages: tuple[QuotedStage, ...]
     pairs: int
@@ -122,11 +111,7 @@ class Quote:
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
         return {
-            "population": self.population,
-            "release": {"epsilon": self.epsilon, "delta": self.delta, "admitted": self.admitted},
-            "lifetime": {"spentEpsilon": self.spent_epsilon, "capEpsilon": self.cap_epsilon},
-            "generator": self.generator,
-            "reasons": list(self.reasons),
+            **self._cost_to_json(),
             "cautions": list(self.cautions),
             "pairs": {"of": self.pairs, "measured": self.measured_pairs},
             "stages": [stage.to_json() for stage in self.stages],
@@ -141,11 +126,7 @@ class Quote:
 
     def lines(self) -> list[str]:
         """The quote as text."""
-        out = [
-            f"this release: epsilon {self.epsilon} at delta {self.delta}, generator {self.generator}",
-            f'population "{self.population}": {self.spent_epsilon} of {self.cap_epsilon} spent for life; '
-            + ("the release fits" if self.admitted else "the release does NOT fit"),
-        ]
+        out = self._cost_lines()
         out += [f"chosen because: {reason}" for reason in self.reasons]
         out += [f"mind: {caution}" for caution in self.cautions]
         if self.to_buy:
@@ -200,7 +181,6 @@ def quote(
     """
     agreed = terms(schema, policy, generator=generator)
     population = policy.require_population()
-    cap = Cap.of(policy.budget.lifetime_epsilon, policy.budget.lifetime_delta)
     held = held_by(ledger, population.id)
     rehearsal: _Rehearsal | None = None
     megabytes = None
@@ -211,14 +191,8 @@ def quote(
         progress.report("read", 0, 1)
         records.read(source, schema, out_of_domain=policy.records.out_of_domain)
     return Quote(
-        population=population.id,
-        unit=policy.unit.name,
-        epsilon=decimal_up(policy.budget.release_epsilon),
-        delta=decimal_up(policy.budget.release_delta, 15),
-        spent_epsilon=decimal_up(Fraction(cap.epsilon_spent(held)), 4),
-        cap_epsilon=decimal_up(cap.epsilon),
-        admitted=cap.admits(held + agreed.cost),
-        generator=agreed.generator,
+        agreed=agreed,
+        held=held,
         reasons=agreed.reasons,
         cautions=agreed.cautions,
         stages=() if rehearsal is None else rehearsal.stages,
@@ -230,17 +204,6 @@ def quote(
         single=None if rehearsal is None else rehearsal.single,
         pair=None if rehearsal is None else rehearsal.pair,
     )
-
-
-def held_by(ledger: AbstractLedger | None, population: str) -> Cost:
-    """What the ledger holds against a population already; nothing where it does not know it."""
-    if ledger is None:
-        return Cost.of(0)
-    try:
-        balance = ledger.balance(population)
-    except RefusedError:
-        return Cost.of(0)
-    return balance.spent + balance.reserved
 
 
 @final
@@ -335,18 +298,22 @@ def _rehearse(agreed: Terms, public_size: int) -> _Rehearsal:
     with progress.overhearing(pretraining):
         fitted = generator.fit(curator)
     found = curator.transcript
-    tables = [set(entry.clique) for entry in found if isinstance(entry, Measurement)]
-    pairs = {pair for table in tables for pair in itertools.combinations(sorted(table), 2)}
     seconds = time.process_time() - started + pretraining.seconds_left
     if budget.training and training:
         seconds += noise.step_seconds * (budget.training.steps / float(smaller) - training.steps)
     return _Rehearsal(
         stages=_stages(found, agreed, float(smaller), public_size),
-        measured_pairs=len(pairs),
+        measured_pairs=len(pairs_in(found)),
         seconds=seconds,
         single=summary.typical(fitted, found, 1, scale=1 / float(smaller)),
         pair=summary.typical(fitted, found, 2, scale=1 / float(smaller)),
     )
+
+
+def pairs_in(transcript: Transcript) -> set[Clique]:
+    """The pairs of columns, in alphabetical order, that tables were measured of, alone or with other columns."""
+    tables = (entry for entry in transcript if isinstance(entry, Measurement))
+    return {pair for table in tables for pair in itertools.combinations(sorted(table.clique), 2)}
 
 
 def made_up(domain: Domain, rows: int, unit: PrivacyUnit) -> Dataset:
