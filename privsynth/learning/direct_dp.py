@@ -1,12 +1,13 @@
 """Direct DP learning: what a model that is trained on the real records under the same epsilon reaches; diffprivlib's.
 
-Must never take a bound from records: every bound follows from the schema's levels, and a warning of a leak is an error.
+Must never take a bound or a class from records: both follow from the schema, and a warning of a leak is an error.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from diffprivlib.models import GaussianNB, LogisticRegression
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+Inputs: TypeAlias = Callable[[Dataset], Floats]
 
 DirectName: TypeAlias = Literal["logistic_regression", "naive_bayes"]
 DIRECT: Final[tuple[DirectName, ...]] = ("logistic_regression", "naive_bayes")
@@ -52,11 +55,6 @@ class Features:
         """Number of features."""
         return sum((ordered > 0) + size - ordered for _, ordered, size in self.columns)
 
-    @property
-    def norm(self) -> float:
-        """The most that a row's norm can be."""
-        return math.sqrt(len(self.columns))
-
     def matrix(self, data: Dataset) -> Floats:
         """The features of records. Shapes: (rows, features)."""
         found: list[Floats] = []
@@ -67,6 +65,11 @@ class Features:
             if size > ordered:
                 found.append((codes[:, None] == np.arange(ordered, size)[None, :]).astype(np.float64))
         return np.concatenate(found, axis=1)
+
+    def unit_rows(self, data: Dataset) -> Floats:
+        """The features and a constant one, scaled so that no row is longer than 1. Shapes: (rows, 1 + features)."""
+        matrix = self.matrix(data)
+        return np.column_stack([np.ones(len(matrix)), matrix]) / math.sqrt(1 + len(self.columns))
 
 
 def _ordered(domain: Domain, name: str) -> int:
@@ -79,19 +82,16 @@ def _ordered(domain: Domain, name: str) -> int:
 class DirectPredictor:
     """A model that was trained on real records with noise.
 
-    Privacy: (epsilon, 0)-DP for replacing one row, by diffprivlib's proof, but with seeded noise, for comparison inside: it
-        must not be released.
+    Privacy: (epsilon, 0)-DP for replacing one row with a known answer, of another class too, by what diffprivlib says of its
+        models; that is not checked here, and the noise is seeded. It is for comparison inside and must not be released.
     """
 
-    def __init__(self, task: Task, features: Features, fitted: GaussianNB | LogisticRegression) -> None:
-        self._task, self._features, self._fitted = task, features, fitted
+    def __init__(self, inputs: Inputs, fitted: GaussianNB | LogisticRegression) -> None:
+        self._inputs, self._fitted = inputs, fitted
 
     def predict(self, data: Dataset) -> Floats:
         """Chances of the classes. Shapes: (rows, classes)."""
-        found = np.asarray(self._fitted.predict_proba(self._features.matrix(data)), dtype=np.float64)
-        out = np.zeros((data.rows, len(self._task.classes)))
-        out[:, np.asarray(self._fitted.classes_, dtype=np.int64)] = np.nan_to_num(found)
-        return out
+        return np.nan_to_num(np.asarray(self._fitted.predict_proba(self._inputs(data)), dtype=np.float64))
 
 
 def why_not(task: Task, domain: Domain) -> str | None:
@@ -119,17 +119,25 @@ def fit(task: Task, data: Dataset, answers: Floats, model: DirectName, *, epsilo
     features = Features.of(task, data.domain)
     made: GaussianNB | LogisticRegression
     if model == "naive_bayes":
-        bounds = (np.zeros(features.count), np.ones(features.count))
-        made = models.GaussianNB(epsilon=epsilon, bounds=bounds, random_state=seed)
+        # A row that changes class is counted and averaged in two of them, for each of which diffprivlib spends all that it has.
+        inputs, bounds = features.matrix, (np.zeros(features.count), np.ones(features.count))
+        made = models.GaussianNB(epsilon=epsilon / 2, bounds=bounds, random_state=seed)
     else:
-        made = models.LogisticRegression(epsilon=epsilon, data_norm=features.norm, max_iter=200, random_state=seed)
+        # Its proof asks for rows of length 1 at most and for a penalty on every coefficient, an intercept's too.
+        inputs = features.unit_rows
+        made = models.LogisticRegression(
+            epsilon=epsilon, data_norm=1.0, fit_intercept=False, max_iter=200, random_state=seed
+        )
+    rows, classes = inputs(data), np.arange(len(task.classes))
+    # One row of zeros in each declared class, whatever the records: which of them have rows is private too.
+    rows = np.concatenate([np.zeros((len(classes), rows.shape[1])), rows])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", PrivacyLeakWarning)
         try:
-            made.fit(features.matrix(data), answers.astype(np.int64))
+            made.fit(rows, np.concatenate([classes, answers.astype(np.int64)]))
         except PrivacyLeakWarning:
             raise MechanismError(
                 "a directly trained model would have taken a bound from the records; this is a defect of privsynth, report it"
             ) from None
-    return DirectPredictor(task, features, made)
+    return DirectPredictor(inputs, made)
