@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -142,7 +143,7 @@ class Model:
             found, counts = draw_debiased(
                 self.schema, self.distribution, plan, n, rng=rng, given=given, rebalance=rebalance
             )
-            return self._sample(found, counts, rng)
+            return self._sample(found, counts, rng, (*_changed(given, rebalance), "debiased"))
         keep = (*(given or ()), *raking.columns_of(self.shifts))
         if rebalance is None:
             codes = self.distribution.draw(n, rng, evidence(self.schema, given) if given else None)
@@ -153,12 +154,15 @@ class Model:
         records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=keep)
         if given and not rules.meets(self.schema, records, given).all():
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
-        return self._sample(records, repaired, rng)
+        return self._sample(records, repaired, rng, _changed(given, rebalance))
 
-    def _sample(self, found: Records, repaired: Mapping[str, int], rng: np.random.Generator) -> Sample:
-        """The records with a table that says what it is."""
+    def _sample(
+        self, found: Records, repaired: Mapping[str, int], rng: np.random.Generator, drawn: tuple[str, ...]
+    ) -> Sample:
+        """The records with a table that says what it is, and how it was drawn."""
         table = to_arrow(found, identifiers.regenerate_all(self.schema, found.rows, rng=rng))
-        return Sample(found, mark(table, self.provenance), repaired)
+        plain = self.provenance
+        return Sample(found, mark(table, replace(plain, drawn=(*plain.drawn, *drawn))), repaired)
 
     @property
     def provenance(self) -> Provenance:
@@ -166,10 +170,11 @@ class Model:
         return Provenance(
             synthetic="all",
             origin=UNCERTIFIED,
-            generator=self.generator + (", a what-if" if self.shifts else ""),
+            generator=self.generator,
             epsilon=self.guarantee.epsilon,
             table=self.schema.table.name,
             generation=self.generation,
+            drawn=("shifted",) if self.shifts else (),
         )
 
     def debiasing_cost(self, debias: Debias | None = None, *, rng: np.random.Generator) -> DebiasingCost:
@@ -219,6 +224,7 @@ class Model:
                 guarantee=self.guarantee,
                 generator=self.generator,
                 settings=self.settings,
+                generation=self.generation,
             )
             drawn = own.draw(rows, rng=rng)
             return drawn.records, frames.to_kind(drawn.table, self._kind)
@@ -351,6 +357,11 @@ class Model:
             raise InputError(f"{source} holds no model ({DOCUMENT} and {ARRAYS}); check the path") from None
         except (FitError, MechanismError, ValueError, KeyError, TypeError, OSError, AttributeError):
             raise InputError(f"{source} is not a readable model; it is damaged or was changed") from None
+
+
+def _changed(given: Mapping[str, object] | None, rebalance: Rebalance | None) -> tuple[str, ...]:
+    """What makes a sample's rows other than the model's, in the words of a mark."""
+    return (*(("given",) if given else ()), *(() if rebalance is None else ("rebalanced",)))
 
 
 def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -34,6 +34,7 @@ _ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq", *frames.SQL
 _PANDAS_KEYS = {frames.PANDAS_ATTRS: (), b"pandas": ("attributes",)}
 """Where pandas and Arrow keep a frame's attrs in a schema's metadata: a JSON object, and the way to them inside it."""
 _LONGEST = 200
+_MOST_WORDS = 10
 _KEY = frames.PROVENANCE.decode()
 _CLEAR_ARROW = f'drop "{_KEY}" and "PANDAS_ATTRS" from its metadata, with all else, by table.replace_schema_metadata()'
 _CLEAR_PANDAS = f'drop the mark by frame.attrs.pop("{_KEY}")'
@@ -48,7 +49,8 @@ class Provenance:
 
     `synthetic` says whether all rows are, or a part of them beside real ones; `origin` is a release's id, "uncertified model"
     or "rules"; `epsilon` is None where no budget was spent or it is not known; `generation` is 1 for what was drawn from a
-    model of real records, 2 for what was drawn from a model of those, and so on.
+    model of real records, 2 for what was drawn from a model of those, and so on. `drawn` says what makes the rows other than
+    those of the records the model stands for: "shifted", "given" (conditions), "rebalanced", "debiased", "further rules".
     """
 
     synthetic: Literal["all", "part"]
@@ -57,9 +59,11 @@ class Provenance:
     epsilon: float | None
     table: str | None
     generation: int = 1
+    drawn: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
+        changed: dict[str, object] = {"drawn": list(self.drawn)} if self.drawn else {}
         return {
             "synthetic": self.synthetic,
             "origin": self.origin,
@@ -67,13 +71,14 @@ class Provenance:
             "epsilon": self.epsilon,
             "table": self.table,
             "generation": self.generation,
+            **changed,
         }
 
     @classmethod
     def from_json(cls, value: object) -> Provenance:
         """Read what `to_json` wrote; what is damaged is still a mark, of which nothing else is known."""
         found: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-        epsilon, generation = found.get("epsilon"), found.get("generation")
+        epsilon, generation, drawn = found.get("epsilon"), found.get("generation"), found.get("drawn")
         known = isinstance(epsilon, int | float) and math.isfinite(epsilon)
         return cls(
             synthetic="part" if found.get("synthetic") == "part" else "all",
@@ -82,6 +87,7 @@ class Provenance:
             epsilon=float(epsilon) if known and epsilon is not None else None,
             table=None if found.get("table") is None else _text(found["table"]),
             generation=generation if isinstance(generation, int) and 1 <= generation < 1_000_000 else 1,
+            drawn=tuple(_text(word) for word in drawn[:_MOST_WORDS]) if isinstance(drawn, list) else (),
         )
 
     def words(self) -> str:
@@ -89,9 +95,10 @@ class Provenance:
         rows = "part of its rows are synthetic" if self.synthetic == "part" else "its rows are synthetic"
         spent = "" if self.epsilon is None else f", epsilon {self.epsilon:.4g}"
         times = "" if self.generation == 1 else f", generation {self.generation}"
+        changed = "" if not self.drawn else f", drawn otherwise than the model says: {', '.join(self.drawn)}"
         origin = self.origin if self.origin in {UNCERTIFIED, RULES} else f"release {self.origin}"
         of = "" if self.table is None else f' of "{self.table}"'
-        return f"{rows}: {origin}{of} ({self.generator}{spent}{times})"
+        return f"{rows}: {origin}{of} ({self.generator}{spent}{times}{changed})"
 
 
 @final

@@ -14,6 +14,7 @@ import pytest
 
 import privsynth as ps
 from privsynth import frames, provenance
+from privsynth.debiasing import Debias
 from privsynth.errors import InputError, SyntheticSource
 from privsynth.model import Model
 from privsynth.provenance import UNCERTIFIED, Provenance
@@ -153,13 +154,13 @@ def test_the_message_says_how_to_clear_a_mark_that_is_wrong(drawn, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", '{"epsilon": "x", "generation": -1}', '{"table": 7}', "[" * 100_000]
+    "text", ["", "[]", "null", '{"epsilon": "x", "generation": -1, "drawn": "given"}', '{"table": 7}', "[" * 100_000]
 )
 def test_a_damaged_mark_is_a_mark(text):
     damaged = table().replace_schema_metadata({frames.PROVENANCE: text.encode()})
     found = provenance.of(damaged)
     assert found is not None
-    assert found.provenance.generation == 1
+    assert (found.provenance.generation, found.provenance.drawn) == (1, ())
     assert "synthetic" in found.provenance.words()
 
 
@@ -173,6 +174,30 @@ def test_marks_are_read_as_they_were_written():
     assert marked.to_pydict() == table().to_pydict()
 
 
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ({}, ()),
+        ({"given": {}}, ()),
+        ({"given": {"sex": "F"}}, ("given",)),
+        ({"rebalance": "sex"}, ("rebalanced",)),
+        ({"debias": Debias(outcome="age", protected=("sex",))}, ("debiased",)),
+        ({"given": {"age": (20, 79)}, "rebalance": "sex"}, ("given", "rebalanced")),
+    ],
+)
+def test_a_mark_says_how_rows_were_drawn(schema, tmp_path, asked, drawn):
+    model = ps.fit(table(), schema, **SPENT)
+    rows = model.sample(40, rng=np.random.default_rng(1), **asked)
+    frames.write_parquet(rows, tmp_path / "rows.parquet")
+    for source in (rows, frames.to_kind(rows, frames.PANDAS), tmp_path / "rows.parquet"):
+        found = provenance.of(source)
+        assert found is not None and found.provenance.drawn == drawn
+        assert all(word in found.provenance.words() for word in drawn)
+        assert ("otherwise" in found.provenance.words()) == bool(drawn)
+    shifted = model.shifted({"sex": {"F": 0.9}}).sample(40, rng=np.random.default_rng(1), **asked)
+    assert provenance.of(shifted).provenance.drawn == ("shifted", *drawn)
+
+
 def test_what_was_drawn_is_not_fitted_to_unless_collapse_is_studied(drawn, schema, tmp_path):
     with pytest.raises(SyntheticSource, match="uncertified model of"):
         ps.fit(drawn, schema, **SPENT)
@@ -180,6 +205,8 @@ def test_what_was_drawn_is_not_fitted_to_unless_collapse_is_studied(drawn, schem
         ps.fit(drawn, schema, synthetic="yes", **SPENT)
     second = ps.fit(drawn, schema, synthetic="allow", **SPENT)
     assert second.generation == 2
+    copies = second.copies(2, rng=np.random.default_rng(2), n=50)
+    assert {provenance.of(one).provenance.generation for one in copies.frames} == {2}
     second.save(tmp_path / "second")
     third = ps.fit(
         Model.load(tmp_path / "second").sample(50, rng=np.random.default_rng(2)), schema, synthetic="allow", **SPENT
