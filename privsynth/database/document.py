@@ -5,11 +5,7 @@ Must never look into a table: tables, keys, parents, bounds and rules are declar
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, final
 
@@ -19,7 +15,7 @@ from privsynth import validation
 from privsynth.database import checks
 from privsynth.database.terms import AcrossRule, Bound, Copied, Derived, ParentLink, Time
 from privsynth.errors import SchemaError
-from privsynth.schema import Schema
+from privsynth.schema import Schema, declared
 from privsynth.schema.binning import FROZEN
 from privsynth.schema.columns import IdentifierColumn, TextColumn
 
@@ -97,42 +93,27 @@ class DatabaseSchema(BaseModel):
     def load(cls, path: str | Path) -> DatabaseSchema:
         """Read a schema file. Raises: SchemaError, which names the part of the file, what was expected and found."""
         file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SchemaError(f"schema {file}: cannot be read ({error.strerror}); check the path") from None
-        except UnicodeDecodeError:
-            raise SchemaError(f"schema {file}: is not UTF-8 text; save it as UTF-8") from None
-        return cls.loads(text, source=file.name)
+        return cls.loads(declared.text_of(file, "schema"), source=file.name)
 
     @classmethod
     def loads(cls, text: str, *, source: str = "database.toml") -> DatabaseSchema:
         """Read a schema from TOML text; `source` is what messages call it."""
-        try:
-            document = tomllib.loads(text, parse_float=Decimal)
-        except tomllib.TOMLDecodeError as error:
-            raise SchemaError(f"{source}: expected TOML in which each key stands once: {error}") from None
-        return _Reader(source).read(document)
+        return _Reader(source).read(declared.parsed(text, source))
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> DatabaseSchema:
         """Read what `to_json` wrote."""
-        try:
-            found = cls.model_validate_json(json.dumps(value))
-        except ValidationError as error:
-            raise SchemaError(validation.describe(error, lambda location: ("schema in JSON", location))) from None
+        found = declared.from_json(cls, value)
         checks.check(found, "schema in JSON")
         return found
 
     def to_json(self) -> dict[str, object]:
         """A JSON object that `from_json` reads; what is left at its default is left out."""
-        value: dict[str, object] = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        return value
+        return declared.to_json(self)
 
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the canonical JSON."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return declared.digest(self)
 
     @property
     def root(self) -> TableTerms:

@@ -5,9 +5,7 @@ Must never need more than a model: shares, conditions and rules are declared, an
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, final
 
@@ -25,6 +23,7 @@ from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.binning import FROZEN
 from privsynth.schema.columns import LabelledColumn, TemporalColumn
+from privsynth.schema.declared import parsed, text_of
 from privsynth.schema.rule import Constant, Rule
 from privsynth.transcript_files import DOCUMENT
 
@@ -107,21 +106,12 @@ class Scenario:
     def load(cls, path: str | Path) -> Scenario:
         """Read a scenario file. Raises: SchemaError naming part, expectation and remedy."""
         file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SchemaError(f"scenario {file}: cannot be read ({error.strerror}); check the path") from None
-        except UnicodeDecodeError:
-            raise SchemaError(f"scenario {file}: is not UTF-8 text; save it as UTF-8") from None
-        return cls.loads(text, source=file.name)
+        return cls.loads(text_of(file, "scenario"), source=file.name)
 
     @classmethod
     def loads(cls, text: str, *, source: str = "scenario.toml") -> Scenario:
         """Read a scenario from TOML text; `source` is what messages call it."""
-        try:
-            document = tomllib.loads(text, parse_float=Decimal)
-        except tomllib.TOMLDecodeError as error:
-            raise SchemaError(f"{source}: expected TOML in which each key stands once: {error}") from None
+        document = parsed(text, source)
         try:
             declared = _Declared.model_validate(validation.frozen(document))
         except ValidationError as error:

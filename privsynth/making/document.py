@@ -6,9 +6,7 @@ Must never need a private table: whatever it declares is public, or made up.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, TypeAlias, final
 
@@ -20,6 +18,7 @@ from privsynth.making.checking import check
 from privsynth.making.makers import Maker, Poisson, Uniform, Value, Zipf
 from privsynth.schema import Schema
 from privsynth.schema.binning import FROZEN
+from privsynth.schema.declared import parsed, text_of
 
 _LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}")
 _SCHEMA_KEYS = ("table", "columns", "rules", "use")
@@ -75,21 +74,12 @@ class RulesFile:
     def load(cls, path: str | Path) -> RulesFile:
         """Read a rules file; `schema` in it is a path beside it. Raises: SchemaError naming part, expectation and remedy."""
         file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SchemaError(f"rules {file}: cannot be read ({error.strerror}); check the path") from None
-        except UnicodeDecodeError:
-            raise SchemaError(f"rules {file}: is not UTF-8 text; save it as UTF-8") from None
-        return cls.loads(text, source=file.name, folder=file.parent)
+        return cls.loads(text_of(file, "rules"), source=file.name, folder=file.parent)
 
     @classmethod
     def loads(cls, text: str, *, source: str = "rules.toml", folder: str | Path | None = None) -> RulesFile:
         """Read rules from TOML text; `source` is what messages call it, `folder` where its schema lies."""
-        try:
-            document = tomllib.loads(text, parse_float=Decimal)
-        except tomllib.TOMLDecodeError as error:
-            raise SchemaError(f"{source}: expected TOML in which each key stands once: {error}") from None
+        document = parsed(text, source)
         for key in document:
             if key not in _KEYS:
                 raise SchemaError(

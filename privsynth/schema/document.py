@@ -5,11 +5,7 @@ Must never look into a table: what is not declared here is unknown, and is refus
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, final
@@ -20,6 +16,7 @@ from privsynth import validation
 from privsynth.domain import Domain
 from privsynth.errors import SchemaError
 from privsynth.schema import checks as schema_checks
+from privsynth.schema import declared
 from privsynth.schema.binning import FROZEN
 from privsynth.schema.columns import (
     BooleanColumn,
@@ -81,26 +78,12 @@ class Schema(BaseModel):
     def load(cls, path: str | Path) -> Schema:
         """Read a schema file. Raises: SchemaError, which names the part of the file, what was expected and found."""
         file = Path(path)
-        problem = ""
-        text = ""
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            problem = f"cannot be read ({error.strerror}); check the path"
-        except UnicodeDecodeError:
-            problem = "is not UTF-8 text; save it as UTF-8"
-        if problem:
-            raise SchemaError(f"schema {file}: {problem}")
-        return cls.loads(text, source=file.name)
+        return cls.loads(declared.text_of(file, "schema"), source=file.name)
 
     @classmethod
     def loads(cls, text: str, *, source: str = "schema.toml") -> Schema:
         """Read a schema from TOML text; `source` is what messages call it."""
-        try:
-            document = tomllib.loads(text, parse_float=Decimal)
-        except tomllib.TOMLDecodeError as error:
-            raise SchemaError(f"{source}: expected TOML in which each key stands once: {error}") from None
-        return cls.from_document(document, source)
+        return cls.from_document(declared.parsed(text, source), source)
 
     @classmethod
     def from_document(cls, document: Mapping[str, object], source: str) -> Schema:
@@ -154,10 +137,7 @@ class Schema(BaseModel):
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> Schema:
         """Read what `to_json` wrote."""
-        try:
-            schema = cls.model_validate_json(json.dumps(value))
-        except ValidationError as error:
-            raise SchemaError(validation.describe(error, lambda location: ("schema in JSON", location))) from None
+        schema = declared.from_json(cls, value)
         schema._check("JSON")
         return schema
 
@@ -178,13 +158,11 @@ class Schema(BaseModel):
 
     def to_json(self) -> dict[str, object]:
         """A JSON object that `from_json` reads; what is left at its default is left out."""
-        value: dict[str, object] = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        return value
+        return declared.to_json(self)
 
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the canonical JSON."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return declared.digest(self)
 
     @property
     def unit(self) -> str | None:
