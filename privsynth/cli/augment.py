@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import Outcome, SchemaFile, Target
 
 
 def augment(
     context: typer.Context,
     real: Annotated[Path, typer.Argument(help="The real training table: CSV or Parquet.")],
     *,
-    schema: Annotated[Path, typer.Option(help="The schema, a TOML file.")],
+    schema: SchemaFile,
     out: Annotated[Path, typer.Option(help="A new folder for the joined table and the report (mode 0700).")],
     synthetic: Annotated[
         Path | None, typer.Option(help="The folder of a release or of a saved model, or a synthetic table.")
@@ -28,12 +29,8 @@ def augment(
     ] = None,
     delta: Annotated[str, typer.Option(help="The delta of --refit.")] = "1e-6",
     generator: Annotated[str, typer.Option(help="The generator of --refit.")] = "auto",
-    target: Annotated[
-        str | None, typer.Option(help="The column to be predicted; default: what [use] of the schema declares.")
-    ] = None,
-    outcome: Annotated[
-        list[str] | None, typer.Option(help="A label of the target that counts as the outcome; may be repeated.")
-    ] = None,
+    target: Target = None,
+    outcome: Outcome = None,
     per_class: Annotated[
         int | None,
         typer.Option(min=1, help="Synthetic rows for each class but the most frequent; default: to balance."),

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import Outcome, Target
+from privsynth.cli.trusting import Trust, among, signatures
 
 
 def evaluate(
@@ -22,12 +24,8 @@ def evaluate(
         Path | None, typer.Option(help="The schema, a TOML file; a release's folder brings its own.")
     ] = None,
     holdout: Annotated[Path | None, typer.Option(help="Real records that the generator did not see.")] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The column to be predicted; default: what [use] of the schema declares.")
-    ] = None,
-    outcome: Annotated[
-        list[str] | None, typer.Option(help="A label of the target that counts as the outcome; may be repeated.")
-    ] = None,
+    target: Target = None,
+    outcome: Outcome = None,
     release: Annotated[
         Path | None,
         typer.Option(help="The folder of the release that the table comes from, for its epsilon and noise."),
@@ -36,6 +34,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Another synthetic table, measured beside it; may be repeated.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder for the page and the figures (mode 0700).")] = None,
+    trust: Trust = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which rows and columns are drawn where not all are.")] = 0,
 ) -> None:
     """Measure what a synthetic table is good for: internal, never to be released.
@@ -53,6 +52,7 @@ def evaluate(
     peers = {one.stem if one.suffix else one.name: one for one in peer or []}
     if len(peers) != len(peer or []):
         raise InputError("two of the tables beside it have the same name; rename one of the files")
+    said, signed = signatures(among([synthetic, release, *peers.values()]), trust)
     with console.progress():
         found = run(
             synthetic,
@@ -66,5 +66,5 @@ def evaluate(
             peers=peers,
             rng=np.random.default_rng(seed),
         )
-    lines = found.lines()
-    console.result(found.to_json(), lines if out is None else [*lines, f"written to {out}"])
+    lines = [*found.lines(), *signed]
+    console.result({**found.to_json(), **said}, lines if out is None else [*lines, f"written to {out}"])

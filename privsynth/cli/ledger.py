@@ -5,17 +5,13 @@ Must never change the ledger.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import LedgerFile
 
-Where = Annotated[Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")]
 
-
-def show(context: typer.Context, ledger: Where = None) -> None:
+def show(context: typer.Context, ledger: LedgerFile = None) -> None:
     """Show what each population has spent and what it may spend."""
     from privsynth import api, ledger_view
 
@@ -24,7 +20,7 @@ def show(context: typer.Context, ledger: Where = None) -> None:
         console.result(ledger_view.to_json(book), ledger_view.lines(book))
 
 
-def verify_ledger(context: typer.Context, ledger: Where = None) -> None:
+def verify_ledger(context: typer.Context, ledger: LedgerFile = None) -> None:
     """Replay every entry: hash chain, rules, caps, and the checkpoint."""
     from privsynth import api
 

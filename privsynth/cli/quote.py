@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import AnySchemaFile, LedgerFile, OtherGenerator, PolicyName
 
 
 def quote(
@@ -22,12 +23,10 @@ def quote(
             help="CSV or Parquet file, or a folder, SQLite or DuckDB file; read to check it against the schema."
         ),
     ],
-    schema: Annotated[Path, typer.Option(help="The schema, a TOML file; with [database], of several tables.")],
-    policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
-    generator: Annotated[str | None, typer.Option(help="Another generator than the policy's default.")] = None,
-    ledger: Annotated[
-        Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")
-    ] = None,
+    schema: AnySchemaFile,
+    policy: PolicyName,
+    generator: OtherGenerator = None,
+    ledger: LedgerFile = None,
 ) -> None:
     """Say what a release would cost and how far to trust it, before anything is spent."""
     from privsynth import api

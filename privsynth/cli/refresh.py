@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import NewFolder, PolicyName, SigningKey
 from privsynth.errors import InputError
 
 
@@ -19,9 +20,9 @@ def refresh(
     context: typer.Context,
     table: Annotated[Path, typer.Argument(help="The private table as it is now: CSV or Parquet.")],
     previous: Annotated[Path, typer.Option(help="The folder of the earlier release; its public files alone are read.")],
-    policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
-    out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],
-    key: Annotated[Path, typer.Option(help="The signing key, made by `privsynth keys new`.")],
+    policy: PolicyName,
+    out: NewFolder,
+    key: SigningKey,
     schema: Annotated[
         Path | None, typer.Option(help="The schema, where it changed; default: the earlier release's.")
     ] = None,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import AnySchemaFile, LedgerFile, NewFolder, OtherGenerator, PolicyName, SigningKey
 
 
 def release(
@@ -18,14 +19,12 @@ def release(
     table: Annotated[
         Path, typer.Argument(help="The private table: CSV or Parquet; or several: a folder, SQLite or DuckDB file.")
     ],
-    schema: Annotated[Path, typer.Option(help="The schema, a TOML file; with [database], of several tables.")],
-    policy: Annotated[str, typer.Option(help="A policy file, or the name of a shipped one.")],
-    out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],
-    key: Annotated[Path, typer.Option(help="The signing key, made by `privsynth keys new`.")],
-    generator: Annotated[str | None, typer.Option(help="Another generator than the policy's default.")] = None,
-    ledger: Annotated[
-        Path | None, typer.Option(help="The ledger; default: PRIVSYNTH_LEDGER or the user's own.")
-    ] = None,
+    schema: AnySchemaFile,
+    policy: PolicyName,
+    out: NewFolder,
+    key: SigningKey,
+    generator: OtherGenerator = None,
+    ledger: LedgerFile = None,
 ) -> None:
     """Make a synthetic release, attack it, and sign it or refuse it with reasons."""
     from privsynth import api

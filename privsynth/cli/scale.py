@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.options import Outcome, SchemaFile, Target
 
 
 def scale(
     context: typer.Context,
     real: Annotated[Path, typer.Argument(help="The real table: CSV or Parquet.")],
     *,
-    schema: Annotated[Path, typer.Option(help="The schema, a TOML file.")],
+    schema: SchemaFile,
     out: Annotated[Path, typer.Option(help="A new folder for the page and the figures (mode 0700).")],
     epsilon: Annotated[
         str | None, typer.Option(help="Fit generators with it to subsets of the real rows; exploration, uncertified.")
@@ -28,12 +29,8 @@ def scale(
         Path | None,
         typer.Option(help="Instead: a release, a saved model or a synthetic table; only its rows are varied."),
     ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The column to be predicted; default: what [use] of the schema declares.")
-    ] = None,
-    outcome: Annotated[
-        list[str] | None, typer.Option(help="A label of the target that counts as the outcome; may be repeated.")
-    ] = None,
+    target: Target = None,
+    outcome: Outcome = None,
     size: Annotated[list[int] | None, typer.Option(min=2, help="A number of rows; four or more, repeated.")] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Times that each size is tried.")] = 3,
     gain: Annotated[float, typer.Option(help="What doubling the rows must gain to count as help.")] = 0.005,
