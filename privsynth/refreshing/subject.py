@@ -18,14 +18,11 @@ from privsynth import auditing, fitting
 from privsynth.attack import Refit
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, completed
-from privsynth.generator import AbstractGenerator
 from privsynth.measurement import Transcript
 from privsynth.model import Model, Sample
 from privsynth.policy.check_result import CheckResult
 from privsynth.privacy.accounting import Cost
-from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.source import AbstractNoiseSource
-from privsynth.privacy.unit import PrivacyUnit
 from privsynth.private import Private
 from privsynth.records import Records
 from privsynth.refreshing.measuring import own
@@ -45,7 +42,7 @@ _Kept: TypeAlias = tuple[Schema, Transcript]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshTerms(AbstractTerms):
-    """The terms of a release of one table, of which one part is charged for.
+    """The terms of a release of one table, of which one part is charged for; the guarantee counts the whole budget as spent.
 
     Args: `earlier` is the digest of the earlier release's certificate, `aligned` says what became of its columns; `rho` is what
         the ledger is charged for this part; `part` names the part, the same whatever the drift test found; `says` is what the
@@ -77,6 +74,7 @@ class RefreshTerms(AbstractTerms):
         return cls(
             policy=whole.policy,
             plan=whole.plan,
+            fit=whole.fit,
             generator=whole.generator,
             settings=whole.settings,
             reasons=whole.reasons,
@@ -100,21 +98,6 @@ class RefreshTerms(AbstractTerms):
     def schema_digest(self) -> str:
         """The schema's digest."""
         return self.whole.schema_digest
-
-    @property
-    def budget(self) -> Budget:
-        """The whole budget, which the guarantee counts as spent."""
-        return self.whole.budget
-
-    @property
-    def unit(self) -> PrivacyUnit:
-        """The plan's unit."""
-        return self.whole.unit
-
-    @property
-    def kind(self) -> AbstractGenerator:
-        """The generator that fits all tables, new and kept."""
-        return self.whole.kind
 
     @property
     def described(self) -> Described:

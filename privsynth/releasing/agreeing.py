@@ -15,7 +15,9 @@ from typing import Final, final
 from privsynth import choosing
 from privsynth.auditing import AuditPlan
 from privsynth.errors import PolicyRefusal
+from privsynth.fitting import FitPlan
 from privsynth.generator import AbstractGenerator
+from privsynth.histories.measuring import HistoryPlan
 from privsynth.policy import Policy
 from privsynth.policy.check_result import CheckResult
 from privsynth.privacy.accounting import Cap, Cost
@@ -46,12 +48,13 @@ class Described:
 class AbstractTerms(ABC):
     """Everything public that a release rests on; two attempts with the same digest are the same release.
 
-    `generator` is a generator's name, never "auto"; `reasons` say why "auto" chose it, where it did, and `cautions` what
-    else is expected to do better, where it was named.
+    `fit` is the plan that spends, of one table or of several; `generator` is a generator's name, never "auto"; `reasons` say
+    why "auto" chose it, where it did, and `cautions` what else is expected to do better, where it was named.
     """
 
     policy: Policy
     plan: AuditPlan
+    fit: FitPlan | HistoryPlan
     generator: str
     settings: Mapping[str, object]
     reasons: tuple[str, ...]
@@ -70,23 +73,23 @@ class AbstractTerms(ABC):
 
     @property
     @abstractmethod
-    def budget(self) -> Budget:
-        """What the fit may spend."""
-
-    @property
-    @abstractmethod
-    def unit(self) -> PrivacyUnit:
-        """Whose participation is protected."""
-
-    @property
-    @abstractmethod
-    def kind(self) -> AbstractGenerator:
-        """The generator with its settings."""
-
-    @property
-    @abstractmethod
     def described(self) -> Described:
         """What the certificate will say of the schema, with a placeholder for every number of rows."""
+
+    @property
+    def budget(self) -> Budget:
+        """What the fit may spend."""
+        return self.fit.budget
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """Whose participation is protected."""
+        return self.fit.unit
+
+    @property
+    def kind(self) -> AbstractGenerator:
+        """The generator with its settings."""
+        return self.fit.generator
 
     @property
     def digest(self) -> str:

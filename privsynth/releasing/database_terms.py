@@ -15,13 +15,11 @@ from privsynth import choosing, generators
 from privsynth.auditing import AuditPlan
 from privsynth.database.document import DatabaseSchema, TableTerms
 from privsynth.errors import PolicyRefusal, SchemaError
-from privsynth.generator import AbstractGenerator
 from privsynth.histories.biases import bias
 from privsynth.histories.layout import views
 from privsynth.histories.measuring import HistoryPlan
 from privsynth.policy import Policy
 from privsynth.privacy.guarantee import Budget
-from privsynth.privacy.unit import PrivacyUnit
 from privsynth.releasing.agreeing import (
     ROWS,
     AbstractTerms,
@@ -55,21 +53,6 @@ class DatabaseTerms(AbstractTerms):
     def schema_digest(self) -> str:
         """The schema's digest."""
         return self.schema.digest()
-
-    @property
-    def budget(self) -> Budget:
-        """The plan's budget."""
-        return self.fit.budget
-
-    @property
-    def unit(self) -> PrivacyUnit:
-        """The plan's unit: with all rows of all tables."""
-        return self.fit.unit
-
-    @property
-    def kind(self) -> AbstractGenerator:
-        """The plan's generator."""
-        return self.fit.generator
 
     @property
     def described(self) -> Described:

@@ -14,7 +14,6 @@ from privsynth import generators
 from privsynth.auditing import AuditPlan
 from privsynth.errors import PolicyRefusal
 from privsynth.fitting import FitPlan, require_size
-from privsynth.generator import AbstractGenerator
 from privsynth.policy import Policy
 from privsynth.privacy.guarantee import Budget
 from privsynth.privacy.unit import PrivacyUnit
@@ -47,21 +46,6 @@ class Terms(AbstractTerms):
     def schema_digest(self) -> str:
         """The schema's digest."""
         return self.schema.digest()
-
-    @property
-    def budget(self) -> Budget:
-        """The plan's budget."""
-        return self.fit.budget
-
-    @property
-    def unit(self) -> PrivacyUnit:
-        """The plan's unit."""
-        return self.fit.unit
-
-    @property
-    def kind(self) -> AbstractGenerator:
-        """The plan's generator."""
-        return self.fit.generator
 
     @property
     def described(self) -> Described:
