@@ -161,8 +161,9 @@ def _statement(folder: str | Path) -> Statement:
 
 def _unreadable(place: Path, error: Exception) -> InputError:
     return InputError(
-        f'"{place}" is certified, but its schema, measurements and guarantee do not make up a release of this version '
-        f"({type(error).__name__}); get it again from its publisher, or read it with the version that made it"
+        f'"{place}" holds the files that its certificate names, but its schema, measurements and guarantee do not make up a '
+        f"release of this version ({type(error).__name__}); get it again from its publisher, or read it with the version that "
+        "made it"
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from privsynth.cli.console import Console
+from privsynth.cli.trusting import Trust, signatures
 from privsynth.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ def answer(
         str | None,
         typer.Option(help="Of several tables, the one that is asked about; by default that of the units."),
     ] = None,
+    trust: Trust = None,
 ) -> None:
     """Say what a release knows of the real table: counts, shares, means and correlations, each with a 90 % interval."""
     console: Console = context.obj
+    said, signed = signatures([release], trust)
     with console.progress():
         found = _answers(release, questions, table)
-    console.result({"answers": [one.to_json() for one in found]}, [line for one in found for line in one.lines()])
+    lines = [line for one in found for line in one.lines()]
+    console.result({"answers": [one.to_json() for one in found], **said}, [*lines, *signed])
 
 
 def _answers(release: Path, questions: list[str], table: str | None) -> list[Answer]:

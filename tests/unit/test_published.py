@@ -150,17 +150,23 @@ def test_a_release_says_how_far_its_columns_and_pairs_are_off(release):
         assert said["cellRows90"] == pytest.approx(known.cell_count_90, abs=0.1)
 
 
-def test_the_command_line_answers_from_a_release_alone(release):
+def test_the_command_line_answers_from_a_release_alone(release, place):
     from typer.testing import CliRunner
 
     from privsynth.cli.app import app
 
     question = "share where ward == Maternity given sex == F"
-    done = CliRunner().invoke(app, ["--json", "answer", str(release.folder), question, "mean age"])
+    trust = ["--trust", str(place["folder"] / "trust.toml")]
+    done = CliRunner().invoke(app, ["--json", "answer", str(release.folder), question, "mean age", *trust])
     assert done.exit_code == 0, done.output
     first, second = json.loads(done.stdout)["answers"]
     assert first["question"] == question
     assert 0 <= first["lower"] <= first["value"] <= first["upper"] <= 1
     assert second["kind"] == "mean"
+    assert json.loads(done.stdout)["signatureChecked"] is True
+    of_one = CliRunner().invoke(app, ["answer", str(release.folder), "--table", "visits", "count"])
+    assert "is a release of one table; leave out --table" in str(of_one.exception)
+    with pytest.raises(InputError, match=r"read back with ps\.Model\.from_release"):
+        ps.HistoryModel.from_release(release.folder)
     wrong = CliRunner().invoke(app, ["answer", str(release.folder), "count where patient == 'x'"])
     assert "dropped" in str(wrong.exception)
