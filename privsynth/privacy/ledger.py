@@ -153,6 +153,10 @@ class AbstractLedger(ABC):
         """What a population's account allows, has spent and has set aside; RefusedError when there is no account."""
         return self._read().balance(population)
 
+    def require_attempt(self, population: str, *, plan_digest: str, attempts_allowed: int) -> None:
+        """Ask whether a plan has an attempt left, and write nothing. Raises: PolicyRefusal, as `reserve` and `begin` would."""
+        self._read().require_attempt(population, plan_digest, attempts_allowed)
+
     def populations(self) -> tuple[str, ...]:
         """Every registered population, in the order of opening."""
         return tuple(self._read().accounts)

@@ -88,6 +88,15 @@ class Book:
         reserved = Cost.total(self._reserved[population].values())
         return Balance(cap=account.cap, spent=self._spent[population], reserved=reserved)
 
+    def require_attempt(self, population: str, plan_digest: str, allowed: int) -> None:
+        """PolicyRefusal when so many attempts at a plan were begun since it last succeeded."""
+        if self._attempts[population, plan_digest] >= allowed:
+            raise PolicyRefusal(
+                f'population "{population}": all {allowed} attempts that the policy allows this plan '
+                "were begun; a further one would be choosing among results. An interrupted one goes on, at no cost, with the "
+                "same command and the same --out; otherwise whoever owns the policy decides, in a new version of it"
+            )
+
     def expired(self, before: datetime) -> list[Reservation]:
         """Reservations made before a moment and never begun."""
         limit = before.astimezone(UTC).strftime(TIME_FORMAT)
@@ -136,20 +145,11 @@ class Book:
             raise PolicyRefusal(
                 f"this plan was registered with {allowed} attempts and cannot be given {asked.attempts_allowed}"
             )
-        self._check_attempts(asked)
+        self.require_attempt(asked.population, asked.plan_digest, asked.attempts_allowed)
         balance = self.balance(asked.population)
         held = balance.spent + balance.reserved
         if not balance.cap.admits(held + asked.cost):
             raise BudgetExceeded(_exceeded(asked, balance.cap, held))
-
-    def _check_attempts(self, asked: Reservation) -> None:
-        used = self._attempts[asked.population, asked.plan_digest]
-        if used >= asked.attempts_allowed:
-            raise PolicyRefusal(
-                f'population "{asked.population}": all {asked.attempts_allowed} attempts that the policy allows this plan '
-                "were begun; a further one would be choosing among results. An interrupted one goes on, at no cost, with the "
-                "same command and the same --out; otherwise whoever owns the policy decides, in a new version of it"
-            )
 
     def _check_step(self, kind: Kind, entry: LedgerEntry) -> None:
         reservation = self.releases.get(entry.release_id)
@@ -162,7 +162,7 @@ class Book:
                 + ("; nothing is refunded after begin" if kind == "void" else "")
             )
         if kind == "begin":
-            self._check_attempts(reservation)
+            self.require_attempt(reservation.population, reservation.plan_digest, reservation.attempts_allowed)
         outcome_of(kind, entry)
 
     def _add(self, entry: LedgerEntry) -> None:

@@ -230,9 +230,11 @@ def reserve(
     workspace: Workspace,
     ledger: AbstractLedger,
     noise: AbstractNoiseSource,
+    prefix: str = "",
 ) -> tuple[Seeds, Reservation]:
     """Open the account, set the cost aside, and record keys and release id; or pick up an earlier attempt in this place.
 
+    Args: `prefix` is what a new release id begins with, for the ledger to tell what it is of.
     Raises: BudgetExceeded or PolicyRefusal from the ledger; RefusedError when the earlier attempt cannot go on.
     """
     agreed = subject.agreed
@@ -240,7 +242,10 @@ def reserve(
     unit = f"{agreed.unit.name} ({agreed.unit.relation.value})"
     earlier = workspace.state()
     if earlier is None:
-        release_id, seeds = noise.key()[:16].hex(), Seeds(bound=noise.key(), holdout=noise.key(), sample=noise.key())
+        release_id, seeds = (
+            prefix + noise.key()[:16].hex(),
+            Seeds(bound=noise.key(), holdout=noise.key(), sample=noise.key()),
+        )
     else:
         release_id, digest, seeds = earlier
         if digest != f"{agreed.digest} {subject.fingerprint(data, seeds.bound)}":
