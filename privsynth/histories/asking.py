@@ -180,7 +180,7 @@ def _notes(asked: Asked, columns: tuple[str, ...], used: int) -> list[str]:
                 f"over all rows differs where those with many rows are unlike others; {at_most}"
             )
         else:
-            notes.append(f"each row counts the same; {at_most}")
+            notes.append(f"each row counts the same; {at_most}: the answer is of these")
     counts = [one for one in asked.view.own if one.kind == "count" and one.name in columns]
     most = [(one.name, one.layout.upper) for one in counts if one.layout is not None]
     return notes + [f"more than {upper} rows count as {upper} in {name}" for name, upper in most]

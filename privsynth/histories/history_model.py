@@ -26,6 +26,7 @@ from privsynth.errors import FitError, InputError, MechanismError, PolicyError, 
 from privsynth.generator import AbstractDistribution
 from privsynth.guarantee_files import guarantee_from_json, guarantee_to_json
 from privsynth.histories import across, asking, deriving, drawing
+from privsynth.histories.bounding import rows_used
 from privsynth.histories.layout import views
 from privsynth.histories.measuring import HistoryPlan, fit_distributions, measure, restore_distributions
 from privsynth.measurement import Transcript
@@ -192,10 +193,8 @@ class HistoryModel:
         """
         found = published.read_release_of_tables(folder)
         kind = generators.get(found.generator, found.settings)
-        if set(found.transcripts) != set(views(found.schema)):
-            raise FitError(
-                "the release's measurements are of other tables than its schema's; get it from its publisher"
-            )
+        if set(found.transcripts) != set(views(found.schema)) or rows_used(found.schema, found.used) != found.used:
+            raise FitError("the release's measurements are not those of its schema's tables; get it from its publisher")
         return cls(
             schema=found.schema,
             distributions=fit_distributions(found.schema, kind, found.transcripts),

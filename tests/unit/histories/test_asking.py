@@ -142,7 +142,8 @@ def test_rows_that_count_fully_are_counted(bank: HistoryModel) -> None:
     found = bank.answer("count where direction == in", "transactions")
     assert found.unit.endswith("rows in transactions that were measured")
     assert found.notes == (
-        "each row counts the same; at most 16 rows of each of the customers were measured, the last ones",
+        "each row counts the same; at most 16 rows of each of the customers were measured, the last ones: the "
+        "answer is of these",
     )
     (table,) = [
         one for one in measurements(bank.transcripts["transactions"]) if one.clique == ("direction",)

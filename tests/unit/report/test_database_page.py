@@ -19,6 +19,7 @@ from privsynth.releasing.database_terms import biases
 from privsynth.report.attacks import WOULD_HAVE_SEEN
 from privsynth.report.database_numbers import attribute_labels, gather
 from privsynth.report.database_sections import trust
+from privsynth.report.table_lights import lights
 from tests import made_database
 from tests.unit.report.test_page import MARKUP, predicate  # noqa: F401 - a fixture
 
@@ -117,6 +118,28 @@ def test_the_page_says_it_all_and_is_the_same_again(made, says):
     assert "<script" not in page and "&lt;script&gt;" in page
     again = report.render_database(predicate=says, schema=schema, measured=found, released=database)
     assert page == again
+
+
+def test_every_table_has_lights_for_its_own_columns_in_its_own_units(made, says):
+    schema, database, found = made
+    facts = gather(says, schema, found, database, {})
+    told = lights(facts)
+    assert [table["name"] for table in told["tables"]] == ["patients", "stays", "diagnoses"]
+    patients, stays, diagnoses = told["tables"]
+    assert patients["note"] == "" and "Every visitor with rows in stays counts once here" in stays["note"]
+    share = stays["lines"][0]
+    assert share["what"] == "Share of one value" and share["number"].endswith("patients")
+    assert share["source"] == "4 of 4 columns measured", "its own columns and its rows' numbers of diagnoses"
+    assert [line["what"] for line in diagnoses["lines"]].count("Mean of a number") == 1
+    half = next(column.half for column in facts.views["stays"].columns if column.name == "ward")
+    assert half * facts.views["stays"].bought.total < 20, "in patients: in weights it is 256 times as much"
+    words = " ".join(str(line["advice"]) for table in told["tables"] for line in table["lines"])
+    for elsewhere in ("section 6", "section 4", "copies.md"):
+        assert elsewhere not in words
+    page = report.render_database(predicate=says, schema=schema, measured=found, released=database)
+    assert page.count('class="stack lights"') == 3
+    for what, rule in told["rules"]:
+        assert f"<li>{what}: {rule}.</li>" in page
 
 
 def test_a_table_without_pairs_is_not_said_to_follow_from_pairs(made, says):
