@@ -5,7 +5,7 @@ Must never need more than a model: shares, conditions and rules are declared, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, final
 
@@ -19,6 +19,7 @@ from privsynth.imagining.effects import Effects, scenario_effects
 from privsynth.making.makers import Rate
 from privsynth.making.spoken import spoken
 from privsynth.model import Model
+from privsynth.provenance import mark, of
 from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.binning import FROZEN
@@ -194,11 +195,19 @@ class Scenario:
             kept += int(obeyed.sum())
             parts.append(found.table.filter(pa.array(obeyed)))
         return WhatIf(
-            table=pa.concat_tables(parts).slice(0, n),
+            table=_marked(pa.concat_tables(parts).slice(0, n), ruled=bool(self._declared.rules)),
             effects=scenario_effects(model, shifted) if targets else None,
             refused=1 - kept / drawn,
             model=shifted,
         )
+
+
+def _marked(table: pa.Table, *, ruled: bool) -> pa.Table:
+    """The table with a mark that says that rules of the scenario took rows out, beside what its model says of it."""
+    found = of(table)
+    assert found is not None
+    says = found.provenance
+    return mark(table, replace(says, drawn=(*says.drawn, "further rules"))) if ruled else table
 
 
 def _obey(agreed: Schema, own: Schema, found: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -24,6 +24,7 @@ def imagine(rules: RulesFile | str | Path, *, n: int, seed: int, kind: str = fra
     """Make a table of n rows from a rules file: distributions, code lists and dependencies, all declared.
 
     Privacy: nothing private is read, so there is nothing to protect and no budget; nothing is learned of anybody either.
+        Rules that state a real table's exact figures leak them; take those from a release or a publication.
     Args: `rules` is a path, or `RulesFile.loads(text)`; the same rules and seed make the same rows. `kind` is "arrow",
         "pandas" or "polars".
     Raises: SchemaError naming part of the file, what was expected and what to do; FitError when no row obeys every rule.

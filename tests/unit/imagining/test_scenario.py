@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import privsynth as ps
+from privsynth import provenance
 from privsynth.errors import FitError, InputError, SchemaError
 from privsynth.imagining import Scenario, scenario_effects
 from privsynth.imagining.scenario import opened
@@ -67,6 +68,20 @@ def test_shares_conditions_and_rules_hold(model):
     assert plain.table.column("readmitted").to_pylist().count("yes") == pytest.approx(1200, abs=30)
     assert plain.refused == 0
     assert Scenario.loads('[given]\nsex = "F"').draw(model, 9, rng=rng()).effects is None
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        (ALL, ("shifted", "given", "further rules")),
+        ('[given]\nsex = "F"', ("given",)),
+        ('[[rules]]\nkind = "order"\nleft = "charge"\nop = "<="\nvalue = 1000', ("further rules",)),
+    ],
+)
+def test_its_table_says_what_it_is(model, text, drawn):
+    found = provenance.of(Scenario.loads(text).draw(model, 40, rng=rng()).table)
+    assert found is not None and found.provenance.drawn == drawn
+    assert f"drawn otherwise than the model says: {', '.join(drawn)}" in found.provenance.words()
 
 
 def test_the_same_seed_draws_the_same(model):
