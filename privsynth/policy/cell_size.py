@@ -22,14 +22,15 @@ def suppressed(counts: Counts, *, min_cell: int, margins: Literal["not-published
     """Say which cells to hide: those from 1 to min_cell - 1, and as many more as keep them from being worked out.
 
     With margins "not-published", small cells alone. With "published" (tables of one or two axes) the answer has one more
-    row and column for the totals, small totals are hidden as well, and further cells are hidden until no hidden cell can
-    be worked out from the published cells and totals of this table. Zeros are shown. What is not covered: percentages and
-    other tables about the same people, whose differences may give a cell away; publish one table, or noisy counts.
+    row and column for the totals, small totals are hidden as well, and further cells are hidden until every small cell could
+    be min_cell or more for all that the published cells and totals of this table tell. Zeros are shown, and so whoever reads
+    the table knows that hidden cells are at least one. What is not covered: percentages and other tables about the same
+    people, whose differences may give a cell away; publish one table, or noisy counts.
 
     Proof: a table with its totals is a set of cells, each in one row and one column that must add up (with a total counted
-    negatively). Read rows and columns as nodes and hidden cells as edges. A hidden cell that lies on a cycle may move one
-    up or one down with its cycle, both ways, since every hidden cell is at least one; so it is not determined. Cells are
-    hidden until every hidden one lies on a cycle.
+    negatively). Read rows and columns as nodes and hidden cells as edges: numbers that agree with what is shown differ by
+    flows along cycles of hidden cells, in which no cell falls below one. For every small cell cells are hidden until the
+    greatest flow that raises it makes it min_cell; there is one, for totals may grow without end.
     Raises: MechanismError for negative counts, and for margins of tables with more than two axes.
     """
     if counts.size and int(counts.min()) < 0:
@@ -43,43 +44,49 @@ def suppressed(counts: Counts, *, min_cell: int, margins: Literal["not-published
     with_columns = np.vstack([counts, counts.sum(axis=0, keepdims=True)])
     table = np.hstack([with_columns, with_columns.sum(axis=1, keepdims=True)])
     hidden: Hidden = (table > 0) & (table < min_cell)
-    while (lonely := _first_bridge(hidden)) is not None:
-        for cell in _detour(table, hidden, lonely):
-            hidden[cell] = True
+    for row, column in np.argwhere(hidden).tolist():
+        _free(table, hidden, (row, column), min_cell)
     return hidden
 
 
 def _vector(counts: Counts, min_cell: int) -> Hidden:
-    """One axis and its total: a single hidden cell is the total minus the others, so a second one is hidden with it."""
+    """One axis and its total: of what is hidden, all but one may be one each, and the last is the rest of their known sum."""
     table = np.append(counts, counts.sum())
     hidden: Hidden = (table > 0) & (table < min_cell)
-    if hidden.sum() == 1:
-        shown = np.flatnonzero(~hidden & (table > 0))
-        hidden[shown[np.argmin(table[shown])]] = True
+    for place in np.argsort(table, kind="stable").tolist():
+        if hidden[-1] or not hidden.any() or table[hidden].sum() - hidden.sum() >= min_cell:
+            break
+        hidden[place] |= table[place] > 0
     return hidden
 
 
-def _first_bridge(hidden: Hidden) -> Cell | None:
-    """A hidden cell that lies on no cycle of hidden cells, or None."""
-    for row, column in np.argwhere(hidden).tolist():
-        if _path(hidden, hidden.astype(np.int64), (row, column)) is None:
-            return row, column
-    return None
+def _free(table: Counts, hidden: Hidden, cell: Cell, min_cell: int) -> None:
+    """Hide what it costs least to hide until a cell may be min_cell, by augmenting paths."""
+    signs = np.ones_like(table)
+    signs[-1] *= -1
+    signs[:, -1] *= -1
+    moved = np.zeros_like(table)
+    sign = int(signs[cell])
+    moved[cell] = sign
+    while table[cell] + abs(moved[cell]) <= min_cell:
+        path = _path(table + signs * moved, signs, np.where(hidden, 0, table), cell)
+        assert path is not None, "every cell above zero lies on a cycle of totals, which may grow without end"
+        for at, step in path:
+            moved[at] += step
+            hidden[at] = True
+        moved[cell] += sign
 
 
-def _detour(table: Counts, hidden: Hidden, lonely: Cell) -> list[Cell]:
-    """The cells that put a hidden cell on a cycle and cost least to hide."""
-    found = _path(table > 0, np.where(hidden, 0, table), lonely)
-    assert found is not None, (
-        "a cell above zero lies on a cycle with its row total, the grand total and its column total"
-    )
-    return found
+def _path(left: Counts, signs: Counts, cost: Counts, around: Cell) -> list[tuple[Cell, int]] | None:
+    """The cheapest way to make up for one more of a cell, by Dijkstra's algorithm: cells, and what is added to each.
 
-
-def _path(usable: Hidden, cost: Counts, around: Cell) -> list[Cell] | None:
-    """The cheapest path of usable cells from a cell's row to its column, without the cell itself (Dijkstra's algorithm)."""
-    rows = usable.shape[0]
+    From a row to a column a signed count falls by one, from a column to a row it rises; none falls below one in the end.
+    Shapes: `left` are the counts as they are moved, `cost` what it costs to use each; all are alike.
+    """
+    rows = left.shape[0]
     start, goal = around[0], rows + around[1]
+    if signs[around] < 0:
+        start, goal = goal, start
     best: dict[int, int] = {start: 0}
     via: dict[int, int] = {}
     queue = [(0, start)]
@@ -89,10 +96,12 @@ def _path(usable: Hidden, cost: Counts, around: Cell) -> list[Cell] | None:
             return _cells(via, start, goal, rows)
         if spent > best[node]:
             continue
-        line = usable[node] if node < rows else usable[:, node - rows]
-        for other in np.flatnonzero(line).tolist():
-            cell = (node, other) if node < rows else (other, node - rows)
-            step = rows + other if node < rows else other
+        falls = node < rows
+        line, sign = (left[node], signs[node]) if falls else (left[:, node - rows], signs[:, node - rows])
+        usable = (line > 0) & ((line > 1) | ((sign < 0) if falls else (sign > 0)))
+        for other in np.flatnonzero(usable).tolist():
+            cell = (node, other) if falls else (other, node - rows)
+            step = rows + other if falls else other
             price = spent + int(cost[cell])
             if cell != around and price < best.get(step, price + 1):
                 best[step], via[step] = price, node
@@ -100,10 +109,10 @@ def _path(usable: Hidden, cost: Counts, around: Cell) -> list[Cell] | None:
     return None
 
 
-def _cells(via: dict[int, int], start: int, goal: int, rows: int) -> list[Cell]:
+def _cells(via: dict[int, int], start: int, goal: int, rows: int) -> list[tuple[Cell, int]]:
     out, node = [], goal
     while node != start:
         before = via[node]
-        out.append((before, node - rows) if before < rows else (node, before - rows))
+        out.append(((before, node - rows), -1) if before < rows else ((node, before - rows), 1))
         node = before
     return out

@@ -1,10 +1,9 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.optimize import linprog
 
 from privsynth.errors import MechanismError
 from privsynth.policy.cell_size import suppressed
@@ -21,7 +20,17 @@ def test_one_hidden_cell_beside_its_total_takes_the_smallest_other_with_it():
     assert hidden.tolist() == [True, False, True, False, False]
     assert not suppressed(np.array([[11, 12], [13, 14]]), min_cell=11, margins="published").any()
     assert not suppressed(np.array([30, 40]), min_cell=11, margins="published").any()
-    assert suppressed(np.array([3, 4, 50]), min_cell=11, margins="published").tolist() == [True, True, False, False]
+    assert suppressed(np.array([9, 9, 50]), min_cell=11, margins="published").tolist() == [True, True, False, False]
+    assert suppressed(np.array([3, 4, 50]), min_cell=11, margins="published").tolist() == [True, True, True, False]
+
+
+def test_two_ones_are_not_given_away_by_their_sum():
+    """Both are hidden, hidden cells are at least one, and they sum to two: a third cell is hidden with them."""
+    assert suppressed(np.array([1, 1, 500, 600]), min_cell=11, margins="published").tolist() == [
+        *(True, True, True, False, False)
+    ]
+    assert suppressed(np.array([1, 1, 9]), min_cell=11, margins="published").all()
+    assert greatest(np.array([[1, 1, 50], [40, 60, 70], [30, 20, 90]]), 11) >= 11
 
 
 def test_a_lone_small_cell_of_a_table_is_protected_in_its_row_and_its_column():
@@ -46,40 +55,60 @@ def with_totals(counts):
     return np.hstack([rows, rows.sum(axis=1, keepdims=True)])
 
 
-def consistent(counts, hidden):
-    """Every table of small numbers that agrees with what is shown."""
-    table = with_totals(counts)
-    ranges = [
-        range(table.max() + 2) if hide else (value,)
-        for hide, value in zip(hidden[:-1, :-1].ravel(), counts.ravel(), strict=True)
-    ]
-    for cells in itertools.product(*ranges):
-        other = with_totals(np.array(cells).reshape(counts.shape))
-        if (other == table)[~hidden].all():
-            yield other
+def possible(table, hidden, cell):
+    """The most that a hidden cell can be, every hidden cell being one or more, by linear programming; inf without a bound."""
+    rows, columns = table.shape
+    equations = np.zeros((rows + columns, rows, columns))
+    for row in range(rows):
+        equations[row, row] = np.r_[np.ones(columns - 1), -1]
+    for column in range(columns):
+        equations[rows + column, :, column] = np.r_[np.ones(rows - 1), -1]
+    bounds = [(1, None) if hide else (value, value) for hide, value in zip(hidden.flat, table.flat, strict=True)]
+    aim = np.zeros((rows, columns))
+    aim[cell] = -1
+    solved = linprog(
+        aim.ravel(), A_eq=equations.reshape(rows + columns, -1), b_eq=np.zeros(rows + columns), bounds=bounds
+    )
+    assert solved.status in (0, 3)
+    return np.inf if solved.status == 3 else round(-solved.fun, 6)
 
 
-@settings(max_examples=60, deadline=None)
-@given(hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=2), elements=st.integers(0, 3)))
-def test_no_hidden_cell_can_be_worked_out(counts):
-    hidden = suppressed(counts, min_cell=3, margins="published")
+def greatest(counts, min_cell):
+    """Of the small cells of a table with its totals, the least that one of them may be at the most."""
+    hidden = suppressed(counts, min_cell=min_cell, margins="published")
     table = with_totals(counts)
-    assert hidden[(table > 0) & (table < 3)].all()
+    small = np.argwhere((table > 0) & (table < min_cell))
+    assert all(hidden[tuple(cell)] for cell in small)
     assert not hidden[table == 0].any()
-    possible = np.array(list(consistent(counts, hidden)))
-    spread = possible.max(axis=0) - possible.min(axis=0)
-    assert (spread[hidden] >= 1).all()
+    return min((possible(table, hidden, tuple(cell)) for cell in small), default=np.inf)
 
 
 @settings(max_examples=60, deadline=None)
-@given(hnp.arrays(np.int64, st.integers(1, 4), elements=st.integers(0, 6)))
+@given(
+    hnp.arrays(
+        np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=4), elements=st.sampled_from([0, 1, 1, 2, 4, 9])
+    )
+)
+def test_every_hidden_small_cell_could_be_a_large_one(counts):
+    assert greatest(counts, 4) >= 4
+
+
+def test_the_check_fails_where_every_hidden_cell_merely_lies_on_a_cycle():
+    table = with_totals(np.array([[1, 1, 50], [40, 60, 70], [30, 20, 90]]))
+    hidden = np.zeros(table.shape, dtype=bool)
+    hidden[np.ix_([0, 2], [0, 1])] = True
+    assert possible(table, hidden, (0, 0)) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(hnp.arrays(np.int64, st.integers(1, 5), elements=st.integers(0, 9)))
 def test_no_hidden_cell_of_a_row_can_be_worked_out(counts):
     hidden = suppressed(counts, min_cell=4, margins="published")
     table = np.append(counts, counts.sum())
     assert hidden[(table > 0) & (table < 4)].all()
-    if hidden.any():
-        assert hidden.sum() >= 2
-        assert (table[hidden] > 0).all()
+    assert not hidden[table == 0].any()
+    if hidden.any() and not hidden[-1]:
+        assert table[hidden].sum() - (hidden.sum() - 1) >= 4
 
 
 @settings(max_examples=30, deadline=None)
