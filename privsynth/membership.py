@@ -12,8 +12,9 @@ from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from privsynth.attack import Floats, Outcome
+from privsynth.attack import AbstractAttack, Floats, Outcome
 from privsynth.dataset import Dataset
 from privsynth.measurement import Measurement
 from privsynth.proximity import is_nominal, rank_codes
@@ -34,6 +35,21 @@ def top_share(label: str, score: Floats, share: float) -> Outcome:
     threshold = np.sort(score)[-int(np.ceil(share * len(score)))]
     attempted = np.ones(len(score), dtype=bool)
     return Outcome(label=label, success=score >= threshold, attempted=attempted, baseline=share, score=score)
+
+
+class AbstractTopShare(AbstractAttack):
+    """An attack that scores all targets, and calls the `share` of them with the highest scores members."""
+
+    share: float = Field(default=0.1, gt=0, le=0.5)
+
+    @property
+    def largest_excess(self) -> float:
+        """Twice the share of targets that are called: all of these members."""
+        return min(1.0, 2 * self.share)
+
+    def called(self, label: str, score: Floats) -> tuple[Outcome, ...]:
+        """The one outcome: see `top_share`. Shapes: `score` is (targets,)."""
+        return (top_share(label, score, self.share),)
 
 
 @final

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Outcome, Tier, View, together
-from privsynth.membership import top_share
+from privsynth.attack import Outcome, Tier, View, together
+from privsynth.membership import AbstractTopShare
 from privsynth.proximity import Gower
 
 _TAIL = 8
@@ -20,7 +20,7 @@ _TAIL = 8
 
 
 @final
-class DensityRatio(AbstractAttack):
+class DensityRatio(AbstractTopShare):
     """The attacker calls the targets members around whom the release is densest, compared with the other targets.
 
     A density is the mean over a table's records of (1 + distance / bandwidth) ** -8, with Gower's distance: a kernel with
@@ -34,13 +34,7 @@ class DensityRatio(AbstractAttack):
     )
     tier: ClassVar[Tier] = "release and auxiliary data"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     bandwidth: float = Field(default=0.2, gt=0, le=10)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Compare both densities at every target."""
@@ -56,7 +50,7 @@ class DensityRatio(AbstractAttack):
             near = kernel[gower.distances(points, index)]
             near[released + index] = 0.0
             score[index] = np.log(near[:released].sum()) - np.log(near[released:].sum())
-        return (top_share("density ratio", score, self.share),)
+        return self.called("density ratio", score)
 
 
 ATTACK = DensityRatio

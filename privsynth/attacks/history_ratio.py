@@ -11,16 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Need, NoisyTables, Outcome, SeenHistories, Tier, View
+from privsynth.attack import Need, NoisyTables, Outcome, SeenHistories, Tier, View
 from privsynth.contributions import Contributions, history_likelihood_ratio
 from privsynth.errors import AuditError
 from privsynth.histories.viewing import view_datasets
 from privsynth.measurement import measurements
-from privsynth.membership import top_share
+from privsynth.membership import AbstractTopShare
 
 
 @final
-class HistoryRatio(AbstractAttack):
+class HistoryRatio(AbstractTopShare):
     """The attacker calls the targets members with all of whose rows, in all tables, the noisy answers are likeliest.
 
     Each measured table of each view is used, with what the target's rows there add to it, weighted as they were measured;
@@ -36,13 +36,7 @@ class HistoryRatio(AbstractAttack):
     tier: ClassVar[Tier] = "transcript"
     needs: ClassVar[Need] = "noisy answers about histories"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     cells: int = Field(default=20_000, ge=1)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Weigh every target's rows in the measured tables."""
@@ -53,7 +47,7 @@ class HistoryRatio(AbstractAttack):
             targets=view.targets.rows,
             report=lambda done, total: progress.report("audit: history ratio", done, total),
         )
-        return (top_share("history ratio", score, self.share),)
+        return self.called("history ratio", score)
 
     def _tables(self, seen: SeenHistories, noisy: NoisyTables, rng: np.random.Generator) -> list[Contributions]:
         encoded = view_datasets(seen.targets, rng.bytes(32), noisy.used)

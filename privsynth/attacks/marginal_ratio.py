@@ -13,17 +13,17 @@ import numpy as np
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Floats, Outcome, Tier, View
+from privsynth.attack import Floats, Outcome, Tier, View
 from privsynth.encoding import encode_public
 from privsynth.measurement import Measurement, measurements
 from privsynth.membership import (
+    AbstractTopShare,
     Classes,
     Int64s,
     Table,
     log_likelihood_ratio,
     measured_cells,
     measured_rows,
-    top_share,
 )
 
 Axes: TypeAlias = tuple[int, ...]
@@ -33,7 +33,7 @@ _COUNTED = 1 << 26
 
 
 @final
-class MarginalRatio(AbstractAttack):
+class MarginalRatio(AbstractTopShare):
     """The attacker calls the targets members with whom in the training data the release's tables are likeliest.
 
     Where the noisy answers are public, the tables are those that were measured. Elsewhere they are all single columns and
@@ -48,16 +48,10 @@ class MarginalRatio(AbstractAttack):
     threat: ClassVar[str] = "that tables which the generator keeps give away who is in the training data"
     tier: ClassVar[Tier] = "algorithm"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     structure: Literal["tree", "pairs"] = "pairs"
     bins: int = Field(default=20, ge=2, le=1000)
     tables: int = Field(default=400, ge=1, le=10_000)
     noise: float = Field(default=2.0, gt=0)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Weigh every target's cells in the tables of the release."""
@@ -70,7 +64,7 @@ class MarginalRatio(AbstractAttack):
             spread=1 + rows / view.targets.rows + rows / view.synthetic.rows,
             report=lambda done, total: progress.report("audit: marginal ratio", done, total),
         )
-        return (top_share("marginal ratio", score, self.share),)
+        return self.called("marginal ratio", score)
 
     def _table(self, cells: Int64s, released: int, rows: float) -> Table:
         """The table in which released records and targets have these cells, as counts of `rows` records."""

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Outcome, Tier, View, together
-from privsynth.membership import top_share
+from privsynth.attack import Outcome, Tier, View, together
+from privsynth.membership import AbstractTopShare
 from privsynth.neighbours import Neighbours
 from privsynth.records import Records
 
@@ -34,7 +34,7 @@ def _different(records: Records) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.i
 
 
 @final
-class PlagiarismIndex(AbstractAttack):
+class PlagiarismIndex(AbstractTopShare):
     """The attacker calls the targets members whose nearest records are released ones rather than other targets.
 
     Among the `neighbours` nearest different records in both tables, the released ones' share of the weight; a record's
@@ -47,14 +47,8 @@ class PlagiarismIndex(AbstractAttack):
     threat: ClassVar[str] = "that what is nearest to a person is a released record, and not another person"
     tier: ClassVar[Tier] = "release and auxiliary data"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     neighbours: int = Field(default=30, ge=1, le=10_000)
     bandwidth: float = Field(default=0.2, gt=0, le=10)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Weigh every target's neighbours."""
@@ -74,7 +68,7 @@ class PlagiarismIndex(AbstractAttack):
             copied = (weight * counts[0][near]).sum(axis=1) / released
             others = ((weight * (counts[1][near] - own)).sum(axis=1) + weight[:, -1]) / rows
             score[block] = copied / (copied + others)
-        return (top_share("plagiarism index", score, self.share),)
+        return self.called("plagiarism index", score)
 
 
 ATTACK = PlagiarismIndex

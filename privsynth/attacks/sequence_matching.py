@@ -14,13 +14,13 @@ import numpy.typing as npt
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Flags, Floats, Need, Outcome, SeenHistories, Tier, View
+from privsynth.attack import Flags, Floats, Need, Outcome, SeenHistories, Tier, View
 from privsynth.database.document import TableTerms
 from privsynth.database.held import Rows
 from privsynth.errors import AuditError
 from privsynth.histories.profiling import column_values
 from privsynth.histories.spans import gap_levels
-from privsynth.membership import top_share
+from privsynth.membership import AbstractTopShare
 from privsynth.proximity import is_nominal, rank_codes
 from privsynth.records import MISSING
 
@@ -32,7 +32,7 @@ an event by itself beside those seen after the same one."""
 
 
 @final
-class SequenceMatching(AbstractAttack):
+class SequenceMatching(AbstractTopShare):
     """The attacker calls the targets members of whose histories the release holds the most surprising stretches.
 
     A table's rows of one unit, in their order, are events: their labels, ordered values as one of `bins` classes of ranks
@@ -48,14 +48,8 @@ class SequenceMatching(AbstractAttack):
     tier: ClassVar[Tier] = "release and auxiliary data"
     needs: ClassVar[Need] = "histories"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     bins: int = Field(default=10, ge=2, le=1000)
     longest: int = Field(default=32, ge=1, le=1000)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Find every target's most surprising stretch in each table."""
@@ -67,7 +61,7 @@ class SequenceMatching(AbstractAttack):
             progress.report("audit: sequence matching", number, len(tables))
             for names in _described(terms):
                 score += self._of_table(terms, names, view.histories)
-        return (top_share("sequence matching", score, self.share),)
+        return self.called("sequence matching", score)
 
     def _of_table(self, terms: TableTerms, names: Sequence[str], seen: SeenHistories) -> Floats:
         """The information of each target's best stretch of events in these columns, at least 0. Shapes: (targets,)."""

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Flags, Floats, Need, Outcome, Tier, View
+from privsynth.attack import Flags, Floats, Need, Outcome, Tier, View
 from privsynth.errors import AuditError
-from privsynth.membership import Classes, top_share
+from privsynth.membership import AbstractTopShare, Classes
 from privsynth.records import Records
 
 _RIDGE = 0.01
@@ -22,7 +22,7 @@ _RIDGE = 0.01
 
 
 @final
-class ShadowQueries(AbstractAttack):
+class ShadowQueries(AbstractTopShare):
     """The attacker fits the generator to `shadows` random halves of the targets and learns what a release shows of them.
 
     A question counts the released records that agree with a target on some columns, 1 to `order` of them, in classes of
@@ -37,16 +37,10 @@ class ShadowQueries(AbstractAttack):
     tier: ClassVar[Tier] = "algorithm"
     needs: ClassVar[Need] = "the generator"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     shadows: int = Field(default=16, ge=2, le=1000)
     queries: int = Field(default=100, ge=1, le=1000)
     order: int = Field(default=3, ge=1, le=8)
     bins: int = Field(default=10, ge=2, le=1000)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Make the shadow releases, learn from them, and score every target in the real one."""
@@ -62,7 +56,7 @@ class ShadowQueries(AbstractAttack):
         scale = np.sqrt(usual + 1)
         weights = _discriminant((counts - usual) / scale, inside)
         score = ((self._counts(view.synthetic, view.targets, queries) - usual) / scale) @ weights
-        return (top_share("shadow queries", score.astype(np.float64), self.share),)
+        return self.called("shadow queries", score.astype(np.float64))
 
     def _queries(self, columns: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
         """Columns to agree on, drawn at random, each question once."""

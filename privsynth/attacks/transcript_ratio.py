@@ -11,15 +11,15 @@ import numpy as np
 from pydantic import Field
 
 from privsynth import progress
-from privsynth.attack import AbstractAttack, Need, Outcome, Tier, View
+from privsynth.attack import Need, Outcome, Tier, View
 from privsynth.encoding import encode_public
 from privsynth.errors import AuditError
 from privsynth.measurement import measurements
-from privsynth.membership import Table, log_likelihood_ratio, measured_cells, measured_rows, top_share
+from privsynth.membership import AbstractTopShare, Table, log_likelihood_ratio, measured_cells, measured_rows
 
 
 @final
-class TranscriptRatio(AbstractAttack):
+class TranscriptRatio(AbstractTopShare):
     """The attacker calls the targets members with whom among those measured the noisy tables are likeliest.
 
     Every measured table is used, whatever became of it in the release; where there are more than `tables`, that many at
@@ -32,13 +32,7 @@ class TranscriptRatio(AbstractAttack):
     tier: ClassVar[Tier] = "transcript"
     needs: ClassVar[Need] = "the noisy answers"
 
-    share: float = Field(default=0.1, gt=0, le=0.5)
     tables: int = Field(default=400, ge=1, le=10_000)
-
-    @property
-    def largest_excess(self) -> float:
-        """Twice the share of targets that are called: all of these members."""
-        return min(1.0, 2 * self.share)
 
     def attack(self, view: View, *, rng: np.random.Generator) -> tuple[Outcome, ...]:
         """Weigh every target's cells in the measured tables."""
@@ -58,7 +52,7 @@ class TranscriptRatio(AbstractAttack):
             spread=1 + rows / view.targets.rows,
             report=lambda done, total: progress.report("audit: transcript ratio", done, total),
         )
-        return (top_share("transcript ratio", score, self.share),)
+        return self.called("transcript ratio", score)
 
 
 ATTACK = TranscriptRatio
