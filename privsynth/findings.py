@@ -63,10 +63,10 @@ class Finding:
     family: Family
     threat: str
     verdict: Verdict
-    threshold: float | None
-    detectable: float | None
-    ceiling: float | None
     meaning: str
+    threshold: float | None = None
+    detectable: float | None = None
+    ceiling: float | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
     estimate: float | None = None
     interval: tuple[float, float] | None = None

@@ -169,9 +169,6 @@ def _row(
         family="release",
         threat=threat,
         verdict=verdict,
-        threshold=None,
-        detectable=None,
-        ceiling=None,
         meaning=meaning,
         figures=figures or {},
     )

@@ -198,9 +198,6 @@ class _Box:
             family="conformance",
             threat=threat,
             verdict=verdict,
-            threshold=None,
-            detectable=None,
-            ceiling=None,
             meaning=meaning,
             estimate=bound,
         )
@@ -222,9 +219,6 @@ def _repeats(*, same: bool, whatever: bool) -> Finding:
         family="conformance",
         threat="that the noise can be drawn again and subtracted",
         verdict="FAIL" if failed else "PASS",
-        threshold=None,
-        detectable=None,
-        ceiling=None,
         meaning=meaning,
     )
 

@@ -70,9 +70,6 @@ def deterministic(check: str, threat: str, problems: Sequence[str], kept: str) -
         family="conformance",
         threat=threat,
         verdict="FAIL" if distinct else "PASS",
-        threshold=None,
-        detectable=None,
-        ceiling=None,
         meaning=f"{distinct[0]}{more}" if distinct else kept,
         figures={"problems": len(distinct)},
     )

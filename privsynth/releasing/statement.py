@@ -83,9 +83,6 @@ def rehearse(agreed: AbstractTerms, noise: str) -> None:
         family="release",
         threat="none",
         verdict="PASS",
-        threshold=None,
-        detectable=None,
-        ceiling=None,
         meaning="-",
     )
     facts = ReleaseFacts(
