@@ -90,7 +90,8 @@ def augment(
     if says is None:
         assert isinstance(whole, Model)
         says = whole.provenance
-    found = _result(trial, classes, judged, drawn, replace(says, synthetic="part"), frames.kind_of(real), table)
+    says = replace(says, synthetic="part", drawn=(*says.drawn, "rebalanced"))
+    found = _result(trial, classes, judged, drawn, says, frames.kind_of(real), table)
     return replace(found, fitted_on="folds" if refit is not None else fitted_on)
 
 

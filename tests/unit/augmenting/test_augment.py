@@ -75,7 +75,7 @@ def test_joined_rows_say_where_they_are_from_and_balance_the_classes(schema, tmp
     assert set(table[table.origin_ == "synthetic"].ill) == {"yes"}
     assert found.fitted_on == "others"
     said = provenance.of(found.table)
-    assert said is not None and said.provenance.synthetic == "part"
+    assert said is not None and (said.provenance.synthetic, said.provenance.drawn) == ("part", ("rebalanced",))
     found.save(tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
     assert provenance.of(tmp_path / "out" / "training.parquet") is not None
