@@ -7,7 +7,7 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.domain import Domain
 from privsynth.histories.layout import views
 from privsynth.latent.distribution import LatentClassDistribution
-from privsynth.latent.estimation import Fitted
+from privsynth.latent.fitted import Fitted
 from privsynth.latent.layout import Layout
 from privsynth.latent.mixture import Mixture
 from privsynth.latent.observed import Observed

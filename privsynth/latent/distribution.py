@@ -18,10 +18,12 @@ from privsynth.errors import FitError
 from privsynth.generator import AbstractDistribution, Evidence
 from privsynth.latent.dealing import class_counts, deal, split_groups
 from privsynth.latent.drawing_each import EachRow
-from privsynth.latent.estimation import Fitted, expand, fine_layout
+from privsynth.latent.estimation import expand, fine_layout
+from privsynth.latent.fitted import Fitted
 from privsynth.latent.layout import Layout, group_sums
 from privsynth.latent.mixture import Mixture, wide_tables
 from privsynth.latent.observed import Observed
+from privsynth.latent.predicting import shares_of
 from privsynth.latent.replacing import replace_impossible
 from privsynth.latent.swapping import passes_for, swap
 from privsynth.structural import StructuralZeros
@@ -162,20 +164,10 @@ class LatentClassDistribution(AbstractDistribution):
             replace_impossible(
                 codes,
                 StructuralZeros(self.domain),
-                self._shares(mixture, within),
+                shares_of(mixture, self._group_of, within),
                 lambda rows: self._deal(mixture, within, rows, rng)[1],
                 rng,
             )
-
-    def _shares(self, mixture: Mixture, within: tuple[Floats, ...]) -> list[Floats]:
-        """Each attribute's shares of levels. Shapes: (levels of i,), summing to 1."""
-        groups = mixture.layout.split(mixture.one_way())
-        found = []
-        for of, share, mass in zip(self._group_of, within, groups, strict=True):
-            inside = np.bincount(of, weights=share, minlength=len(mass))
-            wide = np.divide(mass, inside, out=np.zeros(len(mass)), where=inside > 0)[of] * share
-            found.append(wide / wide.sum())
-        return found
 
     def _conditional(self, given: Evidence) -> tuple[Mixture, tuple[Floats, ...]]:
         """The mixture and shares under evidence: classes weighed by its probability in each, levels cut down to it."""

@@ -12,12 +12,12 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import progress
 from privsynth.latent.arrays import AbstractArrays, arrays_for
-from privsynth.latent.dealing import draw_independently, split_groups
-from privsynth.latent.layout import Layout, pair_counts
+from privsynth.latent.fitted import Fitted
+from privsynth.latent.layout import Layout
 from privsynth.latent.mixture import Mixture, Refinement, Target, maximise_likelihood, start, wide_tables
 from privsynth.latent.observed import Observed
+from privsynth.latent.predicting import expected_errors
 from privsynth.latent.reconciling import OneWay, products, reconcile
 from privsynth.latent.shrinkage import denoise, shrink_towards
 
@@ -48,36 +48,13 @@ classes times squared groups, which decides where there are many."""
 _MANY, _MOST_PRODUCTS = 50_000, 4
 """From so many records on, the time that counting them takes anyway allows more, up to so many times."""
 
-_REPLICATES, _REPLICATED_CLASSES, _MADE_UP = 4, 200, 200_000
-"""Refits to tables noised again, for the expected errors, their classes (fewer: noise is what they are to show), and at
-most how many records are made up for each: the roughness of more records is below any noise."""
+_REPLICATED_CLASSES = 200
+"""Classes of refits for the expected errors: fewer, because noise is what they are to show."""
 
 _PAIR = 2
 
 _FINEST = 3000
 """Levels of all attributes together up to which the tables that records follow are tables of levels, not of groups."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fitted:
-    """A fitted mixture and what records should look like.
-
-    Shapes: `within[i]` is each level's share of its group; `grouped` is (groups, groups) counts of all pairs; `tables` the same
-        over `fine`, the layout of levels, or of groups where there are too many levels; `pair_error` is (attributes,
-        attributes), the expected L1 error of each pair's normalised table, and on the diagonal of each attribute's own.
-        Without pairs, `grouped` and `tables` are None, and errors of pairs are NaN. `steps` is how many of refinement were
-        taken; None where that is not known, or there were none to choose.
-    """
-
-    total: float
-    mixture: Mixture
-    within: tuple[Floats, ...]
-    fine: Layout
-    grouped: Floats | None
-    tables: Floats | None
-    pair_error: Floats
-    steps: int | None = None
 
 
 def fit(seen: Observed, *, components: int, predicting: bool = True) -> Fitted:
@@ -93,14 +70,18 @@ def fit(seen: Observed, *, components: int, predicting: bool = True) -> Fitted:
     arrays = arrays_for(seen.layout.total**2 * components)
     shaken, noise = seen.with_noise(_PERTURBATION, np.random.default_rng(_SEED))
     first, second = (_begin(each, components, arrays) for each in (seen, shaken))
-    steps, mixture, risk = _least_risk(seen, (first, second), noise, arrays)
+    steps, mixture, _ = _least_risk(seen, (first, second), noise, arrays)
     fitted = replace(_completed(seen, first.one_way, mixture), steps=steps)
     if not predicting:
         return _unpredicted(fitted)
-    errors = _expected_errors(seen, fitted, risk, components, steps, arrays)
-    if fitted.fine.sizes != seen.domain.sizes:
-        errors = _of_levels(errors, fitted, seen)
-    return replace(fitted, pair_error=errors)
+
+    def refit(other: Observed) -> Fitted:
+        begun = _begin(other, min(components, _REPLICATED_CLASSES), arrays)
+        path = Refinement(begun.mixture, begun.raw, arrays)
+        path.advance_to(steps)
+        return _completed(other, begun.one_way, path.mixture)
+
+    return replace(fitted, pair_error=expected_errors(seen, fitted, refit, _SEED + 1))
 
 
 def fit_again(seen: Observed, *, components: int, steps: int | None = None) -> Fitted:
@@ -281,104 +262,3 @@ def expand(grouped: Floats, seen: Observed, within: Sequence[Floats]) -> Floats:
             tables[levels.part(i), levels.part(j)] *= allowed
             tables[levels.part(j), levels.part(i)] *= allowed.T
     return np.asarray(tables)
-
-
-def _expected_errors(
-    seen: Observed, fitted: Fitted, risk: float, components: int, steps: int, arrays: AbstractArrays
-) -> Floats:
-    """Expected L1 error of all tables: tables of made-up records are noised as the real ones were, fitted, and compared.
-
-    The records are drawn from the fitted mixture, so that the roughness that chance gives real tables, and that no fit can
-    see below the noise, is in them too. What shrinkage has lost is not: where the estimated risk is larger than what the
-    refits err by, what pairs err by beyond their attributes' own errors is widened by that.
-    Source: Efron 2004 (parametric bootstrap of prediction error), with Stein's estimate for its bias.
-    """
-    rng = np.random.default_rng(_SEED + 1)
-    above = seen.layout.above()
-    sigma = seen.layout.blocks(seen.sigma)[above]
-    errors, squares = np.zeros_like(fitted.pair_error), 0.0
-    for replicate in range(_REPLICATES):
-        progress.report("expected errors", replicate, _REPLICATES)
-        truth, levels = _made_up(fitted, seen, rng)
-        drawn, _ = replace(seen, pairs=truth.grouped).with_noise(1.0, rng)
-        noisy = tuple(
-            counts + np.sqrt(variance) * rng.standard_normal(len(counts))
-            for counts, variance in zip(levels, seen.level_variances, strict=True)
-        )
-        begun = _begin(replace(drawn, levels=noisy), min(components, _REPLICATED_CLASSES), arrays)
-        path = Refinement(begun.mixture, begun.raw, arrays)
-        path.advance_to(steps)
-        again = _completed(drawn, begun.one_way, path.mixture)
-        errors += _distances(truth, again, levels, seen)
-        apart = again.total * again.mixture.pairs()[above] - truth.grouped[above]
-        squares += float(((apart / sigma) ** 2).sum())
-    errors /= _REPLICATES
-    return _widened(errors, max(1.0, risk / max(squares / _REPLICATES, 1e-300)))
-
-
-def _of_levels(errors: Floats, fitted: Fitted, seen: Observed) -> Floats:
-    """Errors of tables over levels, from those of tables over groups.
-
-    Inside groups, shares err as their attribute's one-way table does. And records fall on a group's cells by chance: a cell of
-    m expected records is off by sqrt(2 m / pi) on average (at most 2 m), which no model can know.
-    """
-    layout = fitted.mixture.layout
-    counts = np.maximum(fitted.total * fitted.mixture.pairs(), 0.0)
-    spread = np.concatenate(
-        [np.bincount(of, weights=np.sqrt(share)) for of, share in zip(seen.group_of, fitted.within, strict=True)]
-    )
-    by_chance = np.sqrt(2 / np.pi * counts)
-    more = np.minimum(2 * counts, by_chance * np.outer(spread, spread)) - np.minimum(2 * counts, by_chance)
-    single = np.diag(errors)
-    out = np.sqrt(errors**2 + single[:, None] ** 2 + single[None, :] ** 2)
-    for i, j in layout.pairs():
-        out[i, j] = out[j, i] = out[i, j] + more[layout.part(i), layout.part(j)].sum() / fitted.total
-    np.fill_diagonal(out, single)
-    return np.minimum(2.0, out)
-
-
-def _widened(errors: Floats, ratio: float) -> Floats:
-    """Errors of pairs with the part that is not their attributes' own multiplied by the root of a ratio of squares."""
-    single = np.diag(errors) ** 2
-    own = single[:, None] + single[None, :]
-    joint = np.sqrt(own + ratio * np.maximum(errors**2 - own, 0.0))
-    return np.minimum(2.0, np.where(np.eye(len(errors), dtype=bool), errors, np.maximum(errors, joint)))
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Truth:
-    """Pair tables of made-up records. Shapes: as in `Fitted`."""
-
-    total: float
-    grouped: Floats
-    tables: Floats
-
-
-def _made_up(fitted: Fitted, seen: Observed, rng: np.random.Generator) -> tuple[_Truth, list[Floats]]:
-    """Tables of as many independent records as there are, at most `_MADE_UP`; and their counts of levels."""
-    rows = min(round(fitted.total), _MADE_UP)
-    groups = draw_independently(fitted.mixture, rows, rng)
-    parts = zip(groups, seen.group_of, fitted.within, strict=True)
-    codes = [split_groups(*part, rng) for part in parts]
-    scale = fitted.total / rows
-    grouped = pair_counts(groups, seen.layout) * scale
-    tables = grouped if fitted.fine is seen.layout else pair_counts(codes, fitted.fine) * scale
-    sizes = seen.domain.sizes
-    counts = (np.bincount(column, minlength=size) for column, size in zip(codes, sizes, strict=True))
-    return _Truth(total=fitted.total, grouped=grouped, tables=tables), [
-        scale * one.astype(np.float64) for one in counts
-    ]
-
-
-def _distances(truth: _Truth, fitted: Fitted, levels: Sequence[Floats], seen: Observed) -> Floats:
-    """L1 distances of a fit's normalised tables from the truth's: pairs, and on the diagonal single attributes."""
-    assert fitted.tables is not None
-    out = np.zeros_like(fitted.pair_error)
-    apart = np.abs(truth.tables / truth.total - fitted.tables / fitted.total)
-    for i, j in fitted.fine.pairs():
-        out[i, j] = out[j, i] = apart[fitted.fine.part(i), fitted.fine.part(j)].sum()
-    groups = fitted.mixture.layout.split(fitted.mixture.one_way())
-    for i, (chance, of, share) in enumerate(zip(groups, seen.group_of, fitted.within, strict=True)):
-        out[i, i] = np.abs(levels[i] / truth.total - chance[of] * share).sum()
-    return out

@@ -17,7 +17,8 @@ from privsynth.domain import Domain, Impossible
 from privsynth.errors import FitError, SchemaError
 from privsynth.latent import distribution, estimation
 from privsynth.latent.distribution import LatentClassDistribution, restored
-from privsynth.latent.estimation import Fitted, fit
+from privsynth.latent.estimation import fit
+from privsynth.latent.fitted import Fitted
 from privsynth.latent.layout import Layout
 from privsynth.latent.observed import Observed, observe
 from tests.mixtures import domain_of, joint, measured, random_mixture

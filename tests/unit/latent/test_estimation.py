@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -15,7 +14,8 @@ import pytest
 from privsynth.domain import Impossible
 from privsynth.latent import estimation
 from privsynth.latent.arrays import NumpyArrays
-from privsynth.latent.estimation import Fitted, expand, fine_layout, fit, sketch
+from privsynth.latent.estimation import expand, fine_layout, fit, sketch
+from privsynth.latent.fitted import Fitted
 from privsynth.latent.mixture import Refinement, wide_tables
 from privsynth.latent.observed import Observed, observe
 from privsynth.latent.reconciling import reconcile
@@ -145,34 +145,6 @@ def test_expected_errors_are_near_the_errors_of_the_tables_that_records_follow()
     assert fitted(150.0).pair_error.mean() > 2 * fitted(20.0).pair_error.mean()
 
 
-def test_expected_errors_are_widened_where_the_estimated_risk_is_larger() -> None:
-    seen, found = observed(100.0), fitted(100.0)
-    plain, wide = (estimation._expected_errors(seen, found, risk, 10, 10, NumpyArrays()) for risk in (0.0, 1e4))
-    off = ~np.eye(4, dtype=bool)
-    np.testing.assert_allclose(np.diag(plain), np.diag(wide))
-    assert (wide[off] > 3 * plain[off]).all()
-    assert wide.max() <= 2
-    below = estimation._expected_errors(seen, found, 1.0, 10, 10, NumpyArrays())
-    np.testing.assert_array_equal(below, plain)
-    huge = estimation._expected_errors(seen, found, 1e12, 10, 10, NumpyArrays())
-    np.testing.assert_array_equal(huge[off], 2.0)
-
-
-def test_one_way_tables_of_made_up_records_are_noised_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, begin = fitted(100.0), estimation._begin
-    levels: list[Floats] = []
-
-    def record(seen: Observed, components: int, arrays: NumpyArrays) -> object:
-        levels.append(seen.levels[3])
-        return begin(seen, components, arrays)
-
-    monkeypatch.setattr(estimation, "_begin", record)
-    estimation._expected_errors(observed(100.0), found, 0.0, 10, 0, NumpyArrays())
-    apart = np.array(levels) - found.total * found.mixture.one_way()[-2:]
-    assert apart.shape == (4, 2)
-    assert 50 < apart.std(axis=0).mean() < 250
-
-
 def test_a_fit_can_be_repeated_and_a_sketch_is_what_it_starts_from() -> None:
     one, two = fitted(20.0), fit(observed(20.0), components=20)
     np.testing.assert_array_equal(one.mixture.given, two.mixture.given)
@@ -281,63 +253,3 @@ def test_cells_that_are_impossible_are_zero_in_tables_of_levels_and_of_groups(mo
     monkeypatch.setattr(estimation, "_FINEST", 14)
     assert fine_layout(seen).sizes == SIZES
     assert expand(rough.grouped, seen, rough.within).shape == (14, 14)  # type: ignore[arg-type]
-
-
-def test_more_records_than_are_made_up_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, found = observed(100.0), fitted(100.0)
-    monkeypatch.setattr(estimation, "_MADE_UP", 500)
-    truth, levels = estimation._made_up(found, seen, np.random.default_rng(0))
-    for counts, one in zip(levels, np.split(found.mixture.one_way(), seen.layout.starts[1:]), strict=True):
-        assert counts.sum() == pytest.approx(found.total)
-        np.testing.assert_allclose(counts / found.total, one, atol=0.1)
-    layout = seen.layout
-    for i, j in layout.pairs():
-        assert truth.tables[layout.part(i), layout.part(j)].sum() == pytest.approx(found.total)
-    np.testing.assert_array_equal(truth.grouped, truth.tables)
-    assert truth.total == found.total
-    few, _ = estimation._made_up(replace(found, total=7.0), seen, np.random.default_rng(0))
-    np.testing.assert_array_equal(few.tables, np.round(few.tables))
-    assert few.tables[:3, 3:7].sum() == 7
-
-
-def test_errors_of_levels_add_chance_inside_groups_and_the_error_of_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cell by cell: a group's cell of m records is off by sqrt(2 m / pi), and so is every level's cell in it by its part."""
-    seen = observed(30.0, groups=GROUPS)
-    found = fit(seen, components=10)
-    errors = np.full((4, 4), 0.02) + 0.01 * np.eye(4)
-    grown = estimation._of_levels(errors, found, seen)
-    starts, sizes = seen.layout.starts, seen.layout.sizes
-    for i, j in seen.layout.pairs():
-        more = 0.0
-        for a in range(sizes[i]):
-            for b in range(sizes[j]):
-                m = found.total * float((found.mixture.pairs())[starts[i] + a, starts[j] + b])
-                shares = [
-                    math.sqrt(found.within[i][one] * found.within[j][two])
-                    for one in np.flatnonzero(seen.group_of[i] == a)
-                    for two in np.flatnonzero(seen.group_of[j] == b)
-                ]
-                chance = math.sqrt(2 * m / math.pi)
-                more += min(2 * m, chance * sum(shares)) - min(2 * m, chance)
-        expected = math.sqrt(0.02**2 + 2 * 0.03**2) + more / found.total
-        assert grown[i, j] == grown[j, i] == pytest.approx(expected)
-    np.testing.assert_array_equal(np.diag(grown), 0.03)
-    assert grown[0, 2] > grown[0, 1]
-    assert estimation._of_levels(np.full((4, 4), 1.9), found, seen).max() == 2
-    by_levels = found.pair_error
-    monkeypatch.setattr(estimation, "_FINEST", 13)
-    by_groups = fit(seen, components=10).pair_error
-    off = ~np.eye(4, dtype=bool)
-    assert 0.4 < by_levels[off].mean() / by_groups[off].mean() < 1.6
-    monkeypatch.setattr(estimation, "_of_levels", lambda errors, fitted, seen: errors)
-    assert fit(seen, components=10).pair_error[0, 2] < by_groups[0, 2]
-
-
-def test_what_attributes_err_by_themselves_is_not_widened() -> None:
-    errors = np.array([[0.03, 0.05, 0.2], [0.05, 0.04, 0.05], [0.2, 0.05, 0.0]])
-    widened = estimation._widened(errors, 4.0)
-    np.testing.assert_allclose(np.diag(widened), np.diag(errors))
-    assert widened[0, 1] == pytest.approx(0.05)
-    assert widened[0, 2] == pytest.approx(math.sqrt(0.03**2 + 4 * (0.2**2 - 0.03**2)))
-    np.testing.assert_allclose(widened, widened.T)
-    np.testing.assert_allclose(estimation._widened(errors, 1.0), errors)

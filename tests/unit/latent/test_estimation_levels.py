@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from privsynth.latent import estimation
-from privsynth.latent.arrays import arrays_for
+from privsynth.latent import estimation, predicting
 from privsynth.latent.distribution import LatentClassDistribution
 from privsynth.latent.observed import observe
 from tests.mixtures import domain_of, joint, margin, measured, random_mixture
@@ -30,6 +29,7 @@ def test_errors_are_those_of_levels_where_tables_are_of_groups(monkeypatch: pyte
         expected = model.expected_l1(pair)
         assert expected is not None
         assert 1 / 1.5 < np.abs(truth - answer).sum() / expected < 1.5
-    of_groups = estimation._expected_errors(seen, found, 0.0, 10, 0, arrays_for(1))
+    monkeypatch.setattr(predicting, "of_levels", lambda errors, *_: errors)
+    of_groups = estimation.fit(seen, components=10).pair_error
     assert found.pair_error[0, 1] > 3 * of_groups[0, 1]
     np.testing.assert_allclose(np.diag(found.pair_error), np.diag(of_groups), rtol=0.3)
