@@ -86,6 +86,33 @@ def test_columns_above_are_asked_together_with_a_tables_own(model: HistoryModel,
         model.error("stays", ("patients.sex", "patients.death"))
 
 
+def test_columns_that_are_badly_known_together_are_said_to_be() -> None:
+    few = made_database.clinic(800, np.random.default_rng(5))
+    badly = fit_history(
+        Private(few), epsilon="2", delta="1e-6", noise=UnsafeSeededNoise(6), settings={"components": 20},
+        generator="latent_class",
+    )  # fmt: skip
+    off = badly.error("stays", ("ward", "patients.sex")).l1
+    assert off is not None
+    assert off / 2 > 0.1
+    share = badly.answer("share where ward == B given patients.sex == M", "stays")
+    (said,) = [note for note in share.notes if "wrong" in note]
+    assert said.startswith(f'the table of "ward" and "patients.sex" is expected to be {off / 2:.0%} wrong')
+
+
+def test_columns_that_are_well_known_together_need_no_warning(model: HistoryModel) -> None:
+    off = model.error("stays", ("ward", "patients.sex")).l1
+    assert off is not None
+    assert off / 2 < 0.1
+    found = model.answer("share where ward == B given patients.sex == M", "stays")
+    assert not any("wrong" in note for note in found.notes)
+
+
+def test_correlations_are_of_the_units_own_table(bank: HistoryModel) -> None:
+    with pytest.raises(InputError, match="their 90 % intervals held as seldom as seven times in ten"):
+        bank.answer("correlation amount, accounts.opening", "transactions")
+
+
 def test_rows_whose_units_count_alike_are_not_counted(model: HistoryModel) -> None:
     with pytest.raises(InputError, match=r'rows of "stays" are not counted.*"mean count\.stays" of table "patients"'):
         model.answer("count where ward == B", "stays")
