@@ -264,13 +264,24 @@ class Recipients(AbstractPart):
 
 
 @final
+class KeptFrom(AbstractPart):
+    """A release that measured something which a refresh keeps, and the guarantee that covers it."""
+
+    release: Text
+    epsilon: PositiveAmount
+    delta: PositiveAmount
+
+
+@final
 class RefreshClaim(AbstractPart):
     """Which release this one goes on from, what moved since, and what the ledger was charged for both its parts.
 
-    `drift_test` is the ledger's entry of the first part, the last of `drift_tests` that were begun under the same terms. What
-    is `kept` was bought by the earlier release, and is no part of this one's guarantee, which covers the drift test and all
-    that was measured anew; `kept_epsilon` and `kept_delta` are the largest of the releases that may have measured it, along a
-    chain of refreshes (no release said any of this before 0.4).
+    `drift_test` is the ledger's entry of the first part, the last of `drift_tests` that this population's account was charged
+    for against the same earlier release; `charged_rho` is of the last one and of what moved. What is `kept` is no part of this
+    one's guarantee, which covers the drift test and all that was measured anew: each of the releases that it is `kept_from`
+    covers its part, and who is in all of them has the sum. `kept_epsilon` and `kept_delta`, the largest of those, stand in
+    certificates that do not list them. `bought` are columns whose labels or bounds an earlier release bought: what it did not
+    buy goes where it went there.
     """
 
     previous: Text
@@ -283,8 +294,16 @@ class RefreshClaim(AbstractPart):
     gone: list[Text]
     too_noisy: list[list[Text]]
     kept: Count
-    kept_epsilon: PositiveAmount
-    kept_delta: PositiveAmount
+    kept_from: list[KeptFrom] | None = None
+    kept_epsilon: PositiveAmount | None = None
+    kept_delta: PositiveAmount | None = None
+    bought: list[Text] = []
+
+    @property
+    def epsilons(self) -> list[str]:
+        """Those of the guarantees that cover what is kept."""
+        each = [one.epsilon for one in self.kept_from or ()]
+        return each if self.kept_epsilon is None else [*each, self.kept_epsilon]
 
 
 @final
@@ -313,8 +332,11 @@ class Predicate(AbstractPart):
     def _agrees(self) -> Self:
         if self.guarantee.training is None and Decimal(self.guarantee.rho) <= 0:
             raise ValueError("guarantee.rho must be above zero where nothing is learned by gradient steps")
-        if self.refresh is not None and Decimal(self.refresh.kept_epsilon) > Decimal(self.guarantee.epsilon):
-            raise ValueError("refresh.keptEpsilon must not be above guarantee.epsilon: what is kept had less noise")
+        for epsilon in () if self.refresh is None else self.refresh.epsilons:
+            if Decimal(epsilon) > Decimal(self.guarantee.epsilon):
+                raise ValueError(
+                    "refresh: what is kept must not have an epsilon above guarantee.epsilon: it had less noise"
+                )
         if moment(self.issued_at) >= moment(self.expires_at):
             raise ValueError("issuedAt must be before expiresAt")
         if self.attempts.used > self.attempts.allowed:

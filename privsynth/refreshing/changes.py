@@ -5,7 +5,8 @@ Must never hold anything that the answers and the two schemas do not say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from privsynth.privacy.guarantee import decimal_up
@@ -90,7 +91,8 @@ def claimed(
     *,
     drift_test: str,
     tests: int,
-    charged: Any,
+    charged: Fraction,
+    bought: Sequence[str],
 ) -> dict[str, object]:
     """What the certificate says of it: names alone, and what the ledger was charged."""
     moved = [column.name for column in decision.columns if column.status == "moved"]
@@ -105,8 +107,26 @@ def claimed(
         "tooNoisy": _noisy(decision),
         "gone": list(alignment.gone),
         "kept": len(kept(refreshed.prior, decision)),
-        "keptEpsilon": covered.epsilon,
-        "keptDelta": covered.delta,
+        "keptFrom": covered.claim,
+        "bought": list(bought),
+    }
+
+
+def rehearsed(previous: str, alignment: Alignment, names: Sequence[str], covered: Covered) -> dict[str, object]:
+    """The same with placeholders, as long as it may be, before anything is charged; `names` are the schema's columns."""
+    return {
+        "previous": previous,
+        "driftTest": "0" * 32,
+        "driftTests": 1,
+        "chargedRho": "1",
+        "moved": list(names),
+        "movedPairs": [],
+        "tooNoisy": [],
+        "new": [],
+        "gone": list(alignment.gone),
+        "kept": 0,
+        "keptFrom": covered.claim,
+        "bought": list(names),
     }
 
 

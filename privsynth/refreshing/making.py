@@ -23,13 +23,14 @@ from privsynth.privacy.accounting import Cost
 from privsynth.privacy.ledger import AbstractLedger, Reservation
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import MAX_COUNT_SIGMA, AbstractNoiseSource
-from privsynth.published import Published, read_release
+from privsynth.published import read_release
 from privsynth.refreshing import changes as what_changed
 from privsynth.refreshing import measuring
 from privsynth.refreshing.aligning import Alignment, ColumnMap, align
-from privsynth.refreshing.covering import Covered, covered
+from privsynth.refreshing.covering import Covered, covered, require_paid, require_same
 from privsynth.refreshing.deciding import Decision
 from privsynth.refreshing.prior import prior_of
+from privsynth.refreshing.reading import bought, opened
 from privsynth.refreshing.refreshed import Refreshed
 from privsynth.refreshing.subject import RefreshedTable, RefreshTerms
 from privsynth.releasing import Release
@@ -43,7 +44,8 @@ from privsynth.schema import Schema
 WORDS: Final = (
     "Tables that did not move, as far as the drift test can tell, were measured of the earlier release's people and are taken "
     "for true of these: small changes may be missed.",
-    "Epsilon is the most that this refresh could have spent; the ledger was charged for what it used (refresh.chargedRho).",
+    "Epsilon is the most that this refresh could have spent; the ledger was charged for its drift test and for what "
+    "moved (refresh.chargedRho), and for any other drift test against the same release (refresh.driftTests) by itself.",
 )
 
 
@@ -77,6 +79,17 @@ class _Plan:
     alignment: Alignment
     earlier: str
     covered: Covered
+    bought: tuple[str, ...]
+
+    @property
+    def population(self) -> str:
+        """Whose account pays."""
+        return self.whole.policy.require_population().id
+
+    @property
+    def tests(self) -> str:
+        """What the ledger's name of every drift test against the earlier release begins with."""
+        return f"drift-{self.refreshed.prior.release}-"
 
     @property
     def drift_rho(self) -> Fraction:
@@ -136,34 +149,28 @@ def _plan(
         )
     alignment = align(published.schema, described, mapped)
     whole = terms(described, policy, generator=published.generator, settings=published.settings)
-    _require_same(published, whole)
+    require_same(published, whole)
     covers = covered(published.predicate, whole)
-    release, earlier = covers.release, hashlib.sha256((previous / CERTIFICATE).read_bytes()).hexdigest()
-    _require_paid(policy.require_population().id, release, earlier, ledger)
+    release, earlier = (
+        str(published.predicate["releaseId"]),
+        hashlib.sha256((previous / CERTIFICATE).read_bytes()).hexdigest(),
+    )
+    require_paid(policy.require_population().id, release, earlier, ledger)
     progress.report("fit the earlier release again", 0, 1)
     prior = prior_of(published, alignment, release)
     progress.report("fit the earlier release again", 1, 1)
+    covers.by({one for known in prior.known for one in known.releases})
     refreshed = Refreshed(prior=prior, inner=whole.kind)
     paid = 2 * whole.budget.rho * (1 - refreshed.drift_share) / whole.unit.l2_squared
     refreshed = replace(refreshed, prior=replace(prior, paid=float(paid)))
-    return _Plan(whole=whole, refreshed=refreshed, alignment=alignment, earlier=earlier, covered=covers)
-
-
-def _require_same(published: Published, whole: Terms) -> None:
-    """Both releases are of one population, under one unit and one cap."""
-    claimed, policy = published.predicate["budget"], whole.policy
-    population = policy.require_population().id
-    if claimed["population"] != population:
-        raise PolicyRefusal(
-            f'the earlier release is of the population "{claimed["population"]}", the policy of "{population}"; a refresh '
-            "is of the same population, whose ledger account pays for both"
-        )
-    before, now = published.guarantee.unit, whole.unit
-    if before != now:
-        raise PolicyRefusal(
-            f'the earlier release protects a {before.name} (column "{before.column}", at most {before.max_rows} rows), the '
-            f'policy a {now.name} (column "{now.column}", at most {now.max_rows}); a refresh has the same unit'
-        )
+    return _Plan(
+        whole=whole,
+        refreshed=refreshed,
+        alignment=alignment,
+        earlier=earlier,
+        covered=covers,
+        bought=bought(published, described, alignment),
+    )
 
 
 def _carried_out(
@@ -171,35 +178,32 @@ def _carried_out(
 ) -> Refresh:
     require_lasting(ledger, noise)
     workspace, watching = Workspace(out), Workspace(out, out.with_name(out.name + ".drift.internal"))
-    everything = list(plan.whole.schema.domain().attributes)
-    rehearsed = {
-        "previous": plan.refreshed.prior.release,
-        "driftTest": "0" * 32,
-        "driftTests": 1,
-        "chargedRho": "1",
-        "moved": everything,
-        "movedPairs": [],
-        "tooNoisy": [],
-        "new": [],
-        "gone": list(plan.alignment.gone),
-        "kept": 0,
-        "keptEpsilon": plan.covered.epsilon,
-        "keptDelta": plan.covered.delta,
-    }
+    names = list(plan.whole.schema.domain().attributes)
+    rehearsed = what_changed.rehearsed(plan.refreshed.prior.release, plan.alignment, names, plan.covered)
     first = _terms(plan, plan.drift_rho, "drift test", rehearsed)
     rehearse(first, noise.name)
     workspace.require_free()
+    watching.require_free()
     _require_drawable(plan, measuring.least_watched(plan.whole.schema.domain(), plan.refreshed.prior, plan.drift_rho))
     _require_not_stale(workspace, watching, ledger)
     release_id, seeds, fingerprint, answers = _watched(source, plan, first, watching, ledger, noise)
     decision = plan.refreshed.decision(plan.whole.schema.domain(), answers)
+    plan = replace(plan, covered=plan.covered.by(measuring.rests_on(plan.refreshed.prior, decision)))
     changes = what_changed.described(plan.refreshed, decision, plan.alignment, plan.whole.schema, plan.covered)
     if decision.nothing:
         return Refresh(release=None, changes=changes, spent=str(float(plan.drift_rho)))
-    second = _second(plan, decision, answers, release_id, changes, _tests(ledger, release_id))
+    drift = f"{release_id} {_digest(watching)}"
+    second = _second(plan, decision, answers, drift, changes, _tests(plan, release_id, ledger))
+    goes_on_from = f"{second.agreed.digest} {fingerprint} {drift}"
     with workspace.locked():
-        if workspace.state() is None:
-            workspace.start(noise.key()[:16].hex(), f"{second.agreed.digest} {fingerprint}", seeds)
+        state = workspace.state()
+        if state is None:
+            workspace.start(noise.key()[:16].hex(), goes_on_from, seeds)
+        elif state[1] != goes_on_from:
+            raise RefusedError(
+                f"{workspace.folder} goes on from another drift test than that of {watching.folder}; put the one back "
+                "that it goes on from, or choose a new --out"
+            )
     made = carry_out(second, source, signer, workspace, ledger, noise)
     return Refresh(release=made, changes=changes, spent=str(float(plan.drift_rho + second.terms.rho)))
 
@@ -220,7 +224,7 @@ def _watched(
     data = part.read(source)
     with workspace.locked():
         _require_room(plan, workspace, ledger)
-        seeds, reservation = reserve(part, data, workspace, ledger, noise)
+        seeds, reservation = reserve(part, data, workspace, ledger, noise, plan.tests)
         if reservation.state == "committed":
             _require_unchanged(workspace, reservation)
             kept = workspace.measurements(part.from_files)
@@ -271,42 +275,31 @@ def _terms(plan: _Plan, rho: Fraction, part: str, says: Mapping[str, object]) ->
     )
 
 
-def _tests(ledger: AbstractLedger, release_id: str) -> int:
-    """How many drift tests were begun under the same terms up to this one, which counts: each was charged, and each is a look
-    at the data that could have been thrown away."""
-    known = ledger.find(release_id)
-    assert known is not None
-    begun = [entry.release_id for entry in ledger.entries(known.population) if entry.kind == "begin"]
-    others = (ledger.find(one) for one in begun[: begun.index(release_id) + 1])
-    return sum(one is not None and one.plan_digest == known.plan_digest for one in others)
+def _tests(plan: _Plan, release_id: str, ledger: AbstractLedger) -> int:
+    """How many drift tests against the earlier release were begun up to this one, which counts, under whatever policy, schema
+    or map: each was charged, and each is a look at the data that could have been thrown away."""
+    begun = [entry.release_id for entry in ledger.entries(plan.population) if entry.kind == "begin"]
+    return sum(one.startswith(plan.tests) for one in begun[: begun.index(release_id) + 1])
 
 
 def _first(plan: _Plan, agreed: RefreshTerms) -> RefreshedTable:
     """The drift test as a subject of the release path."""
-    return RefreshedTable(terms=agreed, refreshed=replace(plan.refreshed, part="watch"), changes={})
-
-
-def _require_paid(population: str, release: str, certificate: str, ledger: AbstractLedger) -> None:
-    """Refuse, before anything is spent, an earlier release that this population's account did not pay for.
-
-    Its answers are published again, so that they must be those that were paid for, and the ledger knows their certificate's
-    digest: it is this that binds them, whoever signed it.
-    Raises: RefusedError.
-    """
-    known = ledger.find(release)
-    if known is None or (known.population, known.certificate_digest) != (population, certificate):
-        raise RefusedError(
-            f'the earlier release is not one that the account of population "{population}" in this ledger paid for; name the '
-            "ledger that it was made with (--ledger), and its folder as it was published"
-        )
+    return RefreshedTable(
+        terms=agreed,
+        refreshed=replace(plan.refreshed, part="watch"),
+        changes={},
+        reads=opened(plan.whole.schema, plan.bought),
+    )
 
 
 def _require_room(plan: _Plan, workspace: Workspace, ledger: AbstractLedger) -> None:
-    """Refuse a cap that could not bear it if everything moved, unless the drift test has begun in this very ledger.
+    """Refuse a cap that could not bear it if everything moved, and a plan that has no attempt left at measuring what moved,
+    unless the drift test has begun in this very ledger.
 
-    Raises: BudgetExceeded; RefusedError where this ledger does not know of the attempt that this place goes on from.
+    Raises: BudgetExceeded or PolicyRefusal; RefusedError where this ledger does not know of the attempt that this place goes
+        on from.
     """
-    population, state, cost = plan.whole.policy.require_population().id, workspace.state(), plan.whole.cost
+    population, state, cost = plan.population, workspace.state(), plan.whole.cost
     if state is not None:
         known = ledger.find(state[0])
         if known is None or known.population != population:
@@ -317,6 +310,8 @@ def _require_room(plan: _Plan, workspace: Workspace, ledger: AbstractLedger) -> 
         if known.state != "reserved":
             return
         cost = Cost.of(plan.whole.budget.rho - plan.drift_rho)  # the rest is reserved, and counted with what is held
+    attempts = plan.whole.policy.audit.attempts
+    ledger.require_attempt(population, plan_digest=_moved(plan, Fraction(0), {}).digest, attempts_allowed=attempts)
     balance = ledger.balance(population)
     held = balance.spent + balance.reserved
     if not balance.cap.admits(held + cost):
@@ -349,7 +344,7 @@ def _require_not_stale(workspace: Workspace, watching: Workspace, ledger: Abstra
 
 
 def _second(
-    plan: _Plan, decision: Decision, answers: Transcript, drift_test: str, changes: Mapping[str, Any], tests: int
+    plan: _Plan, decision: Decision, answers: Transcript, drift: str, changes: Mapping[str, Any], tests: int
 ) -> RefreshedTable:
     """What measures anew what moved, under terms that name the drift test's answers."""
     domain = plan.whole.schema.domain()
@@ -360,12 +355,20 @@ def _second(
         decision,
         plan.alignment,
         plan.covered,
-        drift_test=drift_test,
+        drift_test=drift.split(maxsplit=1)[0],
         tests=tests,
         charged=plan.drift_rho + rho,
+        bought=plan.bought,
     )
-    # One plan whatever moved: the policy's attempts at it count every audit that failed.
-    terms_ = _terms(plan, rho, "what moved", says)
     return RefreshedTable(
-        terms=terms_, refreshed=replace(plan.refreshed, part="renew", answers=answers), changes=changes
+        terms=_moved(plan, rho, says),
+        refreshed=replace(plan.refreshed, part="renew", answers=answers),
+        changes=changes,
+        reads=opened(plan.whole.schema, plan.bought),
+        drift=drift,
     )
+
+
+def _moved(plan: _Plan, rho: Fraction, says: Mapping[str, object]) -> RefreshTerms:
+    """The terms of the second part: one plan whatever moved, so that the policy's attempts count every audit that failed."""
+    return _terms(plan, rho, "what moved", says)

@@ -19,6 +19,7 @@ from privsynth.latent.planning import exact_shares, of_few_sizes, one_way_weight
 from privsynth.latent.smoothing import smooth
 from privsynth.measurement import Event, Measurement, Transcript, measurements
 from privsynth.privacy.query import MarginalErrors
+from privsynth.refreshing.covering import KEPT, kept_stage
 from privsynth.refreshing.deciding import COLUMNS, PAIRS, Decision, averaged, by_chance, decide
 from privsynth.refreshing.prior import Known, Prior
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 RENEWED: Final = "renewed: columns"
 RENEWED_PAIRS: Final = "renewed: pairs"
-KEPT: Final = "kept from release "
 
 _SCORED = Fraction(1, 2)
 """The part of the drift test's budget for pairs, where there are any."""
@@ -173,11 +173,16 @@ def _groups(
     return groups
 
 
+def rests_on(prior: Prior, decision: Decision) -> frozenset[str]:
+    """The releases whose records what is kept rests on."""
+    return frozenset(release for one in prior.known if decision.keeps(one.clique) for release in one.releases)
+
+
 def kept(prior: Prior, decision: Decision) -> tuple[Measurement, ...]:
     """What the earlier release measured of what did not move, as of the new number of records.
 
     Counts and noise are rescaled; the noise is widened by what chance makes two tables of so many records differ by, of one
-    population. The event says which release bought the answer: it costs nothing here, and is no part of what is spent.
+    population. The event says which releases bought the answer: it costs nothing here, and is no part of what is spent.
     """
     scale = decision.total / prior.total
     return tuple(_rescaled(one, prior, decision.total, scale) for one in prior.known if decision.keeps(one.clique))
@@ -189,7 +194,7 @@ def _rescaled(one: Known, prior: Prior, total: float, scale: float) -> Measureme
         clique=one.clique,
         values=np.rint(np.clip(one.values * scale, -_LARGEST, _LARGEST)).astype(np.int64),
         event=Event(
-            stage=f"{KEPT}{prior.release}",
+            stage=kept_stage(one.releases),
             mechanism="rounded-gaussian",
             rho=Fraction(0),
             sensitivity_squared=1,

@@ -21,6 +21,7 @@ from privsynth.latent.layout import summed_table
 from privsynth.measurement import Transcript, measurements
 from privsynth.published import Published
 from privsynth.refreshing.aligning import Alignment
+from privsynth.refreshing.covering import rests_on
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,6 +46,7 @@ _PAIR = 2
 class Known:
     """A noisy table of the earlier release, averaged over all that measured it.
 
+    Args: `releases` are those whose records it rests on: the earlier one, others that it kept the table of, or both.
     Shapes: `values` and `cells` have an axis an attribute, over levels or over the groups of those that have any.
     Units: `variance` is that of a cell as it was measured; `cells` how many of those each cell of `values` sums, None for one.
     """
@@ -54,6 +56,7 @@ class Known:
     variance: float
     groups: Mapping[str, tuple[int, ...]]
     cells: Floats | None = None
+    releases: tuple[str, ...] = ()
 
     @property
     def noise(self) -> Floats:
@@ -70,10 +73,10 @@ class Known:
     ) -> Known:
         """The same with cells taken together: their noise adds up."""
         ones = np.ones(self.values.shape) if self.cells is None else self.cells
-        return Known(
+        return replace(
+            self,
             clique=clique,
             values=_fixed(summed_table(self.values, maps)),
-            variance=self.variance,
             groups=groups,
             cells=_fixed(summed_table(ones, maps)),
         )
@@ -238,7 +241,7 @@ def prior_of(published: Published, alignment: Alignment, release: str) -> Prior:
         _require_sound(published, domain)
         model = kind.estimate_again(domain, published.transcript)
         expected = tuple(_expectations(kind, model, published))
-        known = tuple(_averaged(published.transcript, domain))
+        known = tuple(_averaged(published.transcript, domain, release))
     except (FitError, SchemaError, ValueError, LookupError, ArithmeticError) as failure:
         raise InputError(
             f"the earlier release's answers are not those of its generator ({type(failure).__name__}); get it again from its "
@@ -275,16 +278,24 @@ def _require_sound(published: Published, domain: Domain) -> None:
         raise FitError("a column has no table of its own")
 
 
-def _averaged(transcript: Transcript, domain: Domain) -> Sequence[Known]:
-    """Each clique's tables, averaged by inverse variance."""
+def _averaged(transcript: Transcript, domain: Domain, release: str = "") -> Sequence[Known]:
+    """Each clique's tables, averaged by inverse variance; `release` is whose transcript it is."""
     sums: dict[Clique, tuple[Floats, float, Mapping[str, tuple[int, ...]]]] = {}
+    releases: dict[Clique, set[str]] = {}
     for one in measurements(transcript):
         clique = domain.canonical(one.clique)
         values = one.values.transpose([one.clique.index(name) for name in clique]).astype(np.float64)
         before, precision, _ = sums.get(clique, (np.zeros_like(values), 0.0, {}))
         sums[clique] = before + values / one.variance, precision + 1 / one.variance, one.groups
+        releases.setdefault(clique, set()).update(rests_on(one.event.stage, release))
     return [
-        Known(clique=clique, values=_fixed(weighted / precision), variance=1 / precision, groups=dict(groups))
+        Known(
+            clique=clique,
+            values=_fixed(weighted / precision),
+            variance=1 / precision,
+            groups=dict(groups),
+            releases=tuple(sorted(releases[clique])),
+        )
         for clique, (weighted, precision, groups) in sums.items()
     ]
 

@@ -129,11 +129,17 @@ class RefreshTerms(AbstractTerms):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
-    """One table that is refreshed: `refreshed` is the part that is measured, `changes` what is published of what moved."""
+    """One table that is refreshed: `refreshed` is the part that is measured, `changes` what is published of what moved.
+
+    Args: `reads` is the schema that rows are read under, in which what was bought is open as it was then; `drift` names the
+        drift test that the second part goes on from, and its answers.
+    """
 
     terms: RefreshTerms
     refreshed: Refreshed
     changes: Mapping[str, Any]
+    reads: Schema
+    drift: str = ""
 
     @property
     def _table(self) -> OneTable:
@@ -145,12 +151,16 @@ class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
         return self.terms
 
     def read(self, source: object) -> Private[Records]:
-        """Read the table. Raises: RecordsError."""
-        return self._table.read(source)
+        """Read the table; labels and numbers beyond what was bought go where the earlier release sent them.
+
+        Raises: RecordsError.
+        """
+        whole = self.terms.whole
+        return fitting.completed(OneTable(replace(whole, schema=self.reads)).read(source), whole.schema)
 
     def fingerprint(self, data: Private[Records], key: bytes) -> str:
-        """See `fitting.fingerprint`."""
-        return self._table.fingerprint(data, key)
+        """See `fitting.fingerprint`; with the drift test, so that the second part goes on from no other."""
+        return f"{self._table.fingerprint(data, key)} {self.drift}".strip()
 
     def split(self, data: Private[Records], seeds: Seeds) -> tuple[Private[Records], Private[Records]]:
         """Bound every unit's rows, then hold units out: the same ones in both parts."""
@@ -180,9 +190,15 @@ class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
 
     def measure_copy(self, data: Private[Records], noise: AbstractNoiseSource, seeds: Seeds) -> _Kept:  # noqa: ARG002
         """Both parts on other people, drift test included, so that its answers are about them as well."""
-        whole = replace(self.refreshed, part="all", answers=())
-        schema, answers = fitting.measure(data, self._plan(whole, self.terms.budget.rho), noise)
-        return schema, whole.with_kept(schema.domain(), answers)
+        return self._measure_both(data, noise)
+
+    def _measure_both(self, data: Private[Records], noise: AbstractNoiseSource) -> _Kept:
+        schema, answers = fitting.measure(data, self._plan(self._both, self.terms.budget.rho), noise)
+        return schema, self._both.with_kept(schema.domain(), answers)
+
+    @property
+    def _both(self) -> Refreshed:
+        return replace(self.refreshed, part="all", answers=())
 
     def _plan(self, kind: Refreshed, rho: Fraction) -> FitPlan:
         return FitPlan(generator=kind, unit=self.terms.unit, budget=replace(self.terms.budget, rho=rho))
@@ -212,7 +228,7 @@ class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
         terms = self.terms
         return auditing.conformance(
             terms.plan,
-            replace(self.refreshed, part="all", answers=()),
+            self._both,
             domain=model.schema.domain(),
             unit=terms.unit,
             rho=terms.budget.rho,
@@ -247,12 +263,9 @@ class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
 
     def _refit(self, rows: int, noise: AbstractNoiseSource) -> Refit:
         """What an attacker can do who runs the same refresh: both parts, with the whole budget, from the same start."""
-        whole = replace(self.refreshed, part="all", answers=())
-        plan = self._plan(whole, self.terms.budget.rho)
 
         def refit(those: Records, rng: np.random.Generator) -> Records:
-            schema, answers = fitting.measure(Private(those), plan, noise)
-            return self.model((schema, whole.with_kept(schema.domain(), answers))).draw(rows, rng=rng).records
+            return self.model(self._measure_both(Private(those), noise)).draw(rows, rng=rng).records
 
         return refit
 
