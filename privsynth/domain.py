@@ -170,11 +170,6 @@ class Domain:
             tuple(one for one in self.impossible if inside.issuperset(one.clique)),
         )
 
-    def marginalize(self, drop: Iterable[str]) -> Domain:
-        """The domain without these attributes."""
-        gone = set(drop)
-        return self.project(name for name in self.attributes if name not in gone)
-
     def merge(self, other: Domain) -> Domain:
         """Union of two domains: this one's attributes first, with what either knows of them, this one first.
 

@@ -44,11 +44,6 @@ class Guesses:
                 f"{self.right} right guesses of {self.made} on {self.canaries} canaries: expected no more guesses than canaries"
             )
 
-    @property
-    def all_right(self) -> Guesses:
-        """The same number of guesses, all of them right: the most that an audit of this size can show."""
-        return Guesses(canaries=self.canaries, made=self.made, right=self.made)
-
 
 def guess(score: Floats, included: Flags, *, share: float, rng: np.random.Generator) -> Guesses:
     """Guess "in" for the canaries that score highest and "out" for those that score lowest, and count.

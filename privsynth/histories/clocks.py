@@ -39,12 +39,11 @@ _FEW = 5
 class SharedDays:
     """The days on which the rows of another table of the same parent happen.
 
-    Shapes: `family` and `day` are (rows,): a number that rows of one parent have in common, below `families`, and the day.
+    Shapes: `family` and `day` are (rows,): a number that rows of one parent have in common, and the day.
     """
 
     family: Ints
     day: Ints
-    families: int
 
     def sorted(self) -> tuple[Ints, int, int]:
         """Family and day in one ascending number, the lowest day, and how many days there are between a family and the next."""

@@ -231,8 +231,7 @@ class _Drawing:
             known &= ticks * its.step % column.step == 0
             ticks = np.where(known, ticks, 0) * its.step // column.step
         family = np.where(rows.parent < 0, parents + rows.unit, rows.parent)
-        families = parents + self.held[self._schema.root.name].rows.count
-        return SharedDays(family=family[known], day=ticks[known] // _day(column), families=families)
+        return SharedDays(family=family[known], day=ticks[known] // _day(column))
 
     def _timing(self, terms: TableTerms, groups: _Groups) -> Timing:
         """Anchors, earliest and latest moments of all groups, in the time column's ticks."""

@@ -51,11 +51,6 @@ class Distances:
         """The largest; 0 where there is nothing to compare."""
         return max(self.by_name.values(), default=0.0)
 
-    @property
-    def worst_name(self) -> str | None:
-        """Which one that is."""
-        return max(self.by_name, key=lambda name: self.by_name[name]) if self.by_name else None
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -288,8 +288,6 @@ def _check_span(column: DateColumn | DatetimeColumn, point: type, example: str) 
 MAX_DAYS = 366 * 400
 """The longest span after another column, in days."""
 
-DEFAULT_DATE_FORMAT = "%Y-%m-%d"
-
 
 def _check_format(text: str, directives: str) -> None:
     """A format names each of its directives once and nothing else that begins with a percent sign."""

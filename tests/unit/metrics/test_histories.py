@@ -80,7 +80,7 @@ def test_rows_that_are_left_out_show_in_the_sizes(clinic):
 def test_a_shuffled_column_keeps_its_own_counts_and_breaks_its_pairs_and_moves(clinic):
     ward = clinic.tables["stays"].records.ticks["ward"]
     found = compare(clinic, changed(clinic, "stays", "ward", np.random.default_rng(1).permutation(ward)))
-    assert found.pairs.worst_name == "stays.ward, diagnoses.code"
+    assert found.pairs.worst == found.pairs.by_name["stays.ward, diagnoses.code"]
     assert found.pairs.by_name["patients.sex, stays.ward"] > 0.15
     assert found.transitions.by_name["stays.ward"] > 0.1 > found.gaps.worst == 0
     assert found.aggregates.by_name["most frequent of stays.ward"] > 0
