@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, final
 
 import numpy as np
@@ -11,6 +12,7 @@ from privsynth.answering.parsing import Question, parse
 from privsynth.answering.profiles import Region
 from privsynth.encoding import offsets
 from privsynth.records import Records
+from privsynth.schema import Schema
 from privsynth.schema.columns import (
     BooleanColumn,
     CategoryColumn,
@@ -37,13 +39,25 @@ def _text(label: str) -> str:
 class Asker:
     """Questions whose conditions end at values of random records, so that much of the table meets them."""
 
-    def __init__(self, records: Records, seed: int) -> None:
-        self._schema, self._rows = records.schema, records.rows
+    def __init__(
+        self,
+        schema: Schema,
+        values: Mapping[str, npt.NDArray[np.int64]],
+        seed: int,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        self._schema, self._values = schema, values
+        self._rows = len(next(iter(values.values())))
+        self._weights = np.ones(self._rows) if weights is None else weights
         self._rng = np.random.default_rng(seed)
-        self._values = offsets(records.schema, records.ticks)
         kinds = IntegerColumn | NumberColumn | BooleanColumn | CategoryColumn | OrderedColumn
-        self._columns = [column for column in records.schema.modelled if isinstance(column, kinds)]
+        self._columns = [column for column in schema.modelled if isinstance(column, kinds)]
         self._numbers = [column for column in self._columns if isinstance(column, IntegerColumn | NumberColumn)]
+
+    @classmethod
+    def of_records(cls, records: Records, seed: int) -> Asker:
+        """About the records of one table, each of which counts as one."""
+        return cls(records.schema, offsets(records.schema, records.ticks), seed)
 
     def ask(self, kind: str, columns: int) -> tuple[Question, float] | None:
         """A question of this kind on so many columns, and the truth; None where too few records are asked about."""
@@ -84,10 +98,10 @@ class Asker:
     def _truth(self, question: Question) -> float | None:
         meets = self._meets(question.where)
         if question.kind == "count":
-            return float(meets.sum())
+            return float(self._weights[meets].sum())
         if question.kind == "share":
             given = self._meets(question.given)
-            return float(meets[given].mean()) if given.sum() >= LEAST else None
+            return float(np.average(meets[given], weights=self._weights[given])) if given.sum() >= LEAST else None
         columns = [self._schema.modelled_column(name) for name in question.targets]
         for column in columns:
             meets = meets & (self._values[column.name] != MISSING)
@@ -95,7 +109,7 @@ class Asker:
             return None
         values = [self._values[one.name][meets] * float(one.unit) for one in columns]  # type: ignore[union-attr]
         if question.kind == "mean":
-            return float(values[0].mean())
+            return float(np.average(values[0], weights=self._weights[meets]))
         return float(np.corrcoef(*values)[0, 1]) if min(one.std() for one in values) > 0 else None
 
     def _meets(self, regions: dict[str, Region]) -> npt.NDArray[np.bool_]:

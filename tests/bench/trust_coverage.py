@@ -43,7 +43,7 @@ def rows(names: Sequence[str] = tuple(TABLES)) -> Iterator[Row]:
 def of_table(table: str, epsilon: str, questions: int) -> Iterator[Row]:
     """The rows of one table at one epsilon."""
     read, evidence = fitted(table, epsilon)
-    where, asker = f"{table} at epsilon {epsilon}", Asker(read, seed=1)
+    where, asker = f"{table} at epsilon {epsilon}", Asker.of_records(read, seed=1)
     for kind, columns in KINDS.items():
         held = [inside for size in columns for inside in _held(asker, evidence, kind, size, questions)]
         share, named = float(np.mean(held)), f"{where}: {kind}s on 1 or 2 columns, in their intervals ({len(held)})"
