@@ -22,8 +22,7 @@ _ONE_SIDED_90: Final = 1.2815515655446004
 _HALF_NORMAL: Final = math.sqrt(2 / math.pi)
 
 _UNSURE: Final = 1.3
-"""Nine pairs in ten of adult and credit cards at epsilon 1 were off by at most so many times what is predicted; of hospital
-stays, whose drugs are hardly ever given, eight in ten."""
+"""Nine pairs in ten or more of adult, credit cards and hospital stays at epsilon 1 stay below what follows from it."""
 
 _MOST_CELLS: Final = 2_000_000
 _PAIR, _TRIPLE = 2, 3
