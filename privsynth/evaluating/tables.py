@@ -18,6 +18,7 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.dataset import Dataset
 from privsynth.errors import InputError, SchemaError
 from privsynth.evaluating.known import Known, ReleaseLike, data_of, is_release
+from privsynth.metrics.people import in_cells
 from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.columns import CategoryColumn
@@ -34,7 +35,7 @@ Both: TypeAlias = tuple[Records, Dataset]
 class Tables:
     """The tables of an evaluation.
 
-    `merged` are labels of the real table that the completed schema does not have, with their rows, by column.
+    `merged` are labels of the real table that the completed schema does not have, with their rows and people, by column.
     Privacy: `real`, `holdout` and `merged` are private.
     """
 
@@ -43,7 +44,7 @@ class Tables:
     real: Both
     holdout: Both | None
     peers: Mapping[str, Both]
-    merged: Mapping[str, Mapping[str, int]]
+    merged: Mapping[str, Mapping[str, tuple[int, int]]]
     known: Known | None
 
 
@@ -128,17 +129,18 @@ def _completed(declared: Schema, complete: Schema) -> Schema:
     return complete if declared.use == Use() else complete.model_copy(update={"use": declared.use})
 
 
-def _merged(raw: Records, complete: Schema) -> dict[str, dict[str, int]]:
-    """Labels of the real table that were not bought, with their rows."""
-    found: dict[str, dict[str, int]] = {}
+def _merged(raw: Records, complete: Schema) -> dict[str, dict[str, tuple[int, int]]]:
+    """Labels of the real table that were not bought, with their rows and their people."""
+    found: dict[str, dict[str, tuple[int, int]]] = {}
     for name, labels in raw.labels.items():
         column = complete.modelled_column(name)
         assert isinstance(column, CategoryColumn)
         ticks = raw.ticks[name]
-        counts = np.bincount(ticks[ticks != records.MISSING], minlength=len(labels))
+        cells = np.where(ticks == records.MISSING, -1, ticks.astype(np.int64))
+        rows, people = (in_cells(cells, units, len(labels)).tolist() for units in (None, raw.units))
         found[name] = {
-            label: int(count)
-            for label, count in zip(labels, counts.tolist(), strict=True)
+            label: (count, owners)
+            for label, count, owners in zip(labels, rows, people, strict=True)
             if count and label not in column.labels
         }
     return found

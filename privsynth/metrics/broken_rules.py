@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from privsynth import rules
+from privsynth.metrics.people import in_cells
 from privsynth.policy.cell_size import suppressed
 from privsynth.records import Records
 from privsynth.schema.rule import Rule
@@ -20,7 +21,7 @@ from privsynth.schema.rule import Rule
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenRule:
-    """One rule. `real` is None where so few real rows break it, or so few obey it, that the number is not shown."""
+    """One rule. `real` is None where so few real people break it, or so few obey it, that the number is not shown."""
 
     text: str
     synthetic: int
@@ -48,13 +49,14 @@ class BrokenRules:
 def count_broken(declared: Sequence[Rule], synthetic: Records, real: Records, *, min_cell: int) -> BrokenRules:
     """Count the rows that break each rule.
 
-    Privacy: the counts of real rows are exact and internal; from 1 to `min_cell` - 1 rows on either side they are left out.
+    Privacy: the counts of real rows are exact and internal; from 1 to `min_cell` - 1 people on either side they are left out.
     """
     ours, theirs = rules.check(declared, synthetic), rules.check(declared, real)
     found = []
     for text, mask in ours.items():
         count = int(theirs[text].sum())
-        hidden = suppressed(np.array([count, real.rows - count]), min_cell=min_cell, margins="not-published").any()
+        people = in_cells(theirs[text].astype(np.int64), real.units, 2)
+        hidden = suppressed(people, min_cell=min_cell, margins="not-published").any()
         found.append(BrokenRule(text=text, synthetic=int(mask.sum()), real=None if hidden else count))
     anything = np.any(list(ours.values()), axis=0) if ours else np.zeros(synthetic.rows, dtype=bool)
     return BrokenRules(

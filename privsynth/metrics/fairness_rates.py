@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from privsynth.errors import InputError
 from privsynth.metrics.fairness_cells import hidden_outcomes
+from privsynth.metrics.people import in_cells
 from privsynth.statistics import normal_quantile, proportion_lower, proportion_upper
 
 Floats = npt.NDArray[np.float64]
@@ -39,8 +40,9 @@ class Estimate:
     upper: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
-        """value, lower, upper."""
-        return {"value": self.value, "lower": self.lower, "upper": self.upper}
+        """value, lower, upper, to three digits."""
+        named = {"value": self.value, "lower": self.lower, "upper": self.upper}
+        return {name: None if one is None else float(f"{one:.3g}") for name, one in named.items()}
 
     def __str__(self) -> str:
         between = "" if self.lower is None else f" ({self.lower:.3g} to {self.upper:.3g})"
@@ -81,21 +83,31 @@ class Errors:
 
 
 def errors(
-    block: Ints, truth: Mask, chosen: Mapping[str, Mask], *, blocks: int, min_cell: int, rng: np.random.Generator
+    block: Ints,
+    truth: Mask,
+    chosen: Mapping[str, Mask],
+    *,
+    units: Ints | None = None,
+    blocks: int,
+    min_cell: int,
+    rng: np.random.Generator,
 ) -> dict[str, Errors]:
     """The errors of each predictor by block; their differences are all of the same blocks, those of which none is hidden.
 
-    Shapes: `block`, `truth` and each of `chosen` are (rows,), blocks numbered from 0.
+    Shapes: `block`, `truth`, each of `chosen`, and `units` (whose the rows are, if not each is another's) are (rows,), blocks
+        numbered from 0.
     Raises: InputError when fairlearn is not installed.
     """
-    shape = (blocks, 2, 2)
-    counts = {
-        whose: np.bincount(block * 4 + truth * 2 + one, minlength=4 * blocks).reshape(shape)
-        for whose, one in chosen.items()
-    }
+    counts, people = (
+        {
+            whose: in_cells(block * 4 + truth * 2 + one, whom, 4 * blocks).reshape(blocks, 2, 2)
+            for whose, one in chosen.items()
+        }
+        for whom in (None, units)
+    )
     shown = {
         whose: np.stack([~hidden_outcomes(one[:, which], min_cell).any(axis=1) for which in (0, 1)], axis=1)
-        for whose, one in counts.items()
+        for whose, one in people.items()
     }
     together = np.asarray(np.logical_and.reduce([one.all(axis=1) for one in shown.values()]), dtype=np.bool_)
     return {

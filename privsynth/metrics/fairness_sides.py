@@ -16,6 +16,7 @@ from privsynth.encoding import encode_public
 from privsynth.learning.task import Task
 from privsynth.metrics.fairness_cells import NOBODY, hidden_outcomes
 from privsynth.metrics.fairness_rates import Estimate, errors, mean, rates_apart, share
+from privsynth.metrics.people import in_cells
 from privsynth.records import Records
 
 Floats = npt.NDArray[np.float64]
@@ -27,17 +28,22 @@ Figures: TypeAlias = dict[tuple[str, str], Estimate | None]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """Rows with a known answer: the level of each protected column, and the answer. Shapes: (rows,) each."""
+    """Rows with a known answer: the level of each protected column, the answer, whose they are. Shapes: (rows,) each."""
 
     levels: Mapping[str, Ints]
     answers: Floats
+    units: Ints | None
 
     @classmethod
     def of(cls, task: Task, found: Records, columns: Sequence[str]) -> Rows:
         """Those of a table. Privacy: as private as it."""
         answers = task.answers(found)
         known, data = ~np.isnan(answers), encode_public(found)
-        return cls(levels={name: data.column(name)[known].astype(np.int64) for name in columns}, answers=answers[known])
+        return cls(
+            levels={name: data.column(name)[known].astype(np.int64) for name in columns},
+            answers=answers[known],
+            units=None if found.units is None else found.units[known],
+        )
 
 
 @final
@@ -64,17 +70,23 @@ class Sides:
         return max(1, len(self.task.classes))
 
     def table(self, rows: Rows, groups: Ints, size: int) -> Ints:
-        """(groups, answers) counts."""
+        """(groups, answers) counts of rows."""
+        return self._counted(rows, groups, size, None)
+
+    def people(self, rows: Rows, groups: Ints, size: int) -> Ints:
+        """(groups, answers) counts of people, by which it is judged what may be shown: never more than rows."""
+        return self._counted(rows, groups, size, rows.units)
+
+    def _counted(self, rows: Rows, groups: Ints, size: int, units: Ints | None) -> Ints:
         classes = self.classes()
         answers = rows.answers.astype(np.int64) if self.task.kind != "number" else np.zeros(len(groups), dtype=np.int64)
-        kept = groups != NOBODY
-        counts = np.bincount(groups[kept] * classes + answers[kept], minlength=size * classes)
-        return np.asarray(counts.reshape(size, classes), dtype=np.int64)
+        cells = np.where(groups == NOBODY, NOBODY, groups * classes + answers)
+        return in_cells(cells, units, size * classes).reshape(size, classes)
 
 
 def too_few(min_cell: int) -> str:
     """What is said where fewer than two groups can be shown."""
-    return f"not compared: fewer than two groups can be shown, each with {min_cell} rows or more in every part"
+    return f"not compared: fewer than two groups can be shown, each with {min_cell} people or more in every part"
 
 
 def figures_of(
@@ -93,11 +105,12 @@ def figures_of(
     block = block_of(sides.judged)
     kept = block != NOBODY
     block, answers = block[kept], sides.judged.answers[kept]
+    units = None if sides.judged.units is None else sides.judged.units[kept]
     for whose, predicted in sides.predicted.items():
         own = predicted[kept]
         if sides.task.kind == "classes":
             if not in_pairs:
-                _right(sides, whose, block, own.argmax(axis=1) == answers, out)
+                _right(sides, whose, block, own.argmax(axis=1) == answers, units, out)
             continue
         guess = own[:, -1]
         for place, figures in enumerate(out):
@@ -106,7 +119,7 @@ def figures_of(
             figures["predicted less observed", whose] = mean(guess[mine] - answers[mine])
     if sides.task.kind == "outcome" and sides.predicted and not in_pairs:
         chosen = {whose: _likeliest(one[:, -1], sides.judged.answers)[kept] for whose, one in sides.predicted.items()}
-        _wrong(sides, block, answers == 1, chosen, out, apart)
+        _wrong(sides, block, answers == 1, chosen, units, out, apart)
     return out, apart
 
 
@@ -142,9 +155,11 @@ def _means(sides: Sides, block_of: Callable[[Rows], Ints], out: list[Figures], a
             apart[what, whose] = Estimate(value=max(known) - min(known)) if len(known) > 1 else None
 
 
-def _right(sides: Sides, whose: str, block: Ints, right: npt.NDArray[np.bool_], out: list[Figures]) -> None:
-    counts = np.bincount(block * 2 + right, minlength=2 * len(out)).reshape(-1, 2)
-    hidden = np.asarray(hidden_outcomes(counts, sides.min_cell).any(axis=1), dtype=np.bool_)
+def _right(
+    sides: Sides, whose: str, block: Ints, right: npt.NDArray[np.bool_], units: Ints | None, out: list[Figures]
+) -> None:
+    counts, people = (in_cells(block * 2 + right, one, 2 * len(out)).reshape(-1, 2) for one in (None, units))
+    hidden = np.asarray(hidden_outcomes(people, sides.min_cell).any(axis=1), dtype=np.bool_)
     for place, figures in enumerate(out):
         figures["right", whose] = None if hidden[place] else share(int(counts[place, 1]), int(counts[place].sum()))
 
@@ -154,10 +169,11 @@ def _wrong(
     block: Ints,
     truth: npt.NDArray[np.bool_],
     chosen: Mapping[str, npt.NDArray[np.bool_]],
+    units: Ints | None,
     out: list[Figures],
     apart: Figures,
 ) -> None:
-    everything = errors(block, truth, chosen, blocks=len(out), min_cell=sides.min_cell, rng=sides.rng)
+    everything = errors(block, truth, chosen, units=units, blocks=len(out), min_cell=sides.min_cell, rng=sides.rng)
     for whose, found in everything.items():
         for place, figures in enumerate(out):
             figures["selected", whose] = found.selected[place]

@@ -21,6 +21,7 @@ from privsynth.learning.task import Task
 from privsynth.metrics.fairness_cells import NOBODY, blocks, hidden_pairs
 from privsynth.metrics.fairness_rates import Estimate
 from privsynth.metrics.fairness_sides import Rows, Sides, figures_of, too_few
+from privsynth.metrics.people import about
 from privsynth.records import Records
 from privsynth.schema import Schema
 from privsynth.schema.columns import LabelledColumn
@@ -39,13 +40,16 @@ MOST_ROWS: Final = 20_000
 _TESTED = 0.3
 """Share of the real rows that models are tested on where there is no holdout."""
 
+_SPLIT = 4711
+"""Of the generator that draws them: a table is always split alike, so that two comparisons show the same groups together."""
+
 BANNER: Final = "INTERNAL: computed on real records; never release"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One group, or several small ones together: its real rows, and figures by what they are and whose they are.
+    """One group, or several small ones together: about how many real rows, and figures by what they are and whose they are.
 
     Args: `figures` maps ("rate", "real") and the like to an estimate, None where the cell-size rule hides it.
     """
@@ -83,6 +87,18 @@ class GroupComparison:
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"GroupComparison({BANNER}; see .lines())"
+
+    @property
+    def together(self) -> Mapping[str, tuple[str, ...]]:
+        """By protected column, the labels that are shown as one group."""
+        alone = [one for one in self.sections if len(one.columns) == 1]
+        return {
+            one.columns[0]: tuple(label for group in one.groups if len(group.members) > 1 for label in group.members)
+            for one in alone
+        }
+
     def to_json(self) -> dict[str, object]:
         """Plain JSON; figures as {what: {whose: {value, lower, upper}}}, null where the cell-size rule hides one."""
         return {
@@ -116,7 +132,7 @@ class GroupComparison:
             )
             for group in section.groups:
                 told = ", ".join(f"{what} {whose} {one or 'hidden'}" for (what, whose), one in group.figures.items())
-                out.append(f"  {group.name} ({group.rows} rows): {told}")
+                out.append(f"  {group.name} (about {group.rows} rows): {told}")
             for (what, whose), one in section.apart.items():
                 out.append(f"  largest difference of {what}, {whose}: {one or 'hidden'}")
         return out
@@ -147,11 +163,11 @@ def compare_groups(
     Rates are shares of the outcome (means, of a number). Models are trained on real and on synthetic rows, as many of both,
     and tested on the holdout or else on three tenths of the real rows that the real-trained one has not seen (the synthetic
     rows may come from them). A row is selected when it is among the likeliest, as many as there are rows with the outcome.
-    Intervals hold 90 % of the time for rows that are independent of each other.
+    Intervals hold 90 % of the time for rows that are independent of each other. Those three tenths are the same every time.
     Args: tables are records, or what `records.read` reads. `protected` is the schema's [use] when empty. `trained` gives models
         {"real": ..., "synthetic": ...} that were trained already, on none of the holdout's rows.
-    Privacy: INTERNAL. Reads real records without noise. Groups with a count from 1 to min_cell - 1, among all rows or among
-        those that are tested, are shown only together with others.
+    Privacy: INTERNAL. Reads real records without noise. Groups with 1 to min_cell - 1 people of an answer, among all rows or
+        among those that are tested, are shown only together with others; numbers of rows are rounded.
     Raises: SchemaError when nothing is protected or to be predicted; RecordsError when the outcome is the same in every real
         row; SyntheticSource where a real table is none; InputError when fairlearn or scikit-learn is not installed.
     """
@@ -160,7 +176,7 @@ def compare_groups(
     _require_protected(schema, task, columns)
     whole, made = _records(real, schema), _records(synthetic, schema, public=True)
     task.require_learnable(task.examples(whole), "the real table")
-    tested = _tested(whole, rng) if holdout is None else np.zeros(whole.rows, dtype=np.bool_)
+    tested = _tested(whole) if holdout is None else np.zeros(whole.rows, dtype=np.bool_)
     judged = whole.take(tested) if holdout is None else _records(holdout, schema)
     notes: list[str] = []
     if trained is None:
@@ -209,8 +225,9 @@ def _records(table: Table, schema: Schema, *, public: bool = False) -> Records:
     return records.read(table, schema).open()
 
 
-def _tested(real: Records, rng: np.random.Generator) -> Mask:
-    """Three tenths of the rows, whole units together."""
+def _tested(real: Records) -> Mask:
+    """Three tenths of the rows, whole units together, the same ones in every comparison."""
+    rng = np.random.default_rng(_SPLIT)
     units = np.arange(real.rows) if real.units is None else real.units
     drawn: Mask = rng.random(int(units.max()) + 1 if units.size else 0) < _TESTED
     return drawn[units]
@@ -238,9 +255,8 @@ def _sections(schema: Schema, columns: Sequence[str], sides: Sides) -> list[Sect
     for name in columns:
         column = schema.modelled_column(name)
         assert isinstance(column, LabelledColumn)
-        labels = [*column.labels, "(missing)"]
-        tables = [sides.table(rows, rows.levels[name], len(labels)) for rows in sides.real]
-        block_of = blocks(tables, sides.min_cell)
+        labels = [*column.labels, "missing"]
+        block_of = _blocks(name, len(labels), sides)
         count = int(block_of.max()) + 1
         members = tuple(
             tuple(label for label, at in zip(labels, block_of, strict=True) if at == one) for one in range(count)
@@ -252,6 +268,18 @@ def _sections(schema: Schema, columns: Sequence[str], sides: Sides) -> list[Sect
     return found
 
 
+def _blocks(name: str, labels: int, sides: Sides) -> Ints:
+    """The block of each label, by people."""
+
+    def together(groups: list[int]) -> list[Ints]:
+        return [
+            sides.people(rows, np.where(np.isin(rows.levels[name], groups), 0, NOBODY), 1)[0] for rows in sides.real
+        ]
+
+    tables = [sides.people(rows, rows.levels[name], labels) for rows in sides.real]
+    return blocks(tables, sides.min_cell, together=together)
+
+
 def _single(name: str, block_of: Ints, members: Sequence[tuple[str, ...]], sides: Sides) -> Section:
     if len(members) < 2:
         return Section(columns=(name,), groups=(), apart={}, note=too_few(sides.min_cell))
@@ -260,7 +288,7 @@ def _single(name: str, block_of: Ints, members: Sequence[tuple[str, ...]], sides
     figures, apart = figures_of(sides, lambda rows: block_of[rows.levels[name]], len(members), in_pairs=False)
     rows = sides.table(sides.whole, block_of[sides.whole.levels[name]], len(members)).sum(axis=1).tolist()
     groups = tuple(
-        Group(name=" or ".join(member), members=member, rows=rows[place], figures=figures[place])
+        Group(name=" or ".join(member), members=member, rows=about(rows[place]), figures=figures[place])
         for place, member in enumerate(members)
     )
     return Section(columns=(name,), groups=groups, apart=apart, note=note)
@@ -278,7 +306,7 @@ def _pair(names: tuple[str, str], shown: Sequence[tuple[Ints, tuple[tuple[str, .
 
     shape = (len(of_first), len(of_second))
     size = shape[0] * shape[1]
-    tables = [sides.table(rows, place(rows), size) for rows in sides.real]
+    tables = [sides.people(rows, place(rows), size) for rows in sides.real]
     slices = [table[:, answer].reshape(shape) for table in tables for answer in range(table.shape[1])]
     hidden = hidden_pairs(slices, sides.min_cell)
     if hidden is None:
@@ -290,11 +318,11 @@ def _pair(names: tuple[str, str], shown: Sequence[tuple[Ints, tuple[tuple[str, .
     renumbered = np.full(size + 1, NOBODY, dtype=np.int64)
     renumbered[kept] = np.arange(kept.size)
     figures, apart = figures_of(sides, lambda rows: renumbered[place(rows)], kept.size, in_pairs=True)
-    counts = tables[0].sum(axis=1)
+    counts = sides.table(sides.whole, place(sides.whole), size).sum(axis=1)
     groups = []
     for at, cell in enumerate(kept.tolist()):
         one, two = of_first[cell // shape[1]], of_second[cell % shape[1]]
         name = f"{' or '.join(one)}, {' or '.join(two)}"
-        groups.append(Group(name=name, members=(*one, *two), rows=int(counts[cell]), figures=figures[at]))
+        groups.append(Group(name=name, members=(*one, *two), rows=about(int(counts[cell])), figures=figures[at]))
     note = f"{size - kept.size} of {size} pairs are small, or hidden because others are" if kept.size < size else ""
     return Section(columns=names, groups=tuple(groups), apart=apart, note=note)

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.dataset import Dataset
+from privsynth.metrics.people import in_cells
 from privsynth.policy.cell_size import suppressed
 from privsynth.schema import Schema
-from privsynth.schema.columns import LabelledColumn
+from privsynth.schema.columns import CategoryColumn, LabelledColumn
 from privsynth.schema.levels import level_names
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -100,15 +101,19 @@ def rare_categories(
     real: Dataset,
     synthetic: Dataset,
     *,
-    merged: Mapping[str, Mapping[str, int]],
+    merged: Mapping[str, Mapping[str, tuple[int, int]]],
     noisy: Mapping[str, NoisyColumn],
     min_cell: int,
+    units: npt.NDArray[np.int64] | None = None,
+    together: Mapping[str, Sequence[str]] | None = None,
 ) -> RareCategories:
     """Say what became of every rare category of every column of labels.
 
-    Args: `merged` are labels of the real table that the completed schema does not have, with their rows, by column; `noisy`
-        what the release was told, by column.
-    Privacy: counts of real rows are exact and internal; those below `min_cell`, and what would give them away, are hidden.
+    Args: `merged` are labels of the real table that the completed schema does not have, with their rows and people, by column;
+        `noisy` what the release was told, by column; `units` says whose each real row is; `together` are labels that are
+        counted as one elsewhere, by column: none of them is counted alone here.
+    Privacy: counts of real rows are exact and internal; those of fewer people than `min_cell`, and what would give them away,
+        are hidden.
     """
     found: list[tuple[int, Category]] = []
     for place, column in enumerate(schema.modelled):
@@ -117,11 +122,17 @@ def rare_categories(
         counts, made = real.marginals([(column.name,)])[0], synthetic.marginals([(column.name,)])[0]
         extra = merged.get(column.name, {})
         names = [*level_names(column), *extra]
-        counts = np.concatenate([counts, np.array(list(extra.values()), dtype=np.int64)])
+        people = in_cells(real.column(column.name).astype(np.int64), units, len(counts))
+        rows_of, people_of = np.array(list(extra.values()), dtype=np.int64).reshape(-1, 2).T
+        counts, people = np.concatenate([counts, rows_of]), np.concatenate([people, people_of])
         made = np.concatenate([made, np.zeros(len(extra), dtype=np.int64)])
-        hidden = suppressed(counts, min_cell=min_cell, margins="published")[:-1]
-        told = noisy.get(column.name)
         size = real.domain.sizes[place]
+        hidden = suppressed(people, min_cell=min_cell, margins="published")[:-1]
+        as_one = {*(together or {}).get(column.name, ())}
+        if hidden[size:].any():  # their sum may be told by the levels that their rows went to
+            as_one |= {*extra, "missing", (isinstance(column, CategoryColumn) and column.other) or "missing"}
+        hidden |= np.array([name in as_one for name in names])
+        told = noisy.get(column.name)
         for level in _rare(counts, made):
             fate = _fate(level, size, counts, made)
             counted = _counted(told, level, size, real.rows)

@@ -1,5 +1,8 @@
 """Impossible rows are counted by rule, and small numbers of real rows are not shown."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from privsynth import records
@@ -39,3 +42,9 @@ def test_real_rows_are_shown_unless_there_are_few_on_either_side(bad, good, show
 def test_without_rules_nothing_is_impossible():
     found = count_broken((), table(7, 90), table(3, 3), min_cell=11)
     assert (found.rows, found.rules) == (0, ())
+
+
+def test_rows_of_few_people_are_not_counted():
+    units = np.where(np.arange(80) < 30, np.arange(80) % 3, np.arange(80))
+    real = replace(table(30, 50), units=units)
+    assert count_broken(SCHEMA.rules, table(7, 90), real, min_cell=11).rules[0].real is None

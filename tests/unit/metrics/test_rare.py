@@ -65,8 +65,30 @@ def test_a_small_count_is_hidden_with_one_more_of_its_column():
 
 
 def test_labels_that_were_not_bought_are_merged():
-    got = found([5000, 9, 0, 29, 40, 20], merged={"ward": {"Z": 14, "Y": 2}})
+    got = found([5000, 9, 0, 29, 40, 20], merged={"ward": {"Z": (14, 14), "Y": (2, 2)}})
     merged = [one for one in got.categories if one.fate == "merged"]
     assert [(one.label, one.synthetic) for one in merged] == [("Z", 0), ("Y", 0)]
-    assert merged[1].real is None
+    assert merged[0].real is merged[1].real is None
     assert all("labels are bought" in one.decided for one in merged)
+
+
+def test_a_category_of_few_people_is_hidden_however_many_rows_they_have():
+    """All 45 rows of E are one person's."""
+    real = data(REAL)
+    units = np.where(real.column("ward") == 4, 0, np.arange(real.rows))
+    got = rare_categories(SCHEMA, real, data(MADE), merged={}, noisy={}, min_cell=11, units=units)
+    assert {one.label: one.real for one in got.categories}["E"] is None
+
+
+def test_categories_that_are_counted_as_one_elsewhere_are_not_counted_alone():
+    got = rare_categories(
+        SCHEMA,
+        data([5000, 0, 0, 30, 45, 20]),
+        data(MADE),
+        merged={},
+        noisy={},
+        min_cell=11,
+        together={"ward": ("D", "E")},
+    )
+    shown = {one.label: one.real for one in got.categories}
+    assert (shown["D"], shown["E"], shown["F"]) == (None, None, 20)
