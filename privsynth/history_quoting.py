@@ -167,11 +167,11 @@ def quote_history(
     """Check everything a release of several tables would check before it spends, and rehearse it on made-up records.
 
     Privacy: reads the tables, if they are given, to find what does not fit the schema, and reports nothing else of them.
-    Raises: what `releasing.database_terms` and `reading.read` raise.
+    Raises: what `releasing.database_terms` and `reading.read` raise; RefusedError where the account was opened in other terms.
     """
     agreed = database_terms(schema, policy, generator=generator)
     population = policy.require_population()
-    held = held_by(ledger, population.id)
+    held = held_by(ledger, agreed)
     started, tables = time.process_time(), []
     for step, view in enumerate(views(schema).values()):
         progress.report("rehearse", step, len(views(schema)))

@@ -177,11 +177,11 @@ def quote(
     """Check everything a release would check before it spends, and rehearse it on made-up records.
 
     Privacy: reads the table, if one is given, to find what does not fit the schema, and reports nothing else of it.
-    Raises: what `releasing.terms` and `records.read` raise.
+    Raises: what `releasing.terms` and `records.read` raise; RefusedError where the account was opened in other terms.
     """
     agreed = terms(schema, policy, generator=generator)
     population = policy.require_population()
-    held = held_by(ledger, population.id)
+    held = held_by(ledger, agreed)
     rehearsal: _Rehearsal | None = None
     megabytes = None
     if not schema.unresolved:

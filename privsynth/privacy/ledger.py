@@ -80,16 +80,8 @@ class AbstractLedger(ABC):
         draft = opening(population, unit, cap)
 
         def decide(book: Book) -> Draft | None:
-            known = book.accounts.get(population)
-            if known is None:
-                return draft
-            if (known.unit, known.cap) != (unit, cap):
-                raise RefusedError(
-                    f'population "{population}" was opened for unit "{known.unit}" with a lifetime epsilon of '
-                    f"{float(known.cap.epsilon):g} at delta {float(known.cap.delta):g}, which cannot change; found unit "
-                    f'"{unit}", epsilon {float(cap.epsilon):g}, delta {float(cap.delta):g}: correct the policy'
-                )
-            return None
+            book.require_terms(population, unit, cap)
+            return None if population in book.accounts else draft
 
         self._record(decide)
 
@@ -152,6 +144,13 @@ class AbstractLedger(ABC):
     def balance(self, population: str) -> Balance:
         """What a population's account allows, has spent and has set aside; RefusedError when there is no account."""
         return self._read().balance(population)
+
+    def require_terms(self, population: str, *, unit: str, cap: Cap) -> None:
+        """Ask whether a population's account, if it has one, has this unit and cap, and write nothing.
+
+        Raises: RefusedError, as `open_account` would.
+        """
+        self._read().require_terms(population, unit, cap)
 
     def require_attempt(self, population: str, *, plan_digest: str, attempts_allowed: int) -> None:
         """Ask whether a plan has an attempt left, and write nothing. Raises: PolicyRefusal, as `reserve` and `begin` would."""

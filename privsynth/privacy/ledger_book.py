@@ -82,6 +82,16 @@ class Book:
         except KeyError:
             raise RefusedError(f'population "{population}" has no account in this ledger; open one first') from None
 
+    def require_terms(self, population: str, unit: str, cap: Cap) -> None:
+        """RefusedError when a population has an account with another unit or cap; without an account, anything goes."""
+        known = self.accounts.get(population)
+        if known is not None and (known.unit, known.cap) != (unit, cap):
+            raise RefusedError(
+                f'population "{population}" was opened for unit "{known.unit}" with a lifetime epsilon of '
+                f"{float(known.cap.epsilon):g} at delta {float(known.cap.delta):g}, which cannot change; found unit "
+                f'"{unit}", epsilon {float(cap.epsilon):g}, delta {float(cap.delta):g}: correct the policy'
+            )
+
     def balance(self, population: str) -> Balance:
         """The account's cap, what was spent and what is reserved."""
         account = self.account(population)

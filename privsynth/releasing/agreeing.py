@@ -103,6 +103,12 @@ class AbstractTerms(ABC):
         return Cost.of(self.budget.rho, self.budget.purchase_delta, self.budget.training)
 
     @property
+    def account(self) -> tuple[str, Cap]:
+        """The unit and the cap for life that the population's account must have."""
+        budget = self.policy.budget
+        return f"{self.unit.name} ({self.unit.relation.value})", Cap.of(budget.lifetime_epsilon, budget.lifetime_delta)
+
+    @property
     def continues(self) -> Mapping[str, object] | None:
         """What the certificate says of an earlier release that this one goes on from; None where there is none."""
         return None
@@ -141,7 +147,7 @@ def choose(
 
 def require_affordable(agreed: AbstractTerms) -> None:
     """Refuse a release that no account of this policy could ever pay for."""
-    cap = Cap.of(agreed.policy.budget.lifetime_epsilon, agreed.policy.budget.lifetime_delta)
+    _, cap = agreed.account
     if not cap.admits(agreed.cost):
         raise PolicyRefusal(
             "not even one release fits the population's lifetime budget: the cap is held at one Renyi order, and half of "

@@ -34,7 +34,6 @@ from privsynth.errors import (
 from privsynth.findings import Claim, Figure, Findings
 from privsynth.policy import Policy
 from privsynth.policy.check_result import CheckResult
-from privsynth.privacy.accounting import Cap
 from privsynth.privacy.ledger import AbstractLedger, LedgerHead, Reservation
 from privsynth.privacy.noise import SystemNoise
 from privsynth.privacy.source import AbstractNoiseSource
@@ -238,8 +237,7 @@ def reserve(
     Raises: BudgetExceeded or PolicyRefusal from the ledger; RefusedError when the earlier attempt cannot go on.
     """
     agreed = subject.agreed
-    population, budget = agreed.policy.require_population(), agreed.policy.budget
-    unit = f"{agreed.unit.name} ({agreed.unit.relation.value})"
+    population = agreed.policy.require_population()
     earlier = workspace.state()
     if earlier is None:
         release_id, seeds = (
@@ -255,7 +253,8 @@ def reserve(
             )
     if population.id not in ledger.populations():
         progress.report(f'population "{population.id}" is new to this ledger: its lifetime budget begins here', 0, 1)
-    ledger.open_account(population.id, unit=unit, cap=Cap.of(budget.lifetime_epsilon, budget.lifetime_delta))
+    unit, cap = agreed.account
+    ledger.open_account(population.id, unit=unit, cap=cap)
     reservation = ledger.reserve(
         population.id,
         cost=agreed.cost,

@@ -9,7 +9,6 @@ from abc import ABC
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from privsynth.errors import RefusedError
 from privsynth.privacy.accounting import Cap, Cost
 from privsynth.privacy.guarantee import decimal_up
 from privsynth.privacy.ledger import AbstractLedger
@@ -69,7 +68,7 @@ class AbstractQuote(ABC):
 
     @property
     def _cap(self) -> Cap:
-        return Cap.of(self.agreed.policy.budget.lifetime_epsilon, self.agreed.policy.budget.lifetime_delta)
+        return self.agreed.account[1]
 
     def _cost_to_json(self) -> dict[str, object]:
         """The first keys of the quote's JSON object."""
@@ -90,12 +89,15 @@ class AbstractQuote(ABC):
         ]
 
 
-def held_by(ledger: AbstractLedger | None, population: str) -> Cost:
-    """What the ledger holds against a population already; nothing where it does not know it."""
-    if ledger is None:
+def held_by(ledger: AbstractLedger | None, agreed: AbstractTerms) -> Cost:
+    """What the ledger holds against the population already; nothing where it does not know it.
+
+    Raises: RefusedError, as the release would, where the population's account was opened in other terms.
+    """
+    population = agreed.policy.require_population().id
+    if ledger is None or population not in ledger.populations():
         return Cost.of(0)
-    try:
-        balance = ledger.balance(population)
-    except RefusedError:
-        return Cost.of(0)
+    unit, cap = agreed.account
+    ledger.require_terms(population, unit=unit, cap=cap)
+    balance = ledger.balance(population)
     return balance.spent + balance.reserved

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from privsynth import quoting
+from privsynth.errors import RefusedError
 from privsynth.policy import Policy
+from privsynth.privacy.accounting import Cap
+from privsynth.privacy.ledgers.memory import MemoryLedger
 from privsynth.releasing import terms as release_terms
 from privsynth.schema import Schema
 
@@ -106,3 +109,26 @@ def test_where_no_pair_is_measured_a_quote_says_nothing_of_pairs():
     found = quoted("independent")
     assert found.single is not None
     assert found.pair is None
+
+
+@pytest.mark.parametrize(("unit", "cap"), [("row (add-remove)", "9.9"), ("person (add-remove)", "10")])
+def test_an_account_that_was_opened_in_other_terms_is_refused_as_a_release_refuses_it(unit, cap):
+    agreed = release_terms.terms(Schema.loads(SCHEMA), policy())
+    asked, ours = agreed.account
+    assert (asked, float(ours.epsilon)) == ("row (add-remove)", 10)
+    ledger = MemoryLedger()
+    ledger.open_account("x", unit=unit, cap=Cap.of(cap, agreed.policy.budget.lifetime_delta))
+    for refused in (
+        lambda: quoting.quote(None, schema=Schema.loads(SCHEMA), policy=policy(), ledger=ledger),
+        lambda: ledger.open_account("x", unit=asked, cap=ours),
+    ):
+        with pytest.raises(RefusedError, match=r"which cannot change; found unit .* correct the policy"):
+            refused()
+    assert [entry.kind for entry in ledger.entries()] == ["open"]
+
+
+def test_an_account_in_the_policy_s_terms_is_quoted():
+    ledger = MemoryLedger()
+    unit, cap = release_terms.terms(Schema.loads(SCHEMA), policy()).account
+    ledger.open_account("x", unit=unit, cap=cap)
+    assert quoting.quote(None, schema=Schema.loads(SCHEMA), policy=policy(), ledger=ledger).admitted
