@@ -165,8 +165,8 @@ class HistoryModel:
 
         Of the units' own table it is answered as of one table (`Model.answer`). Of any other, a unit's rows count as one
         together, however many they are: shares and means are answered; numbers of rows are not, but for "count.CHILD" of the
-        table above, nor are correlations. A table's own columns can be asked for, and those above it as "TABLE.COLUMN". The first answer about a
-        table takes a dozen refits.
+        table above, nor are correlations. A table's own columns can be asked for, and those above it as "TABLE.COLUMN". The
+        first answer about a table takes a dozen refits.
         Args: `table` is by default that of the units.
         Raises: InputError or SchemaError for what cannot be read or is not known; FitError for what has no known errors.
         """
