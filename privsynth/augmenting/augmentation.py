@@ -64,6 +64,9 @@ class Augmentation:
     by_learner: Mapping[str, Difference]
     against: Mapping[str, Difference]
 
+    def __repr__(self) -> str:
+        return f"Augmentation({INTERNAL} See .lines() and .table)"
+
     @property
     def frame(self) -> Any:
         """The joined table as the kind of frame that the real one was; Arrow for a file."""

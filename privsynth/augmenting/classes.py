@@ -6,7 +6,7 @@ Must never let a count of fewer people than the cell-size rule out, nor what it 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ from privsynth.policy.cell_size import suppressed
 from privsynth.schema.columns import LabelledColumn
 
 Counts = npt.NDArray[np.int64]
-
-MIN_CELL: Final = 11
 
 
 @final
@@ -37,7 +35,7 @@ class Classes:
     rare: int
 
     @classmethod
-    def of(cls, task: Task, real: Examples, owner: Counts, *, folds: int) -> Classes:
+    def of(cls, task: Task, real: Examples, owner: Counts, *, folds: int, min_cell: int) -> Classes:
         """Count the classes; `owner` is the unit of each example.
 
         Raises: SchemaError for a target that is a number; RecordsError where one class alone is there, or where no class but
@@ -52,13 +50,13 @@ class Classes:
         rows = np.bincount(codes, minlength=count)
         whose = np.unique(np.stack([codes, owner]), axis=1)[0]
         people = np.bincount(whose, minlength=count)
-        enough = np.flatnonzero((people >= max(folds, MIN_CELL)) & (np.arange(count) != np.argmax(rows)))
+        enough = np.flatnonzero((people >= max(folds, min_cell)) & (np.arange(count) != np.argmax(rows)))
         if not len(enough):
             raise RecordsError(
-                f'no class of "{task.target}" but the most frequent one has {max(folds, MIN_CELL)} people or more in the real '
+                f'no class of "{task.target}" but the most frequent one has {max(folds, min_cell)} people or more in the real '
                 "table, so that nothing can be judged by them; take more real records, or declare a wider outcome"
             )
-        hidden = suppressed(people, min_cell=MIN_CELL, margins="published")[:-1]
+        hidden = suppressed(people, min_cell=min_cell, margins="published")[:-1]
         rare = int(enough[np.argmin(rows[enough])])
         return cls(names=task.classes, rows=rows, people=people, hidden=hidden, rare=rare)
 

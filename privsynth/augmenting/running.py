@@ -26,6 +26,7 @@ from privsynth.errors import InputError, RecordsError, SchemaError
 from privsynth.exploring import Fitting
 from privsynth.learning.learners import LearnerName
 from privsynth.learning.task import Examples, Task
+from privsynth.metrics.groups import MIN_CELL, require_min_cell
 from privsynth.model import Model
 from privsynth.provenance import Provenance
 from privsynth.records import Records
@@ -39,7 +40,7 @@ LEARNERS: Final[tuple[LearnerName, ...]] = ("gradient_boosting", "logistic_regre
 _LEAST_FOLDS, _MOST_FOLDS = 3, 20
 
 
-def augment(
+def augment(  # noqa: PLR0913
     real: object,
     synthetic: object | None = None,
     *,
@@ -50,6 +51,7 @@ def augment(
     refit: Fitting | None = None,
     fitted_on: FittedOn = "unknown",
     folds: int = 5,
+    min_cell: int = MIN_CELL,
     rng: np.random.Generator,
 ) -> Augmentation:
     """Join synthetic rows of under-represented classes to a real table, and say by cross-validation whether that helps.
@@ -59,7 +61,7 @@ def augment(
     Args: `synthetic` is a model, the folder of one or of a release, or a table; instead of it, `refit` says how to fit a
         generator to the training rows of each fold, which is the honest way where there are no other records. `fitted_on` is
         "others" where the generator never saw these rows. Each class gets as many rows as the most frequent one has more,
-        or `per_class`; `Augmentation.save` writes what came of it.
+        or `per_class`; `min_cell` is the cell-size rule of the policy; `Augmentation.save` writes what came of it.
     Raises: SchemaError for a target that has no classes; RecordsError where one class alone is there, or too few people to
         judge by; SyntheticSource where the real table is none; InputError for other bad input.
     """
@@ -67,6 +69,7 @@ def augment(
         raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
     if (synthetic is None) == (refit is None):
         raise InputError("give the synthetic rows (a model, a release or a table), or a refit: one of the two")
+    require_min_cell(min_cell)
     if not _LEAST_FOLDS <= folds <= _MOST_FOLDS:
         raise InputError(f"folds are from {_LEAST_FOLDS} to {_MOST_FOLDS}; found {folds}")
     if fitted_on not in ("unknown", "others"):
@@ -82,7 +85,7 @@ def augment(
     table = table.with_schema(complete) if declared.unresolved else replace(table, schema=complete)
     _require_others(source, table)
     task = Task.of(complete, target, outcome)
-    trial, classes = _trial(task, table, source, per_class, folds, rng)
+    trial, classes = _trial(task, table, source, per_class, folds, min_cell, rng)
     judged = judge(trial, rng=rng)
     whole = refit.fit(table) if refit is not None else source
     assert not isinstance(whole, Fitting)
@@ -124,6 +127,7 @@ def _trial(
     source: Source,
     per_class: int | None,
     folds: int,
+    min_cell: int,
     rng: np.random.Generator,
 ) -> tuple[Trial, Classes]:
     """What is cross-validated, of at most ROWS rows, and the classes of the whole table."""
@@ -131,10 +135,10 @@ def _trial(
     owner = np.arange(table.rows) if table.units is None else table.units
     if len(np.unique(owner)) < folds:
         raise RecordsError("the real table has fewer people than there are folds; take more records, or fewer folds")
-    classes = Classes.of(task, examples, owner[examples.rows], folds=folds)
+    classes = Classes.of(task, examples, owner[examples.rows], folds=folds, min_cell=min_cell)
     wanted(classes.rows, per_class)
     some = _some(examples, owner[examples.rows], rng)
-    Classes.of(task, some, owner[some.rows], folds=folds)
+    Classes.of(task, some, owner[some.rows], folds=folds, min_cell=min_cell)
     trial = Trial(
         task=task,
         records=table,

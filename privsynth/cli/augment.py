@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
-from privsynth.cli.options import Outcome, SchemaFile, Target
+from privsynth.cli.options import MinCell, Outcome, SchemaFile, Target
 
 
 def augment(
@@ -39,6 +39,7 @@ def augment(
         bool, typer.Option("--fitted-on-others", help="The generator was fitted to other rows than these.")
     ] = False,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    min_cell: MinCell = 11,
     report_only: Annotated[bool, typer.Option("--report-only", help="Do not write the joined table.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the folds and the rows that are drawn.")] = 0,
 ) -> None:
@@ -66,6 +67,7 @@ def augment(
             refit=None if refit is None else Fitting(epsilon=refit, delta=delta, generator=generator),
             fitted_on="others" if others else "unknown",
             folds=folds,
+            min_cell=min_cell,
             rng=np.random.default_rng(seed),
         )
     found.save(out, report_only=report_only)

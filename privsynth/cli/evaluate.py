@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
-from privsynth.cli.options import Outcome, Target
+from privsynth.cli.options import MinCell, Outcome, Target
 from privsynth.cli.trusting import Trust, among, signatures
 
 
@@ -34,6 +34,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Another synthetic table, measured beside it; may be repeated.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder for the page and the figures (mode 0700).")] = None,
+    min_cell: MinCell = 11,
     trust: Trust = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which rows and columns are drawn where not all are.")] = 0,
 ) -> None:
@@ -64,6 +65,7 @@ def evaluate(
             outcome=tuple(outcome or ()),
             release=release,
             peers=peers,
+            min_cell=min_cell,
             rng=np.random.default_rng(seed),
         )
     lines = [*found.lines(), *signed]

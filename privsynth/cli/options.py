@@ -29,3 +29,6 @@ Target: TypeAlias = Annotated[
 Outcome: TypeAlias = Annotated[
     list[str] | None, typer.Option(help="A label of the target that counts as the outcome; may be repeated.")
 ]
+MinCell: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="The policy's cell-size rule: no count of fewer real people is listed.")
+]

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import Console
-from privsynth.cli.options import Outcome, SchemaFile, Target
+from privsynth.cli.options import MinCell, Outcome, SchemaFile, Target
 
 
 def scale(
@@ -34,6 +34,7 @@ def scale(
     size: Annotated[list[int] | None, typer.Option(min=2, help="A number of rows; four or more, repeated.")] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Times that each size is tried.")] = 3,
     gain: Annotated[float, typer.Option(help="What doubling the rows must gain to count as help.")] = 0.005,
+    min_cell: MinCell = 11,
     seed: Annotated[int, typer.Option(min=0, help="Decides which rows are taken and drawn.")] = 0,
 ) -> None:
     """Draw learning curves against real rows, synthetic rows and both; internal, never to be released."""
@@ -56,6 +57,7 @@ def scale(
             sizes=size or None,
             seeds=seeds,
             gain=gain,
+            min_cell=min_cell,
             rng=np.random.default_rng(seed),
         )
     found.save(out)

@@ -11,9 +11,10 @@ from typing import Final, final
 
 from privsynth.evaluating.known import Known
 from privsynth.evaluating.measuring import SIZES, Measured
+from privsynth.metrics.people import about
 from privsynth.metrics.prediction import Estimate
 from privsynth.metrics.rare import FATES
-from privsynth.report.words import count, percent, plural
+from privsynth.report.words import count, percent
 from privsynth.schema import Schema
 
 INTERNAL: Final = "INTERNAL: computed on real records; never release."
@@ -38,13 +39,16 @@ class Evaluation:
     measured: Measured
     peers: Mapping[str, Measured] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Evaluation({INTERNAL} See .lines())"
+
     def to_json(self) -> dict[str, object]:
         """A JSON object; NaN never occurs in it."""
         return {
             "notice": INTERNAL,
             "what": self.what,
-            "realRows": self.real_rows,
-            "holdoutRows": self.holdout_rows,
+            "realRows": about(self.real_rows),
+            "holdoutRows": None if self.holdout_rows is None else about(self.holdout_rows),
             "release": None if self.known is None else self.known.to_json(),
             "synthetic": self.measured.to_json(),
             "peers": {name: one.to_json() for name, one in self.peers.items()},
@@ -104,6 +108,8 @@ def _error_line(one: Measured, size: int) -> str:
 def _learned(one: Measured) -> list[str]:
     predicted = one.prediction
     if predicted is None:
+        if one.not_learned is not None:
+            return [f"  prediction           none: {one.not_learned}"]
         return ["  prediction           no target is declared: add [use] to the schema, or name one"]
     found = []
     for learner in predicted.learned:
@@ -118,7 +124,7 @@ def _learned(one: Measured) -> list[str]:
         found.append(f"  {'':<20} {predicted.synthetic_not}")
     if predicted.seen:
         found.append(
-            f"  {'':<20} the generator may have seen the {plural(predicted.test_rows, 'row', 'rows')} judged by"
+            f"  {'':<20} the generator may have seen the {count(about(predicted.test_rows))} rows or so judged by"
         )
     return found
 

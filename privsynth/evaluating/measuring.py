@@ -25,7 +25,6 @@ from privsynth.metrics.rare import NoisyColumn, RareCategories, rare_categories
 from privsynth.metrics.subsampling import KMarginal, k_marginal
 from privsynth.metrics.telling_apart import ToldApart, tell_apart
 
-MIN_CELL: Final = 11
 TRIPLES: Final = 300
 MOST_PAIRS: Final = 10_000
 """Of a table of more than 141 columns, so many pairs are drawn at random."""
@@ -41,7 +40,7 @@ class Measured:
     """The figures of one synthetic table.
 
     `errors` by number of columns; `prediction` is None where no target is declared, `groups` where nothing is protected
-    either, and of tables that are only measured beside another.
+    either, and of tables that are only measured beside another; `not_learned` says why nothing is taught on so few people.
     """
 
     rows: int
@@ -54,6 +53,8 @@ class Measured:
     rare: RareCategories
     closest: Closest
     groups: GroupComparison | None
+    not_learned: str | None
+    min_cell: int
 
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
@@ -64,6 +65,7 @@ class Measured:
             "kMarginal": self.k_marginal.to_json(),
             "correlations": self.correlations.to_json(),
             "prediction": None if self.prediction is None else self.prediction.to_json(),
+            "nothingLearned": self.not_learned,
             "distinguishability": None if self.apart is None else self.apart.to_json(),
             "rareCategories": self.rare.to_json(),
             "closestRecords": self.closest.to_json(),
@@ -114,19 +116,27 @@ class Learning:
 
 
 def measure(
-    tables: Tables, synthetic: Both, learning: Learning | None, *, name: str, seed: int, itself: bool
+    tables: Tables,
+    synthetic: Both,
+    learning: Learning | str | None,
+    *,
+    name: str,
+    seed: int,
+    min_cell: int,
+    beside: Measured | None,
 ) -> Measured:
     """Measure one synthetic table.
 
     The same seed draws the same sets of columns and rows for every table, so that their figures can be compared.
-    Args: `name` is for progress; `itself` says that it is the table that is evaluated, whose noise may be known and whose
-        groups are compared.
+    Args: `learning` is why nothing is taught, where that is so; `name` is for progress; `beside` is None for the table that is
+        evaluated, whose noise may be known and whose groups are compared, and that one's figures for all others.
     """
-    schema, real, holdout = tables.schema, tables.real, tables.holdout
+    schema, real, holdout, itself = tables.schema, tables.real, tables.holdout, beside is None
+    not_learned, learning = (learning, None) if isinstance(learning, str) else (None, learning)
     held = None if holdout is None else holdout[1]
     rng = np.random.default_rng(seed)
     step = _Steps(name)
-    broken = count_broken(schema.rules, synthetic[0], real[0], min_cell=MIN_CELL)
+    broken = count_broken(schema.rules, synthetic[0], real[0], min_cell=min_cell)
     names = real[1].domain.attributes
     step.next()
     most = {1: len(names), 2: MOST_PAIRS, 3: TRIPLES}
@@ -147,8 +157,18 @@ def measure(
     near = closest(real[0], synthetic[0], holdout=None if holdout is None else holdout[0], rng=rng)
     step.next()
     told: Mapping[str, NoisyColumn] = tables.known.columns if itself and tables.known is not None else {}
-    rare = rare_categories(schema, real[1], synthetic[1], merged=tables.merged, noisy=told, min_cell=MIN_CELL)
-    groups = _groups(tables, synthetic, learning, rng) if itself else None
+    groups = _groups(tables, synthetic, learning, min_cell, rng) if itself else None
+    compared = groups if beside is None else beside.groups
+    rare = rare_categories(
+        schema,
+        real[1],
+        synthetic[1],
+        merged=tables.merged,
+        noisy=told,
+        min_cell=min_cell,
+        units=real[0].units,
+        together=None if compared is None else compared.together,
+    )
     return Measured(
         rows=synthetic[0].rows,
         broken=broken,
@@ -160,11 +180,13 @@ def measure(
         rare=rare,
         closest=near,
         groups=groups,
+        not_learned=not_learned,
+        min_cell=min_cell,
     )
 
 
 def _groups(
-    tables: Tables, synthetic: Both, learning: Learning | None, rng: np.random.Generator
+    tables: Tables, synthetic: Both, learning: Learning | None, min_cell: int, rng: np.random.Generator
 ) -> GroupComparison | None:
     """The groups of the protected columns, where there are any and something is predicted."""
     if learning is None:
@@ -180,7 +202,7 @@ def _groups(
         rng=rng,
         holdout=None if tables.holdout is None else tables.holdout[0],
         protected=protected,
-        min_cell=MIN_CELL,
+        min_cell=min_cell,
     )
 
 

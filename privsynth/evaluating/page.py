@@ -10,10 +10,11 @@ from typing import Final, TypeAlias
 
 from privsynth.evaluating import pictures
 from privsynth.evaluating.evaluation import TABLES_IN_WORDS, Evaluation, interval_words, share_words
-from privsynth.evaluating.measuring import MIN_CELL, SIZES, Measured
+from privsynth.evaluating.measuring import SIZES, Measured
 from privsynth.metrics.closest import NOTE
 from privsynth.metrics.correlations import Correlations
 from privsynth.metrics.groups import Section as GroupSection
+from privsynth.metrics.people import about
 from privsynth.metrics.prediction import Prediction
 from privsynth.metrics.rare import FATES, RARE, RareCategories
 from privsynth.metrics.subsampling import AS_A_FRESH_SAMPLE
@@ -25,7 +26,7 @@ Section: TypeAlias = dict[str, object]
 
 SHOWN_RARE: Final = 12
 SHOWN_RULES: Final = 30
-_HIDDEN = f"1 to {MIN_CELL - 1}, or hidden with one"
+_HIDDEN = "few, or hidden with few"
 _SECTIONS = (
     ("impossible", "Impossible rows"),
     ("tables", "Tables"),
@@ -63,15 +64,15 @@ def render(found: Evaluation) -> str:
 
 
 def _lead(found: Evaluation) -> str:
-    beside = "no holdout" if found.holdout_rows is None else f"a holdout of {count(found.holdout_rows)}"
+    beside = "no holdout" if found.holdout_rows is None else f"a holdout of about {count(about(found.holdout_rows))}"
     told = ""
     if found.known is not None:
         told = (
             f" It was made by {found.known.generator} with epsilon {found.known.epsilon:.4g} at delta "
-            f"{found.known.delta:.3g} "
-            f"for each {found.known.unit}."
+            f"{found.known.delta:.3g} for each {found.known.unit}."
         )
-    return f"{count(found.measured.rows)} synthetic rows against {count(found.real_rows)} real ones and {beside}.{told}"
+    real = count(about(found.real_rows))
+    return f"{count(found.measured.rows)} synthetic rows against about {real} real ones and {beside}.{told}"
 
 
 def _cards(one: Measured) -> list[Section]:
@@ -209,7 +210,8 @@ def _correlations(found: Correlations) -> Section:
 def _prediction(found: Prediction | None, evaluation: Evaluation) -> Section:
     if found is None:
         return {
-            "missing": "No target is declared. Add [use] with target = … to the schema, or name one with --target, to "
+            "missing": evaluation.measured.not_learned
+            or "No target is declared. Add [use] with target = … to the schema, or name one with --target, to "
             "see what a "
             "learner makes of the synthetic table."
         }
@@ -227,8 +229,8 @@ def _prediction(found: Prediction | None, evaluation: Evaluation) -> Section:
     problem = f" {found.synthetic_not}." if found.synthetic_not else ""
     return {
         "missing": "",
-        "words": f"{found.measure} at “{found.target}”{outcome}, judged on {count(found.test_rows)} real rows; taught on "
-        f"{count(found.train_rows)} rows, or all where there are fewer.{problem}{gap}",
+        "words": f"{found.measure} at “{found.target}”{outcome}, judged on about {count(about(found.test_rows))} real rows; "
+        f"taught on about {count(about(found.train_rows))} rows, or all where there are fewer.{problem}{gap}",
         "picture": pictures.intervals(lines, found.measure),
         "direct": bool(found.direct),
         "how": _how_predicted(found, evaluation),
@@ -245,10 +247,9 @@ def _how_predicted(found: Prediction, evaluation: Evaluation) -> str:
     direct = f"No model was trained directly under differential privacy: {found.direct_not}."
     if found.direct and evaluation.known is not None:
         direct = (
-            f"The models under epsilon are diffprivlib’s, trained on {count(found.direct_rows)} real rows with epsilon "
-            f"{evaluation.known.epsilon:.4g} and bounds from the schema; they answer this one question and their "
-            f"epsilon is that of "
-            f"one row, while the release’s is of one {evaluation.known.unit} and serves every question."
+            f"The models under epsilon are diffprivlib’s, trained on about {count(about(found.direct_rows))} real rows with "
+            f"epsilon {evaluation.known.epsilon:.4g} and bounds from the schema; they answer this one question and their "
+            f"epsilon is that of one row, while the release’s is of one {evaluation.known.unit} and serves every question."
         )
     return f"Intervals of 95 % over three seeds and the rows judged by. {seen}{direct}"
 
@@ -290,10 +291,8 @@ def _rare(found: RareCategories, evaluation: Evaluation) -> Section:
         + f".{f' The table shows {len(lines)}; {more} more are in evaluation.json.' if more > 0 else ''}",
         "lines": lines,
         "how": f"Lost: real rows have it and no synthetic row does. Merged: it was not bought, and its rows went to "
-        f"another label. "
-        f"Invented: declared, in no real row, and drawn all the same. Counts of fewer than {MIN_CELL} real rows are "
-        f"hidden, with one "
-        "more of the same column where it would give them away. "
+        f"another label. Invented: declared, in no real row, and drawn all the same. Counts of fewer than "
+        f"{evaluation.measured.min_cell} real people are hidden, with more of the same column where it would give them away. "
         + (
             "The noisy count is what the release was told, scaled to the real table’s rows, with two standard deviations."
             if evaluation.known is not None
@@ -307,7 +306,8 @@ def _groups(one: Measured) -> Section:
     found = one.groups
     if found is None:
         return {
-            "words": "No groups are compared: that takes protected columns and a target, declared in [use] of the schema.",
+            "words": one.not_learned
+            or "No groups are compared: that takes protected columns and a target, declared in [use] of the schema.",
             "notes": [],
             "tables": [],
         }
@@ -325,7 +325,7 @@ def _groups(one: Measured) -> Section:
             {
                 "title": " × ".join(section.columns),
                 "note": section.note,
-                "heads": [f"{group.name} ({count(group.rows)} rows)" for group in section.groups],
+                "heads": [f"{group.name} (about {count(group.rows)} rows)" for group in section.groups],
                 "lines": lines,
                 "picture": _rates(section),
                 "apart": [f"{what}, {whose}: {one or 'hidden'}" for (what, whose), one in section.apart.items()],
@@ -334,7 +334,7 @@ def _groups(one: Measured) -> Section:
     return {
         "words": f"Groups by how often {found.counted}; models: {found.learner.replace('_', ' ')}, judged on real rows. "
         f"Groups with a "
-        f"count of fewer than {found.min_cell} real rows are shown only together with others.",
+        f"count of fewer than {found.min_cell} real people are shown only together with others.",
         "notes": list(found.notes),
         "tables": tables,
     }

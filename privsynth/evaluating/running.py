@@ -18,11 +18,12 @@ from privsynth.evaluating.measuring import Learning, measure
 from privsynth.evaluating.tables import SchemaLike, Tables
 from privsynth.learning.task import Task
 from privsynth.metrics import prediction
+from privsynth.metrics.groups import MIN_CELL, require_min_cell
 
 _ITSELF = "synthetic"
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     synthetic: object,
     *,
     real: object,
@@ -33,6 +34,7 @@ def evaluate(
     outcome: Sequence[str] = (),
     release: ReleaseLike | None = None,
     peers: Mapping[str, object] | None = None,
+    min_cell: int = MIN_CELL,
     rng: np.random.Generator,
 ) -> Evaluation:
     """Say what a synthetic table is good for: impossible rows, errors of tables, learning, rare categories, fairness.
@@ -42,12 +44,14 @@ def evaluate(
     Args: `synthetic` is a table, such as a sample of a model, or the folder of a release; `holdout` are real records that the
         generator did not see, without which a part of the real table is judged by that it may have seen; `target` and
         `outcome` are what is predicted, by default what [use] of the schema declares; `release` is the folder, or the model,
-        that a table comes from, for its epsilon and its noise; `peers` are other synthetic tables by name, measured alike.
+        that a table comes from, for its epsilon and its noise; `peers` are other synthetic tables by name, measured alike;
+        `min_cell` is the cell-size rule of the policy: no count of fewer people is listed.
     Raises: RecordsError for an unreadable table, and where the target is the same in every real row; SchemaError for a target
         that cannot be one; InputError for several tables, or a library that is not installed; OutputError for a bad `out`.
     """
     if not isinstance(rng, np.random.Generator):
         raise InputError("rng must be a numpy Generator, such as np.random.default_rng()")
+    require_min_cell(min_cell)
     others = dict(peers or {})
     if _ITSELF in others:
         raise InputError(f'a table beside it cannot be called "{_ITSELF}"; give it another name')
@@ -55,10 +59,11 @@ def evaluate(
         folder.require_free(Path(out), [synthetic, release, *others.values()])
     read = tables.read(synthetic, real=real, holdout=holdout, schema=schema, release=release, peers=others)
     seed = int(rng.integers(1 << 31))
-    learning = _learning(read, target, outcome, rng)
+    learning = _learning(read, target, outcome, min_cell, rng)
+    measured = measure(read, read.synthetic, learning, name=_ITSELF, seed=seed, min_cell=min_cell, beside=None)
     figures = {
-        name: measure(read, table, learning, name=name, seed=seed, itself=name == _ITSELF)
-        for name, table in {_ITSELF: read.synthetic, **read.peers}.items()
+        name: measure(read, table, learning, name=name, seed=seed, min_cell=min_cell, beside=measured)
+        for name, table in read.peers.items()
     }
     found = Evaluation(
         what=_what(synthetic, read),
@@ -66,7 +71,7 @@ def evaluate(
         real_rows=read.real[0].rows,
         holdout_rows=None if read.holdout is None else read.holdout[0].rows,
         known=read.known,
-        measured=figures.pop(_ITSELF),
+        measured=measured,
         peers=figures,
     )
     if out is not None:
@@ -74,8 +79,10 @@ def evaluate(
     return found
 
 
-def _learning(read: Tables, target: str | None, outcome: Sequence[str], rng: np.random.Generator) -> Learning | None:
-    """What is taught on real rows; None where nothing is declared to be predicted."""
+def _learning(
+    read: Tables, target: str | None, outcome: Sequence[str], min_cell: int, rng: np.random.Generator
+) -> Learning | str | None:
+    """What is taught on real rows; why nothing can be, if so; None where nothing is declared to be predicted."""
     if target is None and read.schema.use.target is None:
         if outcome:
             raise InputError("an outcome needs a target; name the column that it is a label of")
@@ -84,7 +91,12 @@ def _learning(read: Tables, target: str | None, outcome: Sequence[str], rng: np.
         target = read.schema.use.target
     task = Task.of(read.schema, target, outcome)
     held = None if read.holdout is None else task.examples(read.holdout[0])
-    split = prediction.parts(task, task.examples(read.real[0]), held, units=read.real[0].units, rng=rng)
+    owners = None if read.holdout is None else read.holdout[0].units
+    real = read.real[0]
+    split = prediction.parts(task, task.examples(real), held, units=real.units, held_units=owners, rng=rng)
+    why = prediction.too_few(task, split.people, min_cell)
+    if why is not None:
+        return why
     return Learning.of(task, read, split, rng=rng)
 
 

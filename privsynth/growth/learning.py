@@ -49,6 +49,9 @@ class Growth:
     spent: str
     curves: Mapping[What, Curve]
 
+    def __repr__(self) -> str:
+        return f"Growth({INTERNAL} See .lines())"
+
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
         return {

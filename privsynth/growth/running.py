@@ -25,7 +25,8 @@ from privsynth.growth.learning import Growth, What
 from privsynth.learning import learners
 from privsynth.learning.learners import LearnerName
 from privsynth.learning.task import Examples, Task
-from privsynth.metrics.prediction import Parts, measure_of, parts
+from privsynth.metrics.groups import MIN_CELL, require_min_cell
+from privsynth.metrics.prediction import Parts, measure_of, parts, people_with, too_few
 from privsynth.model import Model
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -39,7 +40,7 @@ _SIZES: Final = 6
 _Points: TypeAlias = dict[What, list[tuple[int, float]]]
 
 
-def scale(
+def scale(  # noqa: PLR0913
     real: object,
     *,
     schema: Schema | DatabaseSchema | str | Path,
@@ -50,6 +51,7 @@ def scale(
     sizes: Sequence[int] | None = None,
     seeds: int = 3,
     gain: float = 0.005,
+    min_cell: int = MIN_CELL,
     rng: np.random.Generator,
 ) -> Growth:
     """Draw learning curves: a learner's score on held-out real rows, against real rows, synthetic rows, and both.
@@ -59,7 +61,7 @@ def scale(
     Privacy: every size of every seed is a fit of its own, in exploration on your own records: uncertified, in no ledger, and
         together `sizes` times `seeds` times the budget. The report is computed on real records: internal.
     Args: `sizes` are numbers of rows, by default six from a thirty-second of the training rows to all; `gain` is what doubling
-        the rows must gain to count as help.
+        the rows must gain to count as help; `min_cell` is the cell-size rule of the policy: by fewer people nothing is judged.
     Raises: InputError for sizes, seeds or a gain that make no curve; RecordsError for a target that is the same in every row,
         or too few records; SyntheticSource where the real table is none.
     """
@@ -69,12 +71,15 @@ def scale(
     task = Task.of(complete, target, outcome)
     examples = task.examples(table)
     task.require_learnable(examples, "the real table")
+    require_min_cell(min_cell)
     if made is not None:
+        _require_people(task, people_with(task, examples, table.units), min_cell)
         points = _of_finished(task, examples, made, _sizes(sizes, _most_drawn(made, len(examples))), seeds, rng)
         spent = "no generator was fitted, and nothing was spent"
     else:
         assert fitting is not None
         split = parts(task, examples, None, units=table.units, rng=rng)
+        _require_people(task, split.people, min_cell)
         points = _of_fits(task, table, split, fitting, _sizes(sizes, len(split.train)), seeds, rng)
         spent = f"each fit spent {fitting.words(complete)}, in exploration: uncertified, in no ledger"
     curves = {
@@ -90,6 +95,13 @@ def scale(
         spent=spent,
         curves=curves,
     )
+
+
+def _require_people(task: Task, people: int, min_cell: int) -> None:
+    """Raises: RecordsError where a curve would be that of few people's rows."""
+    why = too_few(task, people, min_cell)
+    if why is not None:
+        raise RecordsError(why)
 
 
 def _require(fitting: Fitting | None, synthetic: object | None, seeds: int, gain: float, rng: object) -> None:

@@ -83,7 +83,7 @@ class Correlations:
 
 
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 4)
+    return None if math.isnan(value) else round(float(value), 2)
 
 
 def compare(schema: Schema, real: tuple[Records, Dataset], synthetic: tuple[Records, Dataset]) -> Correlations:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth import frames, provenance, records
-from privsynth.errors import RecordsError, SchemaError
+from privsynth.errors import InputError, RecordsError, SchemaError
 from privsynth.learning import learners
 from privsynth.learning.learners import LearnerName, Predictor
 from privsynth.learning.task import Task
@@ -171,6 +171,7 @@ def compare_groups(
     Raises: SchemaError when nothing is protected or to be predicted; RecordsError when the outcome is the same in every real
         row; SyntheticSource where a real table is none; InputError when fairlearn or scikit-learn is not installed.
     """
+    require_min_cell(min_cell)
     task = task or Task.of(schema)
     columns = tuple(protected) or schema.use.protected
     _require_protected(schema, task, columns)
@@ -202,6 +203,12 @@ def compare_groups(
         sections=tuple(_sections(schema, columns, sides)),
         notes=tuple(notes),
     )
+
+
+def require_min_cell(min_cell: int) -> None:
+    """Raises: InputError for a cell-size rule that is none."""
+    if isinstance(min_cell, bool) or not isinstance(min_cell, int) or min_cell < 1:
+        raise InputError(f"min_cell is a whole number of people, at least 1; found {min_cell!r}")
 
 
 def _require_protected(schema: Schema, task: Task, columns: Sequence[str]) -> None:

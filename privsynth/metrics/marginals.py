@@ -37,12 +37,13 @@ class Errors:
 
     Units: total variation distances, 0 (alike) to 1 (no record in common). `errors` are of the synthetic table, `floor` of a
         fresh sample of the population that is as large.
-    Shapes: both (cliques,).
+    Shapes: both (cliques,). `rows` are those of the real table: what is written is coarser than some ten of them.
     """
 
     cliques: tuple[Clique, ...]
     errors: Floats
     floor: Floats
+    rows: int
 
     def worst(self, count: int = SHOWN) -> list[int]:
         """The places of the cliques that are farthest off, farthest first."""
@@ -54,21 +55,22 @@ class Errors:
             return {"tables": 0, "mean": None, "meanOfAFreshSample": None, "worst": []}
         return {
             "tables": len(self.cliques),
-            "mean": _rounded(self.errors.mean()),
-            "meanOfAFreshSample": _rounded(self.floor.mean()),
+            "mean": _rounded(self.errors.mean(), self.rows * len(self.cliques)),
+            "meanOfAFreshSample": _rounded(self.floor.mean(), self.rows * len(self.cliques)),
             "worst": [
                 {
                     "columns": list(self.cliques[place]),
-                    "error": _rounded(self.errors[place]),
-                    "ofAFreshSample": _rounded(self.floor[place]),
+                    "error": _rounded(self.errors[place], self.rows),
+                    "ofAFreshSample": _rounded(self.floor[place], self.rows),
                 }
                 for place in self.worst()
             ],
         }
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.5g}")
+def _rounded(value: float, rows: int) -> float:
+    """To so many decimals that some ten of the rows that it was computed on are rounded away."""
+    return round(float(value), max(1, int(math.log10(max(rows, 100) / 10))))
 
 
 def cliques_of(names: Sequence[str], size: int, most: int, rng: np.random.Generator) -> tuple[Clique, ...]:
@@ -102,7 +104,7 @@ def errors(
     for counts in paired([real, *others], cliques):
         found.append(total_variation(counts[0], counts[1]))
         floor.append(_floor_of(counts, real.rows, synthetic.rows, rng))
-    return Errors(cliques=tuple(cliques), errors=np.array(found), floor=np.array(floor))
+    return Errors(cliques=tuple(cliques), errors=np.array(found), floor=np.array(floor), rows=real.rows)
 
 
 def _floor_of(counts: Sequence[Counts], rows: int, wanted: int, rng: np.random.Generator) -> float:

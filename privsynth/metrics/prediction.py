@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from privsynth.dataset import Dataset
-from privsynth.errors import RecordsError
 from privsynth.learning import direct_dp, learners
 from privsynth.learning.task import Examples, Task
+from privsynth.metrics.people import about, in_cells
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -86,8 +86,8 @@ class Prediction:
             "target": self.target,
             "outcome": list(self.outcome),
             "measure": self.measure,
-            "rowsTaughtOn": self.train_rows,
-            "rowsJudgedOn": self.test_rows,
+            "rowsTaughtOn": about(self.train_rows),
+            "rowsJudgedOn": about(self.test_rows),
             "generatorMayHaveSeenTheRowsJudgedOn": self.seen,
             "learners": {
                 one.learner: {
@@ -99,7 +99,7 @@ class Prediction:
             },
             "nothingLearnedFromSynthetic": self.synthetic_not,
             "directDP": {name: one.to_json() for name, one in self.direct.items()},
-            "directDPRows": self.direct_rows,
+            "directDPRows": about(self.direct_rows),
             "noDirectDP": self.direct_not,
         }
 
@@ -107,11 +107,16 @@ class Prediction:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
-    """The real examples to teach on and to judge by; `seen` says that the generator may have seen the latter."""
+    """The real examples to teach on and to judge by; `seen` says that the generator may have seen the latter.
+
+    Units: `people` with the rarer answer (of three or more, the second most frequent; of a number, with any) in the part with
+        fewer of them.
+    """
 
     train: Examples
     test: Examples
     seen: bool
+    people: int
 
 
 def parts(
@@ -120,28 +125,42 @@ def parts(
     holdout: Examples | None,
     *,
     units: npt.NDArray[np.int64] | None = None,
+    held_units: npt.NDArray[np.int64] | None = None,
     rng: np.random.Generator,
 ) -> Parts:
     """Split the real examples, or take the holdout to judge by.
 
-    Args: `units` numbers the unit of each row of the real table, whose rows then stay together.
+    Args: `units` numbers the unit of each row of the real table, whose rows then stay together; `held_units` of the holdout.
     Raises: RecordsError when the real table or the holdout has one answer only.
     """
     task.require_learnable(real, "the real table")
     if holdout is not None:
         task.require_learnable(holdout, "the holdout")
-        return Parts(train=real, test=_some(holdout, TEST_ROWS, rng), seen=False)
+        test = _some(holdout, TEST_ROWS, rng)
+        people = min(people_with(task, real, units), people_with(task, test, held_units))
+        return Parts(train=real, test=test, seen=False, people=people)
     owner = np.arange(len(real)) if units is None else units[real.rows]
     share = min(TEST_ROWS / len(real), TEST_SHARE)
     judged = (rng.random(int(owner.max()) + 1) < share)[owner]
-    found = Parts(train=real.take(~judged), test=real.take(judged), seen=True)
-    for examples in (found.train, found.test):
-        if len(examples) == 0 or _one_answer(examples):
-            raise RecordsError(
-                f'"{task.target}" differs in too few rows of the real table to teach on some and judge by others; give a '
-                "holdout, or declare another outcome"
-            )
-    return found
+    train, test = real.take(~judged), real.take(judged)
+    return Parts(train=train, test=test, seen=True, people=min(people_with(task, one, units) for one in (train, test)))
+
+
+def people_with(task: Task, examples: Examples, units: npt.NDArray[np.int64] | None) -> int:
+    """People with the rarer answer; see `Parts`."""
+    cells = np.zeros(len(examples), dtype=np.int64) if task.kind == "number" else examples.answers.astype(np.int64)
+    counted = np.sort(in_cells(cells, None if units is None else units[examples.rows], max(1, len(task.classes))))
+    return int(counted[-1] if task.kind == "number" else counted[-2])
+
+
+def too_few(task: Task, people: int, min_cell: int) -> str | None:
+    """Why nothing is judged, if so: a score by few people's rows is those rows' ranks."""
+    if people >= min_cell:
+        return None
+    return (
+        f'"{task.target}" differs in the rows of too few people to teach on some and judge by others: fewer than {min_cell} of '
+        "the rarer answer; take more real records, give a holdout, or declare a wider outcome"
+    )
 
 
 def _some(examples: Examples, count: int, rng: np.random.Generator) -> Examples:

@@ -102,6 +102,9 @@ def test_classes_of_few_people_are_hidden_with_another(schema):
     assert [count is None for count in found.added] == [count is None for count in found.real_rows]
     assert found.judged_rows is None
     assert found.short == ("odd",)
+    assert repr(found) == "Augmentation(INTERNAL: computed on real records; never release. See .lines() and .table)"
+    with pytest.raises(RecordsError, match="200 people or more"):
+        ps.augment(rows(240, 1), rows(300, 2), schema=schema, folds=3, min_cell=200, rng=np.random.default_rng(77))
 
 
 def test_bad_input_is_refused_before_anything_is_judged(schema, monkeypatch):

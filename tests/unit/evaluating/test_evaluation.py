@@ -9,6 +9,7 @@ import pandas
 import pytest
 
 import privsynth as ps
+from privsynth.errors import InputError
 from privsynth.evaluating import evaluate
 from privsynth.schema import Schema
 from tests import clinic
@@ -62,7 +63,7 @@ def test_every_section_is_there_and_says_that_it_is_internal(made):
     itself = written["synthetic"]
     assert set(itself) == {
         "rows", "impossibleRows", "errorsOfTables", "kMarginal", "correlations", "prediction", "distinguishability",
-        "rareCategories", "closestRecords", "groups",
+        "rareCategories", "closestRecords", "groups", "nothingLearned",
     }  # fmt: skip
     assert itself["impossibleRows"]["rows"] == 0
     assert len(itself["impossibleRows"]["rules"]) == 1
@@ -119,6 +120,28 @@ def test_no_count_of_few_real_rows_is_shown(made):
     rare = json.loads((folder / "evaluation.json").read_text())["synthetic"]["rareCategories"]["categories"]
     assert all(one["real"] is None or one["real"] == 0 or one["real"] >= 11 for one in rare)
     assert all(rule.real is None or rule.real == 0 or rule.real >= 11 for rule in found.measured.broken.rules)
+
+
+def test_it_shows_no_figure_without_saying_that_it_is_internal(made):
+    assert repr(made[0]) == "Evaluation(INTERNAL: computed on real records; never release. See .lines())"
+
+
+def test_rows_are_told_roughly_and_distances_coarsely(made):
+    written = made[0].to_json()
+    assert written["realRows"] % 10 == written["holdoutRows"] % 10 == 0
+    assert written["synthetic"]["prediction"]["rowsJudgedOn"] % 10 == 0
+    worst = written["synthetic"]["errorsOfTables"]["1"]["worst"]
+    assert all(one["error"] == round(one["error"], 1) for one in worst)
+
+
+def test_few_people_with_the_outcome_are_not_learned_from_and_it_says_so(tables):
+    """By a cell-size rule that is larger than the usual one."""
+    found = evaluate(tables["peer"], real=tables["real"], schema=SCHEMA, min_cell=400, rng=np.random.default_rng(0))
+    assert found.measured.prediction is found.measured.groups is None
+    assert any("fewer than 400 of the rarer answer" in line for line in found.lines())
+    assert all(one.real is None or one.real >= 400 or one.real == 0 for one in found.measured.rare.categories)
+    with pytest.raises(InputError, match="min_cell"):
+        evaluate(tables["peer"], real=tables["real"], schema=SCHEMA, min_cell=0, rng=np.random.default_rng(0))
 
 
 def test_a_peer_has_the_figures_that_it_has_alone(tables, made):

@@ -54,6 +54,7 @@ def test_all_curves_are_drawn_of_fits(schema, tmp_path):
     assert set(found.curves) == {"real", "generator", "synthetic", "mixture"}
     assert all(curve.sizes == SIZES for curve in found.curves.values())
     assert not found.seen
+    assert "INTERNAL" in repr(found) and "0." not in repr(found)
     assert "uncertified" in " ".join(found.lines())
     found.save(tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
@@ -82,6 +83,7 @@ def test_bad_input_is_refused_before_anything_is_fitted(schema, monkeypatch):
     monkeypatch.setattr(running, "_of_fits", None)
     fitting, real = ps.Fitting(epsilon=1, delta="1e-6"), rows(400, 1)
     same = real.set_column(0, "ill", pa.array(["no"] * 400))
+    few = real.set_column(0, "ill", pa.array(["yes"] * 3 + ["no"] * 397))
     cases = [
         (InputError, "give how to fit", real, {}),
         (InputError, "seeds", real, {"fitting": fitting, "seeds": 1}),
@@ -90,6 +92,9 @@ def test_bad_input_is_refused_before_anything_is_fitted(schema, monkeypatch):
         (RecordsError, "larger than", real, {"fitting": fitting, "sizes": [10, 20, 30, 4000]}),
         (RecordsError, "too few rows", real, {"fitting": fitting}),
         (RecordsError, "same in every row", same, {"fitting": fitting}),
+        (RecordsError, "fewer than 11 of the rarer", few, {"fitting": fitting, "sizes": SIZES}),
+        (RecordsError, "fewer than 11 of the rarer", few, {"synthetic": rows(300, 2), "sizes": SIZES}),
+        (InputError, "min_cell", real, {"fitting": fitting, "min_cell": 0}),
     ]
     for error, match, table, options in cases:
         with pytest.raises(error, match=match):

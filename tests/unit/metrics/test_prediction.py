@@ -60,14 +60,27 @@ def test_a_real_table_with_one_answer_is_refused(holdout):
         prediction.parts(TASK, real, held, rng=np.random.default_rng(0))
 
 
-def test_too_few_rows_of_an_answer_to_judge_by_are_refused():
+def test_too_few_people_with_an_answer_to_judge_by_are_told_of():
     found = examples(300, 5)
     few = found.take(np.flatnonzero(found.answers == 0))
     answers = few.answers.copy()
     answers[0] = 1
     one = prediction.Examples(inputs=few.inputs, answers=answers, rows=few.rows)
-    with pytest.raises(RecordsError, match="differs in too few rows"):
-        prediction.parts(TASK, one, None, rng=np.random.default_rng(0))
+    split = prediction.parts(TASK, one, None, rng=np.random.default_rng(0))
+    assert split.people == 0
+    assert "of too few people" in str(prediction.too_few(TASK, split.people, 11))
+
+
+def test_people_are_counted_with_the_rarer_answer_where_they_are_fewer():
+    found = examples(900, 1)
+    ones = np.flatnonzero(found.answers == 1)
+    assert prediction.people_with(TASK, found, None) == min(len(ones), 900 - len(ones))
+    units = np.arange(900)
+    units[ones] = np.arange(len(ones)) % 4
+    assert prediction.people_with(TASK, found, units) == 4
+    assert prediction.too_few(TASK, 11, 11) is None
+    split = prediction.parts(TASK, found, examples(40, 2).take(np.arange(30)), rng=np.random.default_rng(0))
+    assert split.people == prediction.people_with(TASK, split.test, None) < 30
 
 
 def test_all_rows_of_a_unit_are_on_one_side():
