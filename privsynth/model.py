@@ -116,9 +116,9 @@ class Model:
 
         Args: `given` holds conditions: {"readmitted": "<30"} for one value, a list for several, a pair (lower, upper) for a
             range. They hold in every row. `rebalance` names a column whose labels are to be equally frequent, or gives them
-            shares: {"readmitted": {"<30": 0.5, "NO": 0.5}}; all else follows from the model given the label. `debias` makes the
-            outcome independent of protected columns given legitimate ones: those of the schema's [use] with True, or others;
-            see `debiasing_cost`.
+            shares: {"readmitted": {"<30": 0.5}}, of which others have the rest as the model has them; all else follows from the
+            model given the label. `debias` makes the outcome independent of protected columns given legitimate ones: those of
+            the schema's [use] with True, or others; see `debiasing_cost`.
         Raises: SchemaError for a condition the schema does not admit; FitError for one of probability zero.
         """
         drawn = self.draw(n, rng=rng, given=given, rebalance=rebalance, debias=debias)
@@ -151,7 +151,7 @@ class Model:
             codes = draw_rebalanced(self.schema, self.distribution, n, rng, rebalance, given or {})
             keep = (*keep, rebalanced_column(rebalance))
         decoded = decode(codes, self.schema, rng=rng, given=given)
-        records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=keep)
+        records, repaired = rules.repair(self.schema, decoded, rng=rng, keep=keep, asked=keep)
         if given and not rules.meets(self.schema, records, given).all():
             raise FitError("the conditions and the business rules cannot hold together; drop one of the conditions")
         return self._sample(records, repaired, rng, _changed(given, rebalance))

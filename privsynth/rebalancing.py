@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeAlias
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from privsynth.dataset import Dataset
 from privsynth.encoding import evidence
 from privsynth.errors import SchemaError
-from privsynth.generator import AbstractDistribution, Evidence
+from privsynth.generator import AbstractDistribution
 from privsynth.schema import Schema
 from privsynth.schema.columns import BooleanColumn, CategoryColumn, OrderedColumn
 
 Rebalance: TypeAlias = str | Mapping[str, Mapping[str, float]]
-"""A column whose labels are to be equally frequent, or {column: {label: share}}; labels that are left out do not occur."""
+"""A column whose labels are to be equally frequent, or {column: {label: share}}; labels that are left out share the rest."""
+
+_ROUNDING: Final = 1e-9
 
 
 def rebalanced_column(rebalance: Rebalance) -> str:
@@ -33,8 +37,12 @@ def rebalanced_column(rebalance: Rebalance) -> str:
     return next(iter(rebalance))
 
 
-def shares_of(schema: Schema, rebalance: Rebalance) -> dict[str, float]:
-    """What is asked for: label -> share, above zero; they need not add up to one. Raises: SchemaError as `draw_rebalanced`."""
+def shares_of(schema: Schema, rebalance: Rebalance) -> list[tuple[list[str | None], float]]:
+    """What is asked for: labels that keep their proportions among each other, and the share of these together, above zero.
+
+    Shares add up to one. Every label that is named is alone; all else, a missing value too, has what the named ones leave.
+    Raises: SchemaError as `draw_rebalanced`.
+    """
     name = rebalanced_column(rebalance)
     return _shares(schema, name, None if isinstance(rebalance, str) else rebalance[name])
 
@@ -49,6 +57,7 @@ def draw_rebalanced(
 ) -> Dataset:
     """n records, rows in random order, of which each label of the column has its share, rounded to whole records.
 
+    What the shares leave of one goes to the labels that are not named, in the model's proportions.
     Raises: SchemaError for a column without labels, one that `given` conditions as well, or shares that are none; FitError
         where a label that is wanted has probability zero.
     """
@@ -56,11 +65,11 @@ def draw_rebalanced(
     shares = shares_of(schema, rebalance)
     if name in given:
         raise SchemaError(f'"{name}" cannot be rebalanced and conditioned at once; leave one of them out')
-    ends = np.rint(np.cumsum(list(shares.values())) / sum(shares.values()) * n).astype(np.int64)
+    ends = np.rint(np.cumsum([share for _, share in shares]) * n).astype(np.int64)
     counts = np.diff(ends, prepend=0).tolist()
     parts = [
-        distribution.draw(count, rng, _with(schema, given, name, label))
-        for label, count in zip(shares, counts, strict=True)
+        distribution.draw(count, rng, evidence(schema, {**given, name: labels}))
+        for (labels, _), count in zip(shares, counts, strict=True)
         if count
     ]
     order = rng.permutation(n)
@@ -70,25 +79,33 @@ def draw_rebalanced(
     return Dataset(tuple(columns), distribution.domain)
 
 
-def _with(schema: Schema, given: Mapping[str, object], name: str, label: str) -> Evidence:
-    return evidence(schema, {**given, name: label})
-
-
-def _shares(schema: Schema, name: str, asked: Mapping[str, float] | None) -> dict[str, float]:
-    """Label -> share, above zero; not yet adding up to one."""
+def _shares(schema: Schema, name: str, asked: Mapping[str, float] | None) -> list[tuple[list[str | None], float]]:
     column = schema.modelled_column(name)
     if not isinstance(column, CategoryColumn | OrderedColumn | BooleanColumn):
         raise SchemaError(
             f'[columns.{name}]: a column of kind "{column.kind}" has no labels to rebalance; take one that has'
         )
     if asked is None:
-        return dict.fromkeys(column.labels, 1.0)
-    unknown = [label for label in asked if label not in column.labels]
-    if unknown:
-        raise SchemaError(f"[columns.{name}]: rebalance names {unknown}; its labels are {', '.join(column.labels)}")
-    if not all(isinstance(share, int | float) and math.isfinite(share) and share >= 0 for share in asked.values()):
-        raise SchemaError(f"[columns.{name}]: the shares to rebalance to must be numbers, zero or more")
-    wanted = {label: float(share) for label, share in asked.items() if share}
-    if not wanted:
-        raise SchemaError(f"[columns.{name}]: at least one share to rebalance to must be above zero")
-    return wanted
+        return [([label], 1 / len(column.labels)) for label in column.labels]
+    where = f'the rebalance of "{name}"'
+    if not isinstance(asked, Mapping) or not asked:
+        raise SchemaError(f'{where}: expected shares of some of its labels, such as {{"<30": 0.2}}; found {asked!r}')
+    for label, share in asked.items():
+        if label not in column.labels:
+            raise SchemaError(f'{where}: it has no label "{label}"; its labels are {", ".join(column.labels)}')
+        plain = isinstance(share, int | float | Decimal | Fraction | np.number) and not isinstance(share, bool)
+        if not plain or not math.isfinite(share) or not 0 <= share <= 1:
+            raise SchemaError(f'{where}: the share of "{label}" is a number from 0 to 1, found {share!r}')
+    whole = sum(map(float, asked.values()))
+    if whole > 1 + _ROUNDING:
+        raise SchemaError(f"{where}: the shares add up to {whole:.6g}, which is more than 1; lower some")
+    found: list[tuple[list[str | None], float]] = [([label], float(share)) for label, share in asked.items() if share]
+    if whole < 1 - _ROUNDING:
+        others: list[str | None] = [label for label in column.labels if label not in asked]
+        others += [None] if column.nullable else []
+        if not others:
+            raise SchemaError(
+                f"{where}: all that there is is named, and its shares add up to {whole:.6g}; let them be 1"
+            )
+        found.append((others, 1 - whole))
+    return found

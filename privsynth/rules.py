@@ -43,13 +43,19 @@ def meets(schema: Schema, records: Records, given: Mapping[str, object]) -> npt.
 
 
 def repair(
-    schema: Schema, records: Records, *, rng: np.random.Generator, keep: Collection[str] = ()
+    schema: Schema,
+    records: Records,
+    *,
+    rng: np.random.Generator,
+    keep: Collection[str] = (),
+    asked: Collection[str] = (),
 ) -> tuple[Records, dict[str, int]]:
     """Change as little as needed for every rule to hold in every row.
 
     A value is first drawn anew within its own bin, which keeps every measured table as it is; then moved to the nearest
     value that obeys; a row that still breaks a rule after a few rounds is replaced by a random row that breaks none.
-    Args: `keep` names columns that are not changed in place (those that were conditioned on).
+    Args: `keep` names columns that are not changed in place (those that were conditioned on); `asked` those of which a caller
+            asked something, to be named where it contradicts the rules.
     Returns: the records, and for every rule, by its text, in how many rows it was broken.
     Raises: FitError when no row obeys every rule, so that there is nothing to replace the others by.
     """
@@ -68,10 +74,10 @@ def repair(
                 _mend(table, rule, rows)
         if clean:
             break
-    return _replaced(records.with_ticks(table.ticks), rng), counts
+    return _replaced(records.with_ticks(table.ticks), rng, asked), counts
 
 
-def _replaced(records: Records, rng: np.random.Generator) -> Records:
+def _replaced(records: Records, rng: np.random.Generator, asked: Collection[str]) -> Records:
     """Replace the rows that still break a rule, or left their schema, by random ones that do not."""
     masks = check(records.schema.rules, records)
     bad = np.any([*masks.values(), _outside(records)], axis=0)
@@ -80,6 +86,11 @@ def _replaced(records: Records, rng: np.random.Generator) -> Records:
     good = np.flatnonzero(~bad)
     if not good.size:
         worst = max(masks, key=lambda text: int(masks[text].sum()))
+        if asked:
+            raise FitError(
+                f'no row with what was asked of {", ".join(asked)} obeys every rule; the hardest is "{worst}". Ask for '
+                "something else of these columns, or correct the rule"
+            )
         raise FitError(f'no row obeys every rule; the hardest is "{worst}". Check it against the schema, or remove it')
     index = np.arange(records.rows)
     index[bad] = rng.choice(good, size=int(bad.sum()))

@@ -148,7 +148,9 @@ def _repaired(
     given: Mapping[str, object] | None,
 ) -> Records:
     """Rows that obey the rules and the conditions, which the codes were drawn under or not."""
-    found, counts = rules.repair(schema, decode(codes, schema, rng=rng, given=drawn_under), rng=rng, keep=keep)
+    found, counts = rules.repair(
+        schema, decode(codes, schema, rng=rng, given=drawn_under), rng=rng, keep=keep, asked=given or ()
+    )
     for text, count in counts.items():
         broken[text] = broken.get(text, 0) + count
     return found if not given else found.take(rules.meets(schema, found, given))

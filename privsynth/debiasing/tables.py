@@ -172,11 +172,12 @@ def _reweighed(schema: Schema, debias: Debias, table: Floats, rebalance: Rebalan
         )
     axis, domain = debias.columns.index(name), schema.domain()
     shares = np.zeros(domain.size(name))
-    for label, share in shares_of(schema, rebalance).items():
-        shares[evidence(schema, {name: label})[name]] = share
     own = table.sum(axis=tuple(each for each in range(table.ndim) if each != axis))
-    if ((own <= 0) & (shares > 0)).any():
-        raise FitError(f'a label of "{name}" that is wanted has probability zero under this model; leave it out')
+    for labels, share in shares_of(schema, rebalance):
+        codes = evidence(schema, {name: labels})[name]
+        if own[codes].sum() <= 0:
+            raise FitError(f'a label of "{name}" that is wanted has probability zero under this model; leave it out')
+        shares[codes] = share * own[codes] / own[codes].sum()
     scale = np.where(own > 0, shares / np.where(own > 0, own, 1.0), 0.0)
     return np.asarray(table * scale.reshape([-1 if each == axis else 1 for each in range(table.ndim)]))
 

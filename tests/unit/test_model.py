@@ -76,7 +76,7 @@ def test_conditions_hold_in_every_row_whatever_the_rules_repair(model):
 def test_conditions_that_no_record_can_meet_are_refused(model):
     with pytest.raises(SchemaError, match="ward"):
         model.sample(5, rng=rng(), given={"ward": "Nowhere"})
-    with pytest.raises(FitError):
+    with pytest.raises(FitError, match=r"ward.*sex"):
         model.sample(50, rng=rng(), given={"ward": "Maternity", "sex": "M"})
 
 
@@ -86,10 +86,24 @@ def test_labels_are_equally_frequent_where_a_column_is_rebalanced(model):
 
 
 def test_labels_have_the_shares_that_were_asked_for_also_under_conditions(model):
-    sample = model.sample(200, rng=rng(), given={"age": (20, 59)}, rebalance={"ward": {"Maternity": 1, "A & E": 3}})
+    sample = model.sample(
+        200, rng=rng(), given={"age": (20, 59)}, rebalance={"ward": {"Maternity": 0.25, "A & E": 0.75}}
+    )
     assert dict(sample["ward"].value_counts()) == {"Maternity": 50, "A & E": 150}
     assert sample["age"].between(20, 59).all()
     assert (sample.loc[sample["ward"] == "Maternity", "sex"] == "F").all()
+
+
+def test_what_the_shares_leave_goes_to_the_other_labels_in_their_proportions(model):
+    plain = model.sample(4000, rng=rng(), given={"sex": "F"})["ward"].value_counts(normalize=True)
+    sample = model.sample(4000, rng=rng(), given={"sex": "F"}, rebalance={"ward": {"Maternity": 0.5}})
+    shares = sample["ward"].value_counts(normalize=True)
+    assert shares["Maternity"] == 0.5
+    others = plain.drop("Maternity")
+    for label, share in (others / others.sum() / 2).items():
+        assert shares.get(label, 0) == pytest.approx(share, abs=0.02)
+    none = model.sample(50, rng=rng(), rebalance={"ward": {"Maternity": 0}})["ward"]
+    assert "Maternity" not in set(none) and none.nunique() > 1
 
 
 @pytest.mark.parametrize(
@@ -98,11 +112,12 @@ def test_labels_have_the_shares_that_were_asked_for_also_under_conditions(model)
         ("age", None, "no labels to rebalance"),
         ("nowhere", None, "nowhere"),
         ("ward", {"ward": "Maternity"}, "rebalanced and conditioned"),
-        ({"ward": {"Nowhere": 1}}, None, "its labels are"),
-        ({"ward": {"Maternity": -1}}, None, "zero or more"),
-        ({"ward": {"Maternity": float("nan")}}, None, "zero or more"),
-        ({"ward": {"Maternity": 0}}, None, "above zero"),
-        ({"ward": {}}, None, "above zero"),
+        ({"ward": {"Nowhere": 1}}, None, 'has no label "Nowhere"; its labels are'),
+        ({"ward": {"Maternity": -1}}, None, "a number from 0 to 1"),
+        ({"ward": {"Maternity": float("nan")}}, None, "a number from 0 to 1"),
+        ({"ward": {"Maternity": 0.7, "A & E": 0.4}}, None, "add up to 1.1, which is more than 1; lower some"),
+        ({"readmitted": {"yes": 0.5, "no": 0.2}}, None, "all that there is is named, and its shares add up to 0.7"),
+        ({"ward": {}}, None, "expected shares of some of its labels"),
         ({}, None, "one column with its shares"),
         ({"ward": {"Maternity": 1}, "sex": {"F": 1}}, None, "one column with its shares"),
     ],

@@ -254,6 +254,8 @@ def test_contradicting_rules_are_an_error():
     schema = schema_with('kind="order"\nleft="a"\nop="<"\nright="b"', 'kind="order"\nleft="b"\nop="<"\nright="a"')
     records = drawn(schema, 50)
     records = records.take(records.ticks["b"] != MISSING)
+    with pytest.raises(FitError, match='no row with what was asked of a, b obeys every rule; the hardest is "'):
+        repair(schema, records, rng=np.random.default_rng(1), keep=("a", "b"), asked=("a", "b"))
     with pytest.raises(FitError, match='no row obeys every rule; the hardest is "'):
         repair(schema, records, rng=np.random.default_rng(0))
 
