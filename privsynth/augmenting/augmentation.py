@@ -44,6 +44,7 @@ class Augmentation:
     `table` holds the real rows and the synthetic ones, with the column `origin` that says which they are. `differences` are to
     real rows alone, by way of training and measure; `by_learner` those of synthetic rows in the measure that decides;
     `against` how synthetic rows do against each plain remedy in it. `real_rows` and `added` are by class, None where hidden.
+    `rows_caution` says it where the synthetic rows were made of fewer rows of each unit than the real table has.
     Privacy: the table holds real rows and everything else is computed on them; internal.
     """
 
@@ -63,6 +64,7 @@ class Augmentation:
     differences: Mapping[str, Mapping[str, Difference]]
     by_learner: Mapping[str, Difference]
     against: Mapping[str, Difference]
+    rows_caution: str | None = None
 
     def __repr__(self) -> str:
         return f"Augmentation({INTERNAL} See .lines() and .table)"
@@ -87,6 +89,7 @@ class Augmentation:
             "decidedBy": MEASURES[0],
             "generatorFittedOn": self.fitted_on,
             "caveat": CAVEATS[self.fitted_on],
+            "cautionOfRows": self.rows_caution,
             "splits": self.splits,
             "rowsJudged": self.judged_rows,
             "classes": [
@@ -110,6 +113,8 @@ class Augmentation:
             f'synthetic rows {self.verdict}: {MEASURES[0]} of "{self.rare}" {decided.words()}, on real rows held out',
             f"  caution: {CAVEATS[self.fitted_on]}",
         ]
+        if self.rows_caution is not None:
+            found.append(f"  caution: {self.rows_caution}")
         for name, real, added in zip(self.classes, self.real_rows, self.added, strict=True):
             found.append(f"  {name}: {_shown(real)} real rows, {_shown(added)} synthetic ones joined")
         if self.short:

@@ -23,6 +23,7 @@ from privsynth.augmenting.sources import Source
 from privsynth.database import either
 from privsynth.database.document import DatabaseSchema
 from privsynth.errors import InputError, RecordsError, SchemaError
+from privsynth.evaluating import row_bounds
 from privsynth.exploring import Fitting
 from privsynth.learning.learners import LearnerName
 from privsynth.learning.task import Examples, Task
@@ -95,7 +96,11 @@ def augment(  # noqa: PLR0913
         says = whole.provenance
     says = replace(says, synthetic="part", drawn=(*says.drawn, "rebalanced"))
     found = _result(trial, classes, judged, drawn, says, frames.kind_of(real), table)
-    return replace(found, fitted_on="folds" if refit is not None else fitted_on)
+    return replace(
+        found,
+        fitted_on="folds" if refit is not None else fitted_on,
+        rows_caution=row_bounds.joined(table, sources.unit_of(source, complete)),
+    )
 
 
 def _one_table(schema: Schema | DatabaseSchema | str | Path) -> Schema:

@@ -19,6 +19,7 @@ from privsynth.exploring import Fitting
 from privsynth.histories.history_model import HistoryModel
 from privsynth.learning.task import Task
 from privsynth.model import Model
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.provenance import Provenance
 from privsynth.records import Records
 from privsynth.schema import Schema
@@ -58,6 +59,13 @@ def read(synthetic: object, declared: Schema) -> tuple[Model | Records, Schema, 
     unknown = Provenance(synthetic="all", origin="unknown", generator="unknown", epsilon=None, table=None)
     table = records.read_public(synthetic, declared, out_of_domain="clamp")
     return table, declared, unknown if found is None else found.provenance
+
+
+def unit_of(source: Source, schema: Schema) -> PrivacyUnit | None:
+    """The unit whose rows the generator of these synthetic rows used no more than so many of; None where that is not known."""
+    if isinstance(source, Records):
+        return None
+    return source.plan(schema).unit if isinstance(source, Fitting) else source.guarantee.unit
 
 
 def _agreed(declared: Schema, of_model: Schema) -> Schema:

@@ -28,6 +28,7 @@ class Evaluation:
     """What a synthetic table is good for.
 
     `measured` are the figures of the table itself, `peers` those of others beside it; `known` is what its release tells.
+    `counted` says which real rows count where a release is known, `caution` what to mind where none is.
     Privacy: exact functions of real records; internal.
     """
 
@@ -38,6 +39,8 @@ class Evaluation:
     known: Known | None
     measured: Measured
     peers: Mapping[str, Measured] = field(default_factory=dict)
+    counted: str | None = None
+    caution: str | None = None
 
     def __repr__(self) -> str:
         return f"Evaluation({INTERNAL} See .lines())"
@@ -49,6 +52,8 @@ class Evaluation:
             "what": self.what,
             "realRows": about(self.real_rows),
             "holdoutRows": None if self.holdout_rows is None else about(self.holdout_rows),
+            "rowsCounted": self.counted,
+            "caution": self.caution,
             "release": None if self.known is None else self.known.to_json(),
             "synthetic": self.measured.to_json(),
             "peers": {name: one.to_json() for name, one in self.peers.items()},
@@ -56,7 +61,12 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The figures in words, the most important first."""
-        found = [INTERNAL, f"{self.what}: {count(self.measured.rows)} synthetic rows", *_lines(self.measured)]
+        found = [
+            INTERNAL,
+            f"{self.what}: {count(self.measured.rows)} synthetic rows",
+            *self._rows(),
+            *_lines(self.measured),
+        ]
         for name, one in self.peers.items():
             found += ["", f"beside it, {name}: {count(one.rows)} rows", *_lines(one)]
         groups = self.measured.groups
@@ -65,6 +75,18 @@ class Evaluation:
             for (what, whose), apart in section.apart.items():
                 found.append(f"  groups by {where}: {what} ({whose}) apart by {apart or 'hidden'}")
         return [line.replace(_UNBROKEN, " ") for line in found]
+
+    def _rows(self) -> list[str]:
+        if self.counted is not None:
+            return [f"  real rows            {self.counted}"]
+        return [] if self.caution is None else [f"  caution: {self.caution}"]
+
+    @property
+    def rows_words(self) -> str:
+        """Sentences on which real rows count; empty where there is nothing to say."""
+        if self.counted is not None:
+            return f" {self.counted[0].upper()}{self.counted[1:]}."
+        return "" if self.caution is None else f" Caution: {self.caution}."
 
 
 def _lines(one: Measured) -> list[str]:

@@ -15,6 +15,7 @@ from privsynth.certificate.folder import CERTIFICATE
 from privsynth.errors import InputError
 from privsynth.metrics.rare import NoisyColumn
 from privsynth.model import Model
+from privsynth.privacy.unit import PrivacyUnit
 from privsynth.report.numbers import Bought
 from privsynth.schema import Schema
 
@@ -27,13 +28,13 @@ DATA = ("data.parquet", "data.csv")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Known:
-    """Public facts of a release. `columns` are what it was told of single columns."""
+    """Public facts of a release. `columns` are what it was told of single columns; of a unit it used at most `bound` rows."""
 
     schema: Schema
     generator: str
     epsilon: float
     delta: float
-    unit: str
+    bound: PrivacyUnit
     columns: Mapping[str, NoisyColumn] = field(default_factory=dict)
 
     @classmethod
@@ -61,9 +62,14 @@ class Known:
             generator=generator,
             epsilon=guarantee.epsilon,
             delta=float(guarantee.delta),
-            unit=guarantee.unit.name,
+            bound=guarantee.unit,
             columns=columns,
         )
+
+    @property
+    def unit(self) -> str:
+        """Who is protected, in words."""
+        return self.bound.name
 
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
@@ -72,6 +78,7 @@ class Known:
             "epsilon": round(self.epsilon, 6),
             "delta": self.delta,
             "unit": self.unit,
+            "rowsOfAUnit": None if self.bound.column is None else self.bound.max_rows,
         }
 
 

@@ -72,7 +72,8 @@ def _lead(found: Evaluation) -> str:
             f"{found.known.delta:.3g} for each {found.known.unit}."
         )
     real = count(about(found.real_rows))
-    return f"{count(found.measured.rows)} synthetic rows against about {real} real ones and {beside}.{told}"
+    rows = count(found.measured.rows)
+    return f"{rows} synthetic rows against about {real} real ones and {beside}.{found.rows_words}{told}"
 
 
 def _cards(one: Measured) -> list[Section]:

@@ -44,7 +44,8 @@ def evaluate(  # noqa: PLR0913
     Args: `synthetic` is a table, such as a sample of a model, or the folder of a release; `holdout` are real records that the
         generator did not see, without which a part of the real table is judged by that it may have seen; `target` and
         `outcome` are what is predicted, by default what [use] of the schema declares; `release` is the folder, or the model,
-        that a table comes from, for its epsilon and its noise; `peers` are other synthetic tables by name, measured alike;
+        that a table comes from, for its epsilon, its noise, and how many rows of each unit it used: no more of the real table's
+        and the holdout's count, drawn by `rng`; `peers` are other synthetic tables by name, measured against the same rows;
         `min_cell` is the cell-size rule of the policy: no count of fewer people is listed.
     Raises: RecordsError for an unreadable table, and where the target is the same in every real row; SchemaError for a target
         that cannot be one; InputError for several tables, or a library that is not installed; OutputError for a bad `out`.
@@ -57,7 +58,7 @@ def evaluate(  # noqa: PLR0913
         raise InputError(f'a table beside it cannot be called "{_ITSELF}"; give it another name')
     if out is not None:
         folder.require_free(Path(out), [synthetic, release, *others.values()])
-    read = tables.read(synthetic, real=real, holdout=holdout, schema=schema, release=release, peers=others)
+    read = tables.read(synthetic, real=real, holdout=holdout, schema=schema, release=release, peers=others, rng=rng)
     seed = int(rng.integers(1 << 31))
     learning = _learning(read, target, outcome, min_cell, rng)
     measured = measure(read, read.synthetic, learning, name=_ITSELF, seed=seed, min_cell=min_cell, beside=None)
@@ -73,6 +74,8 @@ def evaluate(  # noqa: PLR0913
         known=read.known,
         measured=measured,
         peers=figures,
+        counted=read.counted,
+        caution=read.caution,
     )
     if out is not None:
         folder.write(Path(out), found)

@@ -17,6 +17,7 @@ from privsynth.database import either
 from privsynth.database.document import DatabaseSchema
 from privsynth.dataset import Dataset
 from privsynth.errors import InputError, SchemaError
+from privsynth.evaluating import row_bounds
 from privsynth.evaluating.known import Known, ReleaseLike, data_of, is_release
 from privsynth.metrics.people import in_cells
 from privsynth.records import Records
@@ -35,7 +36,9 @@ Both: TypeAlias = tuple[Records, Dataset]
 class Tables:
     """The tables of an evaluation.
 
-    `merged` are labels of the real table that the completed schema does not have, with their rows and people, by column.
+    Where a release is known, `real`, `holdout` and `merged` are of at most as many rows of each unit as it used: `counted` says
+    so, and `caution` what to mind where none is known. `merged` are labels of the real table that the completed schema does not
+    have, with their rows and people, by column.
     Privacy: `real`, `holdout` and `merged` are private.
     """
 
@@ -46,6 +49,8 @@ class Tables:
     peers: Mapping[str, Both]
     merged: Mapping[str, Mapping[str, tuple[int, int]]]
     known: Known | None
+    counted: str | None
+    caution: str | None
 
 
 def read(
@@ -56,8 +61,9 @@ def read(
     schema: SchemaLike | None,
     release: ReleaseLike | None,
     peers: Mapping[str, object],
+    rng: np.random.Generator,
 ) -> Tables:
-    """Read everything.
+    """Read everything; `rng` draws the rows of each unit that count.
 
     The schema may be the one that the release was made from: what it left to be bought is then taken from the release.
     Raises: InputError or SchemaError for what cannot be evaluated; RecordsError for unreadable tables; SyntheticSource where
@@ -70,7 +76,7 @@ def read(
         release = synthetic
     known = None if release is None else Known.of(release)
     declared = _declared(schema, known)
-    complete = declared if known is None else _completed(declared, known.schema)
+    complete = declared if known is None else _completed(declared, known)
     if complete.unresolved:
         raise SchemaError(
             "the schema leaves something to be bought; evaluate the release's folder, in which it is bought, or give its "
@@ -79,11 +85,12 @@ def read(
     source = data_of(synthetic) if isinstance(synthetic, str | Path) and is_release(synthetic) else synthetic
     made = records.read_public(source, complete, out_of_domain="clamp")
     others = {name: records.read_public(_source(one), complete, out_of_domain="clamp") for name, one in peers.items()}
-    raw = records.read(real, declared, out_of_domain="clamp").open()
+    real_key, held_key = rng.bytes(row_bounds.KEY_BYTES), rng.bytes(row_bounds.KEY_BYTES)
+    raw = _counted(records.read(real, declared, out_of_domain="clamp").open(), known, real_key)
     truth = raw.with_schema(complete) if declared.unresolved else raw
     held = None
     if holdout is not None:
-        held = records.read(holdout, declared, out_of_domain="clamp").open()
+        held = _counted(records.read(holdout, declared, out_of_domain="clamp").open(), known, held_key)
         held = held.with_schema(complete) if declared.unresolved else held
     return Tables(
         schema=complete,
@@ -93,7 +100,14 @@ def read(
         peers={name: _both(one) for name, one in others.items()},
         merged=_merged(raw, complete),
         known=known,
+        counted=None if known is None else row_bounds.counted(known.bound),
+        caution=row_bounds.not_named(raw) if known is None else None,
     )
+
+
+def _counted(table: Records, known: Known | None, key: bytes) -> Records:
+    """The real rows that count: where a release is known, as many of each unit as it used."""
+    return table if known is None else row_bounds.bounded(table, known.bound, key=key)
 
 
 def _source(source: object) -> object:
@@ -120,11 +134,17 @@ def _declared(schema: SchemaLike | None, known: Known | None) -> Schema:
     return described
 
 
-def _completed(declared: Schema, complete: Schema) -> Schema:
+def _completed(declared: Schema, known: Known) -> Schema:
     """The release's schema, with the use that the given one declares."""
+    complete = known.schema
     if [(one.name, one.kind) for one in declared.columns] != [(one.name, one.kind) for one in complete.columns]:
         raise SchemaError(
             "the schema has other columns than the release was made with; leave it out, or give the one it was made from"
+        )
+    if known.bound.column is not None and declared.unit != known.bound.column:
+        raise SchemaError(
+            f'the release counts rows by "{known.bound.column}", and the schema does not declare it as the unit; leave the '
+            "schema out, or give the one that the release was made from"
         )
     return complete if declared.use == Use() else complete.model_copy(update={"use": declared.use})
 

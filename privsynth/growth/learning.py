@@ -37,7 +37,8 @@ FIGURES, PAGE = "growth.json", "growth.html"
 class Growth:
     """Learning curves of one task.
 
-    Units: `measure` is "AUC" or "R2". `seen` says that the generator may have been fitted to the rows that were judged by.
+    Units: `measure` is "AUC" or "R2". `seen` says that the generator may have been fitted to the rows that were judged by;
+    `rows_caution` that generators used fewer rows of each unit than the real table has.
     Privacy: computed on real records; internal.
     """
 
@@ -48,6 +49,7 @@ class Growth:
     seen: bool
     spent: str
     curves: Mapping[What, Curve]
+    rows_caution: str | None = None
 
     def __repr__(self) -> str:
         return f"Growth({INTERNAL} See .lines())"
@@ -61,6 +63,7 @@ class Growth:
             "learner": self.learner,
             "seeds": self.seeds,
             "generatorMayHaveSeenTheRowsJudgedOn": self.seen,
+            "cautionOfRows": self.rows_caution,
             "spent": self.spent,
             "curves": {name: curve.to_json() for name, curve in self.curves.items()},
         }
@@ -70,6 +73,8 @@ class Growth:
         found = [INTERNAL, f'{self.measure} at predicting "{self.target}" on held-out real rows; {self.spent}']
         if self.seen:
             found.append("  caution: the generator may have been fitted to the very rows that are judged by")
+        if self.rows_caution is not None:
+            found.append(f"  caution: {self.rows_caution}")
         for name, curve in self.curves.items():
             points = ", ".join(f"{n:,}: {mean:.3f}" for n, mean in zip(curve.sizes, curve.means, strict=True))
             found += [f"  {TITLES[name]}: {points}", f"    {curve.words(ROWS[name])}"]

@@ -31,7 +31,13 @@ def render(found: Growth) -> str:
     ]
     return page.fill(
         "growth.html",
-        {"page": page.head(f"Learning curves of {found.target}"), "lead": lead, "seen": found.seen, "curves": sections},
+        {
+            "page": page.head(f"Learning curves of {found.target}"),
+            "lead": lead,
+            "seen": found.seen,
+            "rows": found.rows_caution,
+            "curves": sections,
+        },
     )
 
 

@@ -19,6 +19,7 @@ from privsynth.augmenting.judging import together
 from privsynth.database import either
 from privsynth.database.document import DatabaseSchema
 from privsynth.errors import InputError, RecordsError, SchemaError
+from privsynth.evaluating import row_bounds
 from privsynth.exploring import Fitting
 from privsynth.growth.curve import LEAST_SIZES, fit_curve
 from privsynth.growth.learning import Growth, What
@@ -75,13 +76,15 @@ def scale(  # noqa: PLR0913
     if made is not None:
         _require_people(task, people_with(task, examples, table.units), min_cell)
         points = _of_finished(task, examples, made, _sizes(sizes, _most_drawn(made, len(examples))), seeds, rng)
+        unit = sources.unit_of(made, complete)
         spent = "no generator was fitted, and nothing was spent"
     else:
         assert fitting is not None
         split = parts(task, examples, None, units=table.units, rng=rng)
         _require_people(task, split.people, min_cell)
         points = _of_fits(task, table, split, fitting, _sizes(sizes, len(split.train)), seeds, rng)
-        spent = f"each fit spent {fitting.words(complete)}, in exploration: uncertified, in no ledger"
+        unit = sources.unit_of(fitting, complete)
+        spent = f"each fit spent {fitting.words(complete)}{row_bounds.used(unit)}, in exploration: uncertified, in no ledger"
     curves = {
         name: fit_curve([n for n, _ in found], [score for _, score in found], gain=gain, rng=rng)
         for name, found in points.items()
@@ -94,6 +97,7 @@ def scale(  # noqa: PLR0913
         seen=made is not None,
         spent=spent,
         curves=curves,
+        rows_caution=row_bounds.joined(table, unit),
     )
 
 
