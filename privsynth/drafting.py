@@ -86,7 +86,7 @@ _QUESTIONS: Final = {
 """,
     "identifier": """\
 # It is never modelled. Say how new ones are made: answer one of
-#   make = "########"            a pattern: # is a digit, ? a letter
+#   make = "P-########"          a pattern: # is a digit, ? a letter; with a prefix, so that nobody can hold it
 #   range = "..."                a range that is never issued to anybody
 #   faker = "..."                a provider of invented names
 # (If it is no identifier: kind = "category", "integer" ..., with their own questions.)
@@ -95,6 +95,16 @@ _QUESTIONS: Final = {
 # Free text is never released. Answer: drop = true, or another kind
 """,
 }
+
+
+_USE: Final = """
+# What the table is for, if it is for something: evaluate, debias and compare groups read it. All of it is optional and public.
+# [use]
+# target = "..."                 # the column that is to be predicted
+# outcome = ["..."]              # its labels that count as the outcome
+# protected = ["..."]            # columns of labels whose groups are to be treated alike
+# legitimate = ["..."]           # columns that may explain a difference between those groups
+"""
 
 
 def draft(source: frames.Source) -> str:
@@ -108,7 +118,7 @@ def draft(source: frames.Source) -> str:
     check_header(names)
     title = Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "table"
     head = _HEAD.format(lists=", ".join(codelists.names()), name=json.dumps(title, ensure_ascii=False))
-    return head + columns_asked(frames.read(source, names), "columns", buying=True)
+    return head + columns_asked(frames.read(source, names), "columns", buying=True) + _USE
 
 
 def check_header(names: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeAlias, final
 
 import numpy as np
@@ -146,7 +147,7 @@ def _nested(figures: Mapping[tuple[str, str], Estimate | None]) -> dict[str, dic
 
 
 def compare_groups(
-    schema: Schema,
+    schema: Schema | str | Path,
     real: Table,
     synthetic: Table,
     task: Task | None = None,
@@ -164,14 +165,15 @@ def compare_groups(
     and tested on the holdout or else on three tenths of the real rows that the real-trained one has not seen (the synthetic
     rows may come from them). A row is selected when it is among the likeliest, as many as there are rows with the outcome.
     Intervals hold 90 % of the time for rows that are independent of each other. Those three tenths are the same every time.
-    Args: tables are records, or what `records.read` reads. `protected` is the schema's [use] when empty. `trained` gives models
-        {"real": ..., "synthetic": ...} that were trained already, on none of the holdout's rows.
+    Args: `schema` may be its file. Tables are records, or what `records.read` reads. `protected` is the schema's [use] when
+        empty. `trained` gives models {"real": ..., "synthetic": ...} that were trained already, on none of the holdout's rows.
     Privacy: INTERNAL. Reads real records without noise. Groups with 1 to min_cell - 1 people of an answer, among all rows or
         among those that are tested, are shown only together with others; numbers of rows are rounded.
     Raises: SchemaError when nothing is protected or to be predicted; RecordsError when the outcome is the same in every real
         row; SyntheticSource where a real table is none; InputError when fairlearn or scikit-learn is not installed.
     """
     require_min_cell(min_cell)
+    schema = Schema.load(schema) if isinstance(schema, str | Path) else schema
     task = task or Task.of(schema)
     columns = tuple(protected) or schema.use.protected
     _require_protected(schema, task, columns)

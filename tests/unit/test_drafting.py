@@ -9,6 +9,8 @@ import pytest
 
 from privsynth.drafting import draft
 from privsynth.errors import RecordsError, SchemaError
+from privsynth.policy import Policy
+from privsynth.policy.checks import made_anew
 from privsynth.schema import Schema
 
 GUESSES = {
@@ -82,6 +84,24 @@ def test_an_unfilled_draft_says_what_to_fill_in():
         ("remark", "drop = true"),
     ):
         assert any(line.startswith(f"[columns.{name}]") and say in line for line in lines), name
+
+
+def test_the_pattern_that_a_draft_proposes_is_one_that_policies_allow():
+    (proposed,) = re.findall(r'make = "(.+?)"', draft({"patient_id": [str(number) for number in range(300)]}))
+    schema = Schema.loads(
+        f'[table]\nname = "t"\n[columns.id]\nkind = "identifier"\nmake = "{proposed}"\n'
+        '[columns.sick]\nkind = "boolean"\n'
+    )
+    terms = Policy.load("public-release").deidentification
+    assert made_anew(schema.identifiers, (), terms, None).result == "pass"
+
+
+def test_what_a_table_is_for_is_asked_last():
+    text = draft({"sick": ["true"], "age": ["1", "2"]})
+    text = text.replace('kind = "integer"\n', 'kind = "integer"\nbuy = "bounds"\n', 1).replace("# [use]", "[use]")
+    text = text.replace('# target = "..."', 'target = "sick"').replace('# outcome = ["..."]', 'outcome = ["true"]')
+    assert Schema.loads(text).use.target == "sick"
+    assert {"protected", "legitimate"} <= set(re.findall(r"^# (\w+) = ", text.split("[use]")[1], re.M))
 
 
 def test_an_answered_draft_is_a_schema():

@@ -283,6 +283,12 @@ def test_predictions_are_calibrated_where_they_are_learned_from_rows_like_those_
         assert gap.lower < gap.value < gap.upper
 
 
+def test_a_schema_may_be_named_by_its_file(tmp_path):
+    (tmp_path / "schema.toml").write_text('[table]\nname = "t"\n[columns.a]\nkind = "boolean"\n[use]\ntarget = "a"\n')
+    with pytest.raises(SchemaError, match="no column is protected"):
+        compare_groups(tmp_path / "schema.toml", table(20, 1), table(20, 2), rng=np.random.default_rng(0))
+
+
 def test_it_says_that_it_is_internal_and_becomes_plain_json(found):
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["notice"] == found.lines()[0] == BANNER

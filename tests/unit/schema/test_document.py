@@ -295,7 +295,7 @@ def test_the_schema_of_the_documentation_is_one():
     page = (EXAMPLES.parent / "docs" / "schema.md").read_text(encoding="utf-8")
     blocks = [block.partition("```")[0] for block in page.split("```toml\n")[1:]]
     schema = Schema.loads("\n".join(blocks))
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     assert len(schema.rules) == 4
     kinds = {"category", "ordered", "boolean", "integer", "number", "date", "datetime", "identifier", "text"}
     assert {column.kind for column in schema.columns} == kinds
