@@ -131,26 +131,22 @@ def release(
 ) -> Release:
     """Turn a private table, or several, into a signed release, or refuse with reasons; see `releasing.release`.
 
-    Args: `ledger` is an open ledger or a path; by default the one that PRIVSYNTH_LEDGER names, or the user's own.
+    Args: `ledger` is an open ledger or a path; by default the one that PRIVSYNTH_LEDGER names, or the user's own; a path
+            that is not there becomes a new ledger, when everything else was found right.
     """
     signer = key if isinstance(key, Signer) else Signer.load(Path(key))
     agreed_schema = _schema(schema)
     agreed_policy = policy if isinstance(policy, Policy) else Policy.load(policy)
-    held = ledger if isinstance(ledger, AbstractLedger) else open_ledger(ledger)
-    try:
-        return releasing.release(
-            source,
-            schema=agreed_schema,
-            policy=agreed_policy,
-            signer=signer,
-            out=out,
-            ledger=held,
-            generator=generator,
-            settings=settings,
-        )
-    finally:
-        if held is not ledger:
-            held.close()
+    return releasing.release(
+        source,
+        schema=agreed_schema,
+        policy=agreed_policy,
+        signer=signer,
+        out=out,
+        ledger=ledger if isinstance(ledger, AbstractLedger) else lambda: open_ledger(ledger),
+        generator=generator,
+        settings=settings,
+    )
 
 
 def open_ledger(path: str | Path | None = None) -> SqliteLedger:

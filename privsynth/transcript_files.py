@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.certificate.places import require_outside
 from privsynth.errors import FitError, OutputError
 from privsynth.measurement import Trained, Transcript, entry_from_json
 
@@ -61,9 +62,10 @@ def checksum(content: bytes) -> str:
 def write_model(folder: str | Path, document: Mapping[str, object], arrays: Arrays) -> None:
     """Write a model into a new folder: the document, with the checksum of the arrays, and the arrays.
 
-    Raises: OutputError when the folder exists or cannot be written.
+    Raises: OutputError when the folder exists, cannot be written or lies in a release's.
     """
     target, content = Path(folder), arrays_to_bytes(arrays)
+    require_outside(target)
     try:
         target.mkdir(parents=True)
         (target / ARRAYS).write_bytes(content)

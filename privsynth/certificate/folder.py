@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from privsynth.errors import OutputError, SubjectMismatch
+from privsynth.errors import SubjectMismatch
 
 CERTIFICATE: Final = "certificate.json"
 MAX_FILES: Final = 10_000
@@ -88,13 +88,3 @@ def digests(folder: Path) -> dict[str, str]:
 
 def _quoted(name: str) -> str:
     return ascii(name[:200])
-
-
-def require_outside(path: Path) -> None:
-    """Raises: OutputError when a place lies in a release's folder: what is put there is not what was signed any more."""
-    place = path.resolve()
-    for above in place.parents:
-        if (above / CERTIFICATE).is_file():
-            raise OutputError(
-                f"{path} lies in the folder of a release, to which nothing may be added; choose a place elsewhere"
-            )

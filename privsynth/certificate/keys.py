@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from privsynth import toml_file
+from privsynth.certificate.places import require_outside
 from privsynth.errors import InputError, OutputError
 
 Reason: TypeAlias = Literal["compromised", "retired"]
@@ -229,9 +230,12 @@ def new(path: Path | str, trust_path: Path | str, role: str, *, valid_days: int 
 
     Args: the private key goes to `path` (PEM, mode 0600), which must not exist; the trust store is made when missing.
     Returns: the key id.
-    Raises: OutputError when a file exists or cannot be written; InputError for a damaged trust store or a role that cannot be.
+    Raises: OutputError when a file exists, cannot be written or would lie in a release's folder; InputError for a damaged trust
+        store or a role that cannot be.
     """
     private, public, trust = Path(path), Path(f"{path}.pub"), Path(trust_path)
+    for place in (private, trust):
+        require_outside(place)
     text = _trusted_so_far(trust)
     key = Ed25519PrivateKey.generate()
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

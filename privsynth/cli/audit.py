@@ -135,12 +135,16 @@ class _Asked:
 
 def _carry_out(console: Console, asked: _Asked, plan: str, out: Path | None, internal: Path | None) -> None:
     from privsynth.auditing import AuditPlan
-    from privsynth.errors import AuditFailed
+    from privsynth.errors import AuditFailed, OutputError
     from privsynth.releasing import audit_files
 
     agreed = AuditPlan.load(plan)
     _require_new("--out", out)
     _require_new("--internal", internal)
+    if out is not None and internal is not None and out.resolve() == internal.resolve():
+        raise OutputError(
+            "--out and --internal name the same folder; choose two: the one may be published, the other may not"
+        )
     with console.progress():
         findings = _findings(asked, agreed)
     claim = _claim(asked)
@@ -213,7 +217,8 @@ def _claim(asked: _Asked) -> Claim | None:
 
 
 def _require_new(option: str, folder: Path | None) -> None:
-    """Refuse a folder that exists, or whose parent does not, before anything is done."""
+    """Refuse a folder that exists, lies in a release's, or whose parent is not there, before anything is done."""
+    from privsynth.certificate import places
     from privsynth.errors import OutputError
 
     if folder is None:
@@ -222,6 +227,7 @@ def _require_new(option: str, folder: Path | None) -> None:
         raise OutputError(f"{folder} exists; choose a new folder for {option}, nothing is overwritten")
     if not folder.resolve().parent.is_dir():
         raise OutputError(f"{folder.resolve().parent} is not a folder; create it or choose another {option}")
+    (places.require_publishable if option == "--out" else places.require_outside)(folder)
 
 
 def _lines(rows: Sequence[Mapping[str, object]]) -> list[str]:

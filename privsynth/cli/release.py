@@ -32,7 +32,8 @@ def release(
     console: Console = context.obj
     if not api.ledger_path(ledger).exists():
         console.say(
-            f"a new ledger is made at {api.ledger_path(ledger)}: if this population was released before, stop and name its own"
+            f"there is no ledger at {api.ledger_path(ledger)}, a new one is begun: "
+            "if this population was released before, stop and name its own"
         )
     with console.progress():
         made = api.release(table, schema=schema, policy=policy, key=key, out=out, ledger=ledger, generator=generator)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privsynth import frames, records
+from privsynth.certificate.places import require_outside
 from privsynth.database.document import DatabaseSchema, TableTerms
 from privsynth.database.held import Database
 from privsynth.database.keys import NewKeys
@@ -113,10 +114,12 @@ def write(
     """Write tables to a new folder, or to a new database file with the tables' keys where a schema says them.
 
     Returns: the files, which only their owner may read; CSV and Parquet of each table in a folder.
-    Raises: OutputError when the target is there already, cannot be written, or a text is a formula to a spreadsheet.
+    Raises: OutputError when the target is there already or in a release's folder, cannot be written, or a text is a formula
+        to a spreadsheet.
         InputError when the extra that writes DuckDB files is not installed.
     """
     path = Path(target)
+    require_outside(path)
     if path.exists() and not (kind == "folder" and path.is_dir() and not any(path.iterdir())):
         raise OutputError(f"{path} is there already; choose another name, or remove it")
     for table in tables.values():

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from privsynth.certificate.folder import require_outside
+from privsynth.certificate.places import NOTICE, require_outside
 from privsynth.errors import OutputError
 from privsynth.evaluating.evaluation import Evaluation
 from privsynth.evaluating.page import render
@@ -19,7 +19,6 @@ from privsynth.releasing.durably import write_durably
 
 PAGE: Final = "evaluation.html"
 FIGURES: Final = "evaluation.json"
-NOTICE: Final = "INTERNAL.txt"
 _NOTICE = (
     "INTERNAL: computed on real records; never release.\n"
     "The figures in this folder are exact functions of real people's records, and no privacy budget was spent on them.\n"
@@ -53,8 +52,9 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files and a notice into a new folder, mode 0700, files 0600.
 
     Privacy: the contents are functions of private records that nobody paid for; they must stay where the records are.
-    Raises: OutputError when the folder exists or cannot be written; nothing is left behind.
+    Raises: OutputError when the folder exists, cannot be written or lies in a release's; nothing is left behind.
     """
+    require_outside(folder)
     partial = folder.with_name(folder.name + ".partial")
     try:
         partial.mkdir(mode=0o700)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from privsynth import frames
-from privsynth.certificate.folder import require_outside
+from privsynth.certificate.places import require_outside
 from privsynth.errors import InputError, OutputError
 from privsynth.generators.rules import Imagined, draw
 from privsynth.making.document import RulesFile

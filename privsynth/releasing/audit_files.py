@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from privsynth.audit_plan import AuditPlan
+from privsynth.certificate.places import NOTICE, require_outside, require_publishable
 from privsynth.errors import OutputError
 from privsynth.findings import Claim, Findings
 from privsynth.releasing.durably import write_durably
@@ -18,6 +19,10 @@ from privsynth.report import audit_page
 
 PAGE = "audit.html"
 FINDINGS = "findings.json"
+_NOTICE = (
+    "INTERNAL: computed on real records; never release.\n"
+    "What the attacks found about real people, for which no privacy budget was spent. Keep it where the real table is kept.\n"
+)
 
 
 def write_audit(folder: Path, findings: Findings, *, plan: AuditPlan, what: str, claim: Claim | None) -> None:
@@ -26,6 +31,7 @@ def write_audit(folder: Path, findings: Findings, *, plan: AuditPlan, what: str,
     Args: `what` names what was audited, as the page's title; `claim` is what it promises, None for no claim.
     Raises: OutputError when the folder exists or cannot be written; nothing is left behind.
     """
+    require_publishable(folder)
     document = {"what": what, **_about(plan, claim), **findings.published()}
     page = audit_page.render(findings, plan=plan, what=what, claim=claim)
     _write(folder, {PAGE: page, FINDINGS: _json(document)}, mode=0o755)
@@ -37,9 +43,10 @@ def write_internal(folder: Path, findings: Findings, *, plan: AuditPlan, what: s
     Privacy: the contents are functions of private records that nobody paid for; they must stay where the records are.
     Raises: OutputError when the folder exists or cannot be written; nothing is left behind.
     """
+    require_outside(folder)
     document = {"what": what, **_about(plan, claim), **findings.internal()}
     page = audit_page.render_internal(findings, plan=plan, what=what, claim=claim)
-    _write(folder, {PAGE: page, FINDINGS: _json(document)}, mode=0o700)
+    _write(folder, {NOTICE: _NOTICE, PAGE: page, FINDINGS: _json(document)}, mode=0o700)
 
 
 def _about(plan: AuditPlan, claim: Claim | None) -> Mapping[str, object]:

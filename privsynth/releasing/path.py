@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, final
+from typing import Any, NoReturn, TypeAlias, TypeVar, final
 
 import numpy as np
 
@@ -52,6 +52,8 @@ from privsynth.schema import Schema
 
 _T = TypeVar("_T")
 
+OpenLedger: TypeAlias = Callable[[], AbstractLedger]
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +71,22 @@ def release(
     policy: Policy,
     signer: Signer,
     out: str | Path,
-    ledger: AbstractLedger,
+    ledger: AbstractLedger | OpenLedger,
     generator: str | None = None,
     settings: Mapping[str, object] | None = None,
     noise: AbstractNoiseSource | None = None,
 ) -> Release:
     """Turn a private table, or several of the same units, into a signed release, or refuse with reasons.
 
+    Args: `ledger` is open, or opens one: it is called, and what it opened closed, when all but the budget was found right.
     Privacy: spends the policy's release budget from the population's account, in full, from the moment noise may be drawn;
         run again with the same `out` after a crash, it goes on from the measurements at no further cost.
     Raises: InputError before anything is spent; RefusedError when the policy or ledger refuses; AuditFailed when the
         attacks succeed or cannot tell: the budget is forfeited, and `<out>.refused/` holds the reasons and no data.
     """
     source_of_noise = noise or SystemNoise()
-    require_lasting(ledger, source_of_noise)
     workspace = Workspace(Path(out))
+    workspace.require_free()
     if isinstance(schema, DatabaseSchema):
         agreed = database_terms(schema, policy, generator=generator, settings=settings)
         several = SeveralTables(agreed, writing.kind_of(source))
@@ -100,19 +103,33 @@ def require_lasting(ledger: AbstractLedger, noise: AbstractNoiseSource) -> None:
         raise PolicyRefusal(f'noise from the source "{noise.name}" can be replayed; such a release is never signed')
 
 
+@contextmanager
+def _held(opens: AbstractLedger | OpenLedger, noise: AbstractNoiseSource) -> Iterator[AbstractLedger]:
+    """An open ledger as it is, or one that is opened for the block."""
+    ledger = opens if isinstance(opens, AbstractLedger) else opens()
+    try:
+        require_lasting(ledger, noise)
+        yield ledger
+    finally:
+        if ledger is not opens:
+            ledger.close()
+
+
 def carry_out(
     subject: AbstractSubject[Data, Kept, Fitted, Drawn],
     source: object,
     signer: Signer,
     workspace: Workspace,
-    ledger: AbstractLedger,
+    opens: AbstractLedger | OpenLedger,
     noise: AbstractNoiseSource,
 ) -> Release:
     """The whole path, from terms that were agreed on; nothing is read before the certificate was rehearsed."""
+    if isinstance(opens, AbstractLedger):
+        require_lasting(opens, noise)
     rehearse(subject.agreed, noise.name)
     workspace.require_free()
     data = _step("read", lambda: subject.read(source))
-    with workspace.locked():
+    with _held(opens, noise) as ledger, workspace.locked():
         seeds, reservation = reserve(subject, data, workspace, ledger, noise)
         if reservation.state == "committed":
             return _published(workspace)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from privsynth.certificate.places import require_outside
 from privsynth.errors import OutputError
 from privsynth.fitting import FitPlan, fingerprint, measure, split
 from privsynth.measurement import Transcript
@@ -27,8 +28,10 @@ def fit_in(
     Privacy: what the folder holds is answered from there at no further cost; the rest is drawn under the same budget, gradient
         steps that were lost stay spent. The folder is closed to others (mode 0700) and holds the key that bounds people's rows.
     Args: `terms` is a digest of everything public that was agreed on.
-    Raises: OutputError when the folder is at work, damaged, or holds another fit; RefusedError when an answer was lost.
+    Raises: OutputError when the folder is at work, damaged, in a release's, or holds another fit;
+        RefusedError when an answer was lost.
     """
+    require_outside(folder)
     workspace = Workspace(folder, folder=folder)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise OutputError(f"{folder} is not a folder; choose another one to resume from")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from privsynth.certificate.folder import require_outside
+from privsynth.certificate.places import INTERNAL_ENDING, NOTICE, require_publishable
 from privsynth.errors import FitError, OutputError
 from privsynth.releasing.durably import sync_folder, write_durably
 from privsynth.transcript_files import Arrays, arrays_from_bytes, arrays_to_bytes
@@ -27,6 +27,12 @@ _LOCK = "lock"
 MEASUREMENTS = "measurements.json"
 HALF_COPY = "half-copy.json"
 _JOURNAL = "journal"
+_NOTICE = """INTERNAL: computed on real records; never release.
+This folder holds secret keys (which of the real records were used and held out), the answers as they were measured and,
+when it was attacked, what the attacks found about real people. Keep it where the real table is kept.
+It may be deleted when what it is of is done: a release is published, a fit has given its model. Before that, the same
+command goes on from here at no further cost; without the folder, what was spent stays spent.
+"""
 
 
 @final
@@ -58,7 +64,7 @@ class Workspace:
 
     def __init__(self, out: Path, folder: Path | None = None) -> None:
         self.out = out
-        self.folder = folder or out.with_name(out.name + ".internal")
+        self.folder = folder or out.with_name(out.name + INTERNAL_ENDING)
         self.candidate = self.folder / "candidate"
         self.refused = out.with_name(out.name + ".refused")
 
@@ -66,7 +72,7 @@ class Workspace:
         """Refuse an output folder that exists, or whose parent cannot be written; nothing is ever overwritten."""
         if self.out.exists() or self.out.is_symlink():
             raise OutputError(f"{self.out} exists; choose a new folder for --out, nothing is overwritten")
-        require_outside(self.out)
+        require_publishable(self.out)
         parent = self.out.resolve().parent
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputError(f"{parent} is not a folder that can be written; create it or choose another --out")
@@ -92,10 +98,13 @@ class Workspace:
         try:
             self._take(descriptor)
             try:
+                if not (self.folder / NOTICE).exists():
+                    self.write(NOTICE, _NOTICE.encode())
                 yield
             finally:
                 if not (self.folder / _STATE).exists():  # nothing was started: leave no trace
                     (self.folder / _LOCK).unlink(missing_ok=True)
+                    (self.folder / NOTICE).unlink(missing_ok=True)
                     with suppress(OSError):
                         self.folder.rmdir()
         finally:

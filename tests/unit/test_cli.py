@@ -130,8 +130,29 @@ def test_a_bad_cell_is_refused_by_column_and_never_shown(place, tmp_path, capsys
     assert f'"{column}"' in shown.err
     for private in (PLANTED, "987654321", "cmd()", "evil", "maybe"):
         assert private not in shown.out + shown.err
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "out.internal").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clinic.csv", "policy.toml", "schema.toml"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--out", "no/such/out"),
+        ("--out", "clinic.csv"),
+        ("--generator", "foo"),
+        ("--key", "no.pem"),
+        ("--schema", "no.toml"),
+    ],
+)
+def test_a_refused_release_leaves_nothing_not_even_a_ledger(place, tmp_path, capsys, wrong):
+    clinic.write(tmp_path, table=clinic.rows(patients=40, secret=PLANTED))
+    before = sorted(tmp_path.iterdir())
+    given = words(tmp_path, "release", "--key", place / "key.pem", "--out", tmp_path / "out")[2:]
+    asked = dict(zip(given[::2], given[1::2], strict=True))
+    option, value = wrong
+    asked[option] = value if option == "--generator" else str(tmp_path / value)
+    assert run(["release", str(tmp_path / "clinic.csv"), *(word for pair in asked.items() for word in pair)]) in {2, 3}
+    assert "error" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_an_unexpected_failure_shows_its_place_and_not_its_text(monkeypatch, capsys, place):

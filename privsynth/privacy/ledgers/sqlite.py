@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final, final
 
+from privsynth.certificate.places import require_outside
 from privsynth.errors import LedgerError
 from privsynth.privacy.checkpoint import (
     Checkpoint,
@@ -71,7 +72,8 @@ class SqliteLedger(AbstractLedger):
         protects better: a backup that is restored without it is found out); reservations older than `reservation_ttl`
         are voided when a ledger is opened; a lock is waited for at most `busy_timeout_seconds`.
     Raises: LedgerError, always before anything is written, when the database is locked, read-only, corrupted, edited,
-        of another version, behind its checkpoint or forked from it, or readable by others.
+        of another version, behind its checkpoint or forked from it, or readable by others; OutputError for a new one in a
+            release's folder.
     """
 
     durable: ClassVar[bool] = True
@@ -95,6 +97,9 @@ class SqliteLedger(AbstractLedger):
         self._lock = threading.RLock()
         self._book = Book()
         with self._translated():
+            for file in (self.path, self._checkpoint.path):
+                if not os.path.lexists(file):
+                    require_outside(file)
             prepare_folder(self.path.parent)
             prepare_folder(self._checkpoint.path.parent)
             with folder_lock(self.path.parent, timeout_seconds=busy_timeout_seconds):

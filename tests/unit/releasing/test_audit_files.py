@@ -67,7 +67,8 @@ def test_the_public_folder_holds_public_contents_alone(tmp_path: Path) -> None:
 
 def test_the_internal_folder_is_the_owner_s_alone_and_holds_everything(tmp_path: Path) -> None:
     write_internal(tmp_path / "in", FOUND, plan=PLAN, what="Stays", claim=None)
-    assert modes(tmp_path / "in") == {"in": 0o700, "audit.html": 0o600, "findings.json": 0o600}
+    assert modes(tmp_path / "in") == {"in": 0o700, "INTERNAL.txt": 0o600, "audit.html": 0o600, "findings.json": 0o600}
+    assert "never release" in (tmp_path / "in" / "INTERNAL.txt").read_text()
     document = json.loads((tmp_path / "in" / "findings.json").read_text())
     assert document["notice"].startswith("INTERNAL")
     assert document["claim"] is None
