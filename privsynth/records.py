@@ -38,6 +38,9 @@ __all__ = ["MISSING", "OutOfDomain", "Records", "read", "read_public", "to_arrow
 
 _Ticks = npt.NDArray[np.int64]
 
+_MOST_SAID = 5
+"""Of columns that the table and the schema do not share, how many an error names."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -157,16 +160,17 @@ def check_names(names: Sequence[str], declared: Sequence[str], *, absent_allowed
     found = [name for name in names if name in known]
     if not found:
         raise RecordsError(
-            "none of the table's columns is in the schema; expected a first line with the names of the columns, "
-            "separated by commas (.csv) or tabs (.tsv)"
+            "is this the schema of this table? None of the table's columns is in it; expected a first line with the names of "
+            "the columns, separated by commas (.csv) or tabs (.tsv)"
         )
     for name in declared:
         if found.count(name) > 1:
             raise RecordsError(f'the table has more than one column "{name}"; remove or rename the others')
     absent = [name for name in declared if name not in found and name not in absent_allowed]
     if absent:
+        ask = "is this the schema of this table? " if 2 * len(absent) > len(declared) else ""
         raise RecordsError(
-            f"the table lacks {_quoted(absent)}, which the schema declares; add the column, or remove it from the schema"
+            f"{ask}the table lacks {_quoted(absent)}, which the schema declares; add the column, or remove it from the schema"
         )
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -178,8 +182,8 @@ def check_names(names: Sequence[str], declared: Sequence[str], *, absent_allowed
 
 
 def _quoted(names: Sequence[str] | Mapping[str, None]) -> str:
-    shown = [f'"{name}"' for name in list(names)[:10]]
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(shown)}{' and more' if len(names) > 10 else ''}"
+    shown = [f'"{name}"' for name in list(names)[:_MOST_SAID]]
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(shown)}{' and more' if len(names) > _MOST_SAID else ''}"
 
 
 def _read(source: frames.Source, schema: Schema, unit: str | None, out_of_domain: OutOfDomain) -> Records:

@@ -13,6 +13,7 @@ import typer
 
 from privsynth.cli.console import Console
 from privsynth.cli.options import NewFolder, PolicyName, SigningKey
+from privsynth.cli.trusting import Trust, signatures
 from privsynth.errors import InputError
 
 
@@ -30,7 +31,7 @@ def refresh(
         Path | None,
         typer.Option("--map", help='A TOML file: old = "new" columns, and [column] old labels to new ones.'),
     ] = None,
-    trust: Annotated[Path | None, typer.Option(help="Trusted keys, to verify the earlier release's signature.")] = None,
+    trust: Trust = None,
     ledger: Annotated[Path | None, typer.Option(help="The ledger that the earlier release was paid from.")] = None,
 ) -> None:
     """Make the next release of a population: test for drift, measure anew what moved, keep the rest."""
@@ -38,6 +39,7 @@ def refresh(
     from privsynth.refreshing import changes
 
     console: Console = context.obj
+    said, signed = signatures([previous], trust)
     with api.existing_ledger(ledger) as held, console.progress():
         made = refreshing.refresh(
             table,
@@ -48,10 +50,14 @@ def refresh(
             ledger=held,
             schema=schema,
             map=None if mapping is None else _read(mapping),
-            trust=trust,
         )
     if made.folder is None or made.predicate is None:
-        lines = ["nothing moved that can be told: no release was made, and the drift test alone was charged"]
+        charge = (
+            "nothing was charged this time: the drift test's answers were there from an earlier run"
+            if made.again
+            else "the drift test alone was charged"
+        )
+        lines = [f"nothing moved that can be told: no release was made, and {charge}"]
     else:
         promise = made.predicate["guarantee"]
         lines = [
@@ -61,7 +67,8 @@ def refresh(
             f"  report: {made.folder / 'report.html'}",
         ]
     found = {"folder": None if made.folder is None else str(made.folder), "predicate": made.predicate}
-    console.result({**found, "changes": made.changes}, [*lines, *changes.lines(made.changes)])
+    lines += [*changes.lines(made.changes), *signed]
+    console.result({**found, "changes": made.changes, "chargedBefore": made.again, **said}, lines)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Must never guess: a column whose old tables cannot be summed exactly into the ne
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -22,15 +22,19 @@ ColumnMap: TypeAlias = Mapping[str, str | Mapping[str, str]]
 
 _LABELLED = (CategoryColumn, OrderedColumn, BooleanColumn)
 
+_MOST_SAID = 5
+"""Of columns that cannot be carried over, how many a refusal names."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """A column whose old tables are kept: its old name, and the new level of each old one."""
+    """A column whose old tables are kept: its old name, the new level of each old one, and whether it is declared otherwise."""
 
     name: str
     was: str
     level_of: tuple[int, ...]
+    redeclared: bool = False
 
 
 @final
@@ -71,16 +75,25 @@ def align(old: Schema, new: Schema, mapped: ColumnMap | None = None) -> Alignmen
         if isinstance(found, str):
             fresh[column.name] = found
         else:
-            carried.append(Carried(name=column.name, was=was, level_of=found))
+            redeclared = column != earlier[was]
+            carried.append(Carried(name=column.name, was=was, level_of=found, redeclared=redeclared))
     if not carried:
-        reasons = "; ".join(f'"{name}": {reason}' for name, reason in fresh.items())
-        raise SchemaError(
-            f"nothing of the earlier release can be carried over to this schema ({reasons}); make a release of its own with "
-            "`privsynth release`, or say with a map how columns and labels correspond"
-        )
+        raise SchemaError(_nothing(fresh, another=2 * len(set(fresh) - set(was_of)) > len(fresh)))
     kept = {column.name for column in new.modelled}
     gone = tuple(name for name in earlier if renamed.get(name, name) not in kept)
     return Alignment(carried=tuple(carried), new=fresh, gone=gone)
+
+
+def _nothing(reasons: Mapping[str, str], *, another: bool) -> str:
+    """That nothing is carried over, with a few of the reasons; `another` where most columns have other names."""
+    ask = "is this the schema of this table? " if another else ""
+    said = "; ".join(f'"{name}": {reason}' for name, reason in list(reasons.items())[:_MOST_SAID])
+    more = f"; and {len(reasons) - _MOST_SAID} more" if len(reasons) > _MOST_SAID else ""
+    return (
+        f"{ask}nothing of the earlier release can be carried over to this schema ({said}{more}); give the schema of the "
+        "refreshed table, say with a map how columns and labels correspond, or make a release of its own with "
+        "`privsynth release`"
+    )
 
 
 def _read(old: Schema, new: Schema, mapped: ColumnMap) -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
@@ -90,20 +103,37 @@ def _read(old: Schema, new: Schema, mapped: ColumnMap) -> tuple[dict[str, str], 
     labels: dict[str, Mapping[str, str]] = {}
     for key, value in mapped.items():
         if isinstance(value, str):
-            if key not in before or value not in after:
-                raise SchemaError(
-                    f'map: "{key}" -> "{value}": expected a modelled column of the earlier release and one of the new schema'
-                )
+            _require_sides(key, value, before, after)
             renamed[key] = value
-        else:
-            if key not in after or not isinstance(value, Mapping):
-                raise SchemaError(f'map: labels are given for "{key}", which is no modelled column of the new schema')
+        elif isinstance(value, Mapping) and all(isinstance(label, str) for label in value.values()):
+            if key not in after:
+                raise SchemaError(
+                    f'map: labels are given for "{key}", which is no modelled column of the new schema; a table of labels '
+                    "stands under the new column's name"
+                )
             labels[key] = value
+        else:
+            raise SchemaError(
+                f'map: the entry "{key}" is neither a name nor a table of labels; expected old_column = "new_column", or '
+                '[new_column] with "old label" = "new label", all as text in quotes'
+            )
     targets = [renamed.get(name, name) for name in sorted(before)]
     twice = sorted({name for name in targets if targets.count(name) > 1})
     if twice:
         raise SchemaError(f'map: two earlier columns would become "{twice[0]}"; give each one a name of its own')
     return renamed, labels
+
+
+def _require_sides(was: str, name: str, before: Set[str], after: Set[str]) -> None:
+    """Refuse a renaming of which a side is unknown, and say which."""
+    wrong = []
+    if was not in before:
+        wrong.append(f'"{was}" is no modelled column of the earlier release')
+    if name not in after:
+        wrong.append(f'"{name}" is no modelled column of the new schema')
+    if wrong:
+        swapped = "; the two look swapped" if was in after and name in before else ""
+        raise SchemaError(f'map: {was} = "{name}" reads old = "new", and {" and ".join(wrong)}{swapped}')
 
 
 def _level_of(old: ModelledColumn, new: ModelledColumn, renamed: Mapping[str, str]) -> tuple[int, ...] | str:
@@ -125,13 +155,12 @@ def _level_of(old: ModelledColumn, new: ModelledColumn, renamed: Mapping[str, st
 
 
 def _of_labels(old: tuple[str, ...], new: tuple[str, ...], renamed: Mapping[str, str]) -> tuple[int, ...] | str:
-    unknown = [label for label in renamed if label not in old] + [
-        label for label in renamed.values() if label not in new
-    ]
-    if unknown:
-        raise SchemaError(
-            f'map: "{unknown[0]}" is no label there; a map goes from labels of the earlier release to new ones'
-        )
+    for sides, labels, whose in ((renamed, old, "the earlier release"), (renamed.values(), new, "the new schema")):
+        unknown = [label for label in sides if label not in labels]
+        if unknown:
+            raise SchemaError(
+                f'map: "{unknown[0]}" is no label of the column in {whose}; a map of labels reads "old label" = "new label"'
+            )
     become = [renamed.get(label, label) for label in old]
     lost = [label for label in become if label not in new]
     if lost:

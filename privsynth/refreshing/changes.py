@@ -20,6 +20,7 @@ from privsynth.schema import Schema
 from privsynth.schema.levels import level_names
 
 _DIGITS = 5
+NONE_MADE: Final = "No release was made: the earlier one still holds, under its own guarantee."
 TOO_NOISY: Final = "the earlier release is too noisy to tell"
 
 
@@ -49,7 +50,8 @@ def described(
         ],
         "tooNoisy": _noisy(decision),
         "gone": list(alignment.gone),
-        "covered": covered.words,
+        "redeclared": [[one.was, one.name] for one in alignment.carried if one.redeclared],
+        "covered": NONE_MADE if decision.nothing else covered.words,
     }
 
 
@@ -147,4 +149,11 @@ def lines(changes: Mapping[str, Any]) -> list[str]:
         found.append(f"measured anew: {pairs} tables of several columns ({TOO_NOISY})")
     kept_columns = sum(column["status"] == "kept" for column in changes["columns"])
     found.append(f"not moved that can be told: {kept_columns} of {len(changes['columns'])} columns")
-    return [*found, *(f"gone: {name}" for name in changes["gone"]), changes["covered"]]
+    found += [f"gone: {name}" for name in changes["gone"]]
+    redeclared = [name if was == name else f"{was}, now {name}" for was, name in changes["redeclared"]]
+    if redeclared and changes["covered"] == NONE_MADE:
+        found.append(
+            f"declared otherwise: {'; '.join(redeclared)}. As no release was made, the last one has the old names and "
+            "levels; for the new ones, make a release of its own with `privsynth release`"
+        )
+    return [*found, changes["covered"]]

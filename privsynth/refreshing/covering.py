@@ -23,6 +23,9 @@ _NARROWER: Final = ("public", "partner", "internal")
 KEPT: Final = "kept from release "
 """What the stage of a kept answer begins with; the releases whose records it rests on follow."""
 
+_MOST: Final = 20
+"""So many releases may what is kept rest on: each is named in the certificate, beside every table."""
+
 _AND: Final = " and "
 _OWN: Final = "make a release of its own with `privsynth release`"
 
@@ -90,7 +93,8 @@ def covered(predicate: Mapping[str, Any], whole: Terms) -> Covered:
     """What certificates promise for all that may be kept of an earlier release: its own, and those that it kept tables of.
 
     Raises: PolicyRefusal where one is more epsilon or delta than the policy allows a release, where the earlier release was
-        for fewer people than the policy's, and where a chain of refreshes does not say what covers its first tables.
+        for fewer people than the policy's, where a chain of refreshes does not say what covers its first tables, and where it
+        is too long.
     """
     promise, refreshed = predicate["guarantee"], predicate.get("refresh")
     found = [Promise(release=str(predicate["releaseId"]), epsilon=promise["epsilon"], delta=promise["delta"])]
@@ -100,6 +104,11 @@ def covered(predicate: Mapping[str, Any], whole: Terms) -> Covered:
                 f"the earlier release is itself a refresh, and does not say what covers the tables that it kept; {_OWN}"
             )
         found += [Promise(**one) for one in refreshed["keptFrom"]]
+    if len(found) > _MOST:
+        raise PolicyRefusal(
+            f"the earlier release ends a chain of refreshes: what would be kept of it was measured in {len(found)} releases, "
+            f"and a refresh may rest on {_MOST} at most, each of which its certificate names. Nothing was spent; {_OWN}"
+        )
     for one in found:
         _require_within(Fraction(one.epsilon), Fraction(one.delta), whole)
     _require_as_many_people(str(predicate["recipients"]["class"]), whole.policy.recipients.klass)

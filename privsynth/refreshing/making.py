@@ -16,7 +16,9 @@ from privsynth import api, progress
 from privsynth.certificate.folder import CERTIFICATE
 from privsynth.certificate.keys import Signer, TrustStore
 from privsynth.certificate.verify import verify_release
-from privsynth.errors import BudgetExceeded, OutputError, PolicyRefusal, RefusedError
+from privsynth.database import either
+from privsynth.database.document import DatabaseSchema
+from privsynth.errors import BudgetExceeded, InputError, OutputError, PolicyRefusal, RefusedError
 from privsynth.measurement import Transcript
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Cost
@@ -52,11 +54,16 @@ WORDS: Final = (
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresh:
-    """What came of a refresh: `release` is None where nothing moved that can be told, and `changes` says what did."""
+    """What came of a refresh: `release` is None where nothing moved that can be told, and `changes` says what did.
+
+    Args: `spent` is the rho that the ledger was charged for it, in all runs with its `out`; `again` says that the drift test
+        was charged in an earlier one, and not in this one.
+    """
 
     release: Release | None
     changes: Mapping[str, Any]
     spent: str
+    again: bool = False
 
     @property
     def folder(self) -> Path | None:
@@ -125,7 +132,7 @@ def refresh(
     agreed = policy if isinstance(policy, Policy) else Policy.load(policy)
     if trust is not None:
         verify_release(Path(previous), trust if isinstance(trust, TrustStore) else TrustStore.load(Path(trust)))
-    held = ledger if isinstance(ledger, AbstractLedger) else api.open_ledger(ledger)
+    held = ledger if isinstance(ledger, AbstractLedger) else api.existing_ledger(ledger)
     try:
         plan = _plan(Path(previous), agreed, schema, map, held)
         return _carried_out(source, plan, signer, Path(out), held, SystemNoise())
@@ -142,7 +149,7 @@ def _plan(
     Raises: InputError or RefusedError; nothing is read of the new table, and nothing spent.
     """
     published = read_release(previous)
-    described = published.schema if schema is None else schema if isinstance(schema, Schema) else Schema.load(schema)
+    described = published.schema if schema is None else _one_table(schema)
     if described.unresolved:
         raise PolicyRefusal(
             "a refresh buys nothing: leave the schema out: in the earlier release's, what was bought is filled in"
@@ -173,6 +180,16 @@ def _plan(
     )
 
 
+def _one_table(schema: Schema | str | Path) -> Schema:
+    described = schema if isinstance(schema, Schema) else either.load(schema)
+    if isinstance(described, DatabaseSchema):
+        raise InputError(
+            "refresh makes the next release of one table, and this schema has [database]; give that table's own schema, or "
+            "make a release of its own of the tables with `privsynth release`"
+        )
+    return described
+
+
 def _carried_out(
     source: object, plan: _Plan, signer: Signer, out: Path, ledger: AbstractLedger, noise: AbstractNoiseSource
 ) -> Refresh:
@@ -186,12 +203,13 @@ def _carried_out(
     watching.require_free()
     _require_drawable(plan, measuring.least_watched(plan.whole.schema.domain(), plan.refreshed.prior, plan.drift_rho))
     _require_not_stale(workspace, watching, ledger)
+    again = _is_paid(watching, ledger)
     release_id, seeds, fingerprint, answers = _watched(source, plan, first, watching, ledger, noise)
     decision = plan.refreshed.decision(plan.whole.schema.domain(), answers)
     plan = replace(plan, covered=plan.covered.by(measuring.rests_on(plan.refreshed.prior, decision)))
     changes = what_changed.described(plan.refreshed, decision, plan.alignment, plan.whole.schema, plan.covered)
     if decision.nothing:
-        return Refresh(release=None, changes=changes, spent=str(float(plan.drift_rho)))
+        return Refresh(release=None, changes=changes, spent=str(float(plan.drift_rho)), again=again)
     drift = f"{release_id} {_digest(watching)}"
     second = _second(plan, decision, answers, drift, changes, _tests(plan, release_id, ledger))
     goes_on_from = f"{second.agreed.digest} {fingerprint} {drift}"
@@ -205,7 +223,14 @@ def _carried_out(
                 "that it goes on from, or choose a new --out"
             )
     made = carry_out(second, source, signer, workspace, ledger, noise)
-    return Refresh(release=made, changes=changes, spent=str(float(plan.drift_rho + second.terms.rho)))
+    return Refresh(release=made, changes=changes, spent=str(float(plan.drift_rho + second.terms.rho)), again=again)
+
+
+def _is_paid(watching: Workspace, ledger: AbstractLedger) -> bool:
+    """Whether an earlier run paid for the drift test of this place, and kept its answers."""
+    state = watching.state()
+    known = None if state is None else ledger.find(state[0])
+    return known is not None and known.state == "committed"
 
 
 def _watched(
@@ -334,9 +359,7 @@ def _require_drawable(plan: _Plan, paid: Fraction) -> None:
 
 def _require_not_stale(workspace: Workspace, watching: Workspace, ledger: AbstractLedger) -> None:
     """Refuse, before the drift test is charged, a second part that was left by another attempt."""
-    state = watching.state()
-    known = None if state is None else ledger.find(state[0])
-    if workspace.state() is not None and (known is None or known.state != "committed"):
+    if workspace.state() is not None and not _is_paid(watching, ledger):
         raise OutputError(
             f"{workspace.folder} holds what another attempt left, whose drift test is not in {watching.folder}; choose a new "
             "--out, or keep that folder elsewhere"

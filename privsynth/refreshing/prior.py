@@ -197,7 +197,8 @@ def _cut(one: Known, sizes: Mapping[str, int]) -> Known:
             count = min(count, sizes[name])
             groups[name] = tuple(min(level, count - 1) for level in range(sizes[name]))
         else:
-            padded, cells = (_padded(table, axis, sizes[name]) for table in (padded, cells))
+            padded = _padded(padded, axis, sizes[name])
+            cells = _padded(cells, axis, sizes[name], fill=1.0)  # no count is without noise, also one of nothing
             count = sizes[name]
         maps.append(np.minimum(np.arange(padded.shape[axis]), count - 1))
     return replace(one, values=padded, cells=cells).summed(maps, clique=one.clique, groups=groups)
@@ -212,9 +213,9 @@ def _cut_expected(one: Expected, sizes: Mapping[str, int]) -> Expected:
     return replace(one, table=_fixed(summed_table(tables[0], maps)), error=_fixed(summed_table(tables[1], maps)))
 
 
-def _padded(table: Floats, axis: int, size: int) -> Floats:
+def _padded(table: Floats, axis: int, size: int, fill: float = 0.0) -> Floats:
     more = [(0, max(0, size - count) if place == axis else 0) for place, count in enumerate(table.shape)]
-    return np.pad(table, more)
+    return np.pad(table, more, constant_values=fill)
 
 
 def _fixed(table: Floats) -> Floats:

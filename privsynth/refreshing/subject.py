@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 
-from privsynth import auditing, fitting
+from privsynth import auditing, fitting, frames
 from privsynth.attack import Refit
+from privsynth.errors import RecordsError
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, completed
 from privsynth.measurement import Transcript
@@ -24,7 +25,7 @@ from privsynth.policy.check_result import CheckResult
 from privsynth.privacy.accounting import Cost
 from privsynth.privacy.source import AbstractNoiseSource
 from privsynth.private import Private
-from privsynth.records import Records
+from privsynth.records import Records, check_names
 from privsynth.refreshing.measuring import own
 from privsynth.refreshing.refreshed import Refreshed
 from privsynth.releasing.agreeing import AbstractTerms, Described
@@ -37,6 +38,11 @@ from privsynth.schema import Schema
 from privsynth.transcript_files import Arrays
 
 _Kept: TypeAlias = tuple[Schema, Transcript]
+
+_RENAMED: Final = (
+    "Without --schema, the earlier release's schema holds: where a column is new, gone or renamed, give the table's new schema "
+    'with --schema, and old = "new" for what was renamed with --map'
+)
 
 
 @final
@@ -156,6 +162,11 @@ class RefreshedTable(AbstractSubject[Records, _Kept, Model, Sample]):
         Raises: RecordsError.
         """
         whole = self.terms.whole
+        found, names = frames.column_names(source), [column.name for column in self.reads.columns]
+        try:
+            check_names(found, names, absent_allowed=frozenset())
+        except RecordsError as wrong:
+            raise RecordsError(f"{wrong}. {_RENAMED}") from None
         return fitting.completed(OneTable(replace(whole, schema=self.reads)).read(source), whole.schema)
 
     def fingerprint(self, data: Private[Records], key: bytes) -> str:

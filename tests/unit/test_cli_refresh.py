@@ -1,6 +1,7 @@
 """`privsynth refresh` from the command line: what it prints of a release and of none, maps, and its exit codes."""
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -11,6 +12,7 @@ from privsynth.cli import run
 from tests import clinic
 from tests import made_refresh as made
 
+DATABASE = Path(__file__).parents[2] / "examples" / "clinic_tests" / "database.toml"
 POLICY = clinic.POLICY.replace('name = "person"', 'name = "row"')
 SCHEMA = '[table]\nname = "t"\n' + "\n".join(
     f'[columns.{name}]\nkind = "category"\nvalues = {[str(level) for level in range(size)]}'
@@ -43,6 +45,7 @@ def test_a_refresh_says_what_moved_and_what_it_was_charged(place, capsys):
     shown = capsys.readouterr().out
     assert "moved: d, about" in shown
     assert "charged: rho" in shown
+    assert "verified: " in shown
     assert run(["--quiet", "verify", str(folder / "second"), "--trust", str(folder / "trust.toml")]) == 0
 
 
@@ -50,8 +53,14 @@ def test_the_same_people_again_are_no_drift_and_no_release(place, capsys):
     folder, words = place
     assert run(["--json", "refresh", write(folder, "before"), *words]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["signatureChecked"] is False
     if found["folder"] is None:  # with other noise, chance calls something moved in one run of twenty at the most
         assert found["predicate"] is None
+        assert run(["refresh", write(folder, "before"), *words]) == 0
+        shown = capsys.readouterr().out
+        assert "nothing was charged this time" in shown
+        assert "No release was made" in shown
+        assert "the signature was not checked" in shown
     assert found["changes"]["records"]["before"] == pytest.approx(3600, rel=0.1)
 
 
@@ -72,6 +81,12 @@ def test_a_map_renames_a_column_and_a_bad_one_is_bad_input(place, capsys):
     claim = json.loads(capsys.readouterr().out)["predicate"]["refresh"]
     assert (claim["new"], claim["gone"]) == ([], [])
     assert "d" in claim["moved"]
+
+
+def test_a_schema_of_several_tables_is_refused_with_what_to_do(place, capsys):
+    folder, words = place
+    assert run(["refresh", write(folder, "before"), *words, "--schema", str(DATABASE)]) == 2
+    assert "this schema has [database]; give that table's own schema" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_ledger_that_is_not_there_and_a_folder_that_is_no_release_are_bad_input(place, capsys):

@@ -103,13 +103,31 @@ def test_a_schema_with_nothing_in_common_is_refused_with_reasons():
         align(Schema.loads(BASE), other)
 
 
+def test_a_schema_of_another_table_is_asked_about_first_and_five_columns_named():
+    other = Schema.from_domain({f"x{place}": 2 for place in range(24)})
+    with pytest.raises(SchemaError, match=r"^is this the schema of this table.*and 19 more") as caught:
+        align(Schema.loads(BASE), other)
+    assert str(caught.value).count("has no such column") == 5
+
+
+def test_a_map_the_wrong_way_round_is_called_swapped():
+    with pytest.raises(SchemaError, match='sex" is no modelled column of the new schema; the two look swapped'):
+        aligned(("[columns.sex]", "[columns.gender]"), mapped={"gender": "sex"})
+
+
 @pytest.mark.parametrize(
     ("mapped", "words"),
     [
-        ({"nobody": "sex"}, "expected a modelled column"),
-        ({"sex": "nobody"}, "expected a modelled column"),
+        (
+            {"nobody": "sex"},
+            '^map: nobody = "sex" reads old = "new", and "nobody" is no modelled column of the earlier',
+        ),
+        ({"sex": "nobody"}, 'and "nobody" is no modelled column of the new schema$'),
+        ({"sex": 3}, 'the entry "sex" is neither a name nor a table of labels; expected old_column = "new_column"'),
+        ({"ward": {"A": 3}}, 'the entry "ward" is neither'),
+        ({"ward": {"A": "Z"}}, '"Z" is no label of the column in the new schema'),
         ({"nobody": {"A": "B"}}, "no modelled column"),
-        ({"ward": {"Z": "A"}}, '"Z" is no label'),
+        ({"ward": {"Z": "A"}}, '"Z" is no label of the column in the earlier release'),
         ({"age": {"1": "2"}}, "which has none"),
         ({"sex": "ward"}, "two earlier columns"),
     ],

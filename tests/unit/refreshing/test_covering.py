@@ -42,6 +42,15 @@ def test_who_is_in_every_release_of_a_chain_is_covered_by_the_sum():
     assert "Nothing is kept" in found.by(()).words
 
 
+def test_a_chain_of_too_many_releases_is_refused_before_its_words_are_too_long_for_a_certificate():
+    chain = kept_from(*((f"{place:032x}", "1.2345") for place in range(20)))
+    longest = covered(claimed("1.2345", "0.0000001", keptFrom=chain[1:]), WHOLE)
+    assert len(longest.claim) == 20
+    assert len(longest.words) < 2500  # of the 4,000 that a certificate's sentence may have
+    with pytest.raises(PolicyRefusal, match=r"21 releases.*20 at most.*make a release of its own"):
+        covered(claimed("1.2345", "0.0000001", keptFrom=chain), WHOLE)
+
+
 def test_a_table_of_a_release_that_promised_nothing_known_is_refused():
     with pytest.raises(PolicyRefusal, match="does not say what covers all"):
         covered(claimed("1"), WHOLE).by({made.RELEASE, "unknown"})

@@ -12,6 +12,7 @@ from privsynth.errors import (
     CertificateError,
     InputError,
     PolicyRefusal,
+    RecordsError,
     RefusedError,
     SchemaError,
     SubjectMismatch,
@@ -49,6 +50,8 @@ def test_where_nothing_moved_no_release_is_made_and_the_drift_test_alone_is_char
     assert charged(ledger, known) == Cost.of(budget() * 15 / 100).nano_rdp[0]
     again = refresh(at, table(folder, "same"))
     assert again.changes == found.changes
+    assert (found.again, again.again) == (False, True)
+    assert found.changes["covered"].startswith("No release was made")
     assert kinds(ledger) == ["reserve", "begin", "commit"]
 
 
@@ -267,5 +270,10 @@ def test_a_schema_that_changed_is_followed_where_it_can_be_and_refused_where_not
     assert found.predicate["refresh"]["moved"] == []
     renamed = refresh(at, pa.table(columns), schema=Schema.from_domain(sizes), map={"c": "f"}, out=folder / "renamed")
     assert renamed.release is None
+    (said,) = [line for line in what_changed.lines(renamed.changes) if "declared otherwise" in line]
+    assert "c, now f" in said
+    assert "make a release of its own" in said
+    with pytest.raises(RecordsError, match=r'lacks column "c".*--schema.*--map'):
+        refresh(at, pa.table(columns), out=folder / "unnamed")
     with pytest.raises(SchemaError, match="nothing of the earlier release"):
         refresh(at, pa.table(columns), schema=Schema.from_domain({"x": 2}), out=folder / "none")

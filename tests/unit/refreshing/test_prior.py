@@ -12,7 +12,10 @@ from privsynth.measurement import Event, Measurement, measurements
 from privsynth.refreshing.aligning import Alignment, Carried, align
 from privsynth.refreshing.deciding import COLUMNS, _column
 from privsynth.refreshing.prior import Known, Prior, _aligned, _regrouped, prior_of
+from privsynth.schema import Schema
 from tests import made_refresh as made
+
+BINARY = Schema.from_domain({"w": 2})
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,19 @@ def test_a_made_up_domain_gets_tables_of_its_own_shape():
         assert one.table.shape == one.error.shape == domain.shape(one.clique)
         assert one.table.sum() == pytest.approx(before.total)
     assert before.on(made.DOMAIN) is before
+
+
+def test_a_made_up_level_that_the_earlier_release_has_not_can_move_like_any_other():
+    was = prior_of(made.published({"w": np.arange(3000) % 2}, 1, schema=BINARY), align(BINARY, BINARY), made.RELEASE)
+    domain = Domain.from_mapping({"w": 3})
+    for codes, status in ((np.arange(3000) % 2, "kept"), (np.arange(3000) % 3, "moved")):
+        event = Event(
+            stage=COLUMNS, mechanism="rounded-gaussian", rho=Fraction(1), sensitivity_squared=1, sigma_squared=9
+        )
+        now = Measurement(clique=("w",), values=np.bincount(codes, minlength=3), event=event)
+        with np.errstate(all="raise"):
+            found = _column(domain, was.on(domain), now, 3000.0, 0.001)
+        assert (found.status, np.isfinite([found.doubt, found.moved_by, *found.margin]).all()) == (status, True)
 
 
 def test_nothing_that_was_read_can_be_changed():
