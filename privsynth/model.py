@@ -95,12 +95,13 @@ class Model:
         self.shifts = tuple(shifts)
         self._evidence: Evidence | None = None
         self.generation = generation
+        self._status = "uncertified"
 
     def __repr__(self) -> str:
         epsilon, delta = decimal_up(Fraction(self.guarantee.epsilon), 4), decimal_up(self.guarantee.delta, 15)
         return (
             f"Model({self.generator} of {self.schema.table.name}, epsilon={epsilon}, delta={delta}, "
-            f"unit={self.guarantee.unit.name}, uncertified{', shifted: a what-if' if self.shifts else ''})"
+            f"unit={self.guarantee.unit.name}, {self._status}{', shifted: a what-if' if self.shifts else ''})"
         )
 
     def sample(
@@ -309,7 +310,7 @@ class Model:
         """
         found = published.read_release(folder)
         kind = generators.get(found.generator, found.settings)
-        return cls(
+        model = cls(
             schema=found.schema,
             distribution=kind.estimate(found.schema.domain(), found.transcript),
             transcript=found.transcript,
@@ -317,6 +318,8 @@ class Model:
             generator=found.generator,
             settings=generators.settings_of(kind),
         )
+        model._status = "of a release"
+        return model
 
     @classmethod
     def load(cls, folder: str | Path) -> Model:

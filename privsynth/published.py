@@ -20,7 +20,7 @@ from privsynth.database.document import DatabaseSchema
 from privsynth.errors import CertificateError, FitError, InputError, MechanismError, SchemaError, SubjectMismatch
 from privsynth.measurement import Trained, Transcript
 from privsynth.privacy.accounting import CONVERSIONS, Composition
-from privsynth.privacy.guarantee import Guarantee
+from privsynth.privacy.guarantee import Guarantee, decimal_up
 from privsynth.privacy.sampled_gaussian import SampledGaussian
 from privsynth.privacy.unit import NeighboringRelation, PrivacyUnit
 from privsynth.schema import Schema
@@ -54,7 +54,7 @@ _NO_RELEASE: Final = (
 class Published:
     """The public contents of a release of one table, from which its model is fitted again.
 
-    `predicate` is what the certificate says, read but not trusted; `guarantee` has the certificate's rho, rounded up.
+    `predicate` is what the certificate says, read but not trusted; `guarantee` has its rho.
     """
 
     predicate: Mapping[str, Any]
@@ -208,7 +208,7 @@ def _guarantee(claim: GuaranteeClaim, transcript: Transcript) -> Guarantee:
     composition = _composition(claim.conversion)
     delta = Fraction(claim.delta)
     return Guarantee(
-        rho=Fraction(claim.rho),
+        rho=_rho(claim, transcript),
         delta=delta,
         purchase_delta=delta / 2 if claim.definition.startswith("approximate") else Fraction(0),
         unit=PrivacyUnit(
@@ -220,6 +220,12 @@ def _guarantee(claim: GuaranteeClaim, transcript: Transcript) -> Guarantee:
         composition=composition,
         training=None if claim.training is None else _training(claim.training, transcript),
     )
+
+
+def _rho(claim: GuaranteeClaim, transcript: Transcript) -> Fraction:
+    """What the answers add up to, where that is the certificate's rho before it was rounded up: epsilon is then its epsilon."""
+    spent = sum((entry.event.rho for entry in transcript), Fraction(0))
+    return spent if spent and decimal_up(spent) == claim.rho else Fraction(claim.rho)
 
 
 def _composition(conversion: str) -> Composition:

@@ -285,7 +285,7 @@ def test_predictions_are_calibrated_where_they_are_learned_from_rows_like_those_
 
 def test_a_schema_may_be_named_by_its_file(tmp_path):
     (tmp_path / "schema.toml").write_text('[table]\nname = "t"\n[columns.a]\nkind = "boolean"\n[use]\ntarget = "a"\n')
-    with pytest.raises(SchemaError, match="no column is protected"):
+    with pytest.raises(SchemaError, match='no column to predict "a" from'):
         compare_groups(tmp_path / "schema.toml", table(20, 1), table(20, 2), rng=np.random.default_rng(0))
 
 
