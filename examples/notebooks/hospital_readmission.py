@@ -139,7 +139,9 @@ print("\n".join(scenario_effects(model, scenario).lines()[:4]))
 #
 # `evaluate` counts on real records without noise. The folder that it writes may be entered by its owner alone, and
 # must never be released. The line to look at first is the first; then how a model that was trained on synthetic rows
-# predicts real readmissions, against one that was trained on real rows.
+# predicts real readmissions, against one that was trained on real rows. The model was fitted to one stay of each
+# patient, drawn at random, and one stay of each is what it is compared with: `release=model` says so. Patients with many
+# stays come back more often than others, so that beside all stays a model that is right about patients would look wrong.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
