@@ -90,7 +90,9 @@ def _interval(column: ModelledColumn, layout: Levels, value: tuple[object, ...])
     low = layout.lower if lower is None else max(lower, layout.lower)
     high = layout.upper if upper is None else min(upper, layout.upper)
     if low > high:
-        raise ValueError(f"{value!r} holds no value of the column")
+        first, last = value
+        asked = f"up to {last}" if first is None else f"from {first} {'upwards' if last is None else f'to {last}'}"
+        raise ValueError(f"the range {asked} holds no value of the column")
     return Allowed(lower=low, upper=high, values=None, missing=False)
 
 

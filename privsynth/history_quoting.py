@@ -144,7 +144,8 @@ class HistoryQuote(AbstractQuote):
         out += [f"warning: {warning}" for warning in self.warnings]
         out += [f"chosen because: {reason}" for reason in self.reasons]
         out.append(
-            "how the budget is split, in a rehearsal on made-up records of the declared size (no record was used):"
+            "how the budget is split, in a rehearsal on made-up records of the declared size, to which all figures refer "
+            "(no record was used):"
         )
         for table in self.tables:
             out += table.lines(self.unit)

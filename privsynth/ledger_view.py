@@ -46,4 +46,9 @@ def lines(ledger: AbstractLedger) -> list[str]:
             for entry in shown["entries"]  # type: ignore[attr-defined]
             if entry["population"] == population["population"]
         )
+    if out:
+        out.append(
+            "A release promises the epsilon of its certificate. What it is charged here is held at one order for all releases "
+            "together and reads a little larger, so that epsilon 2 may show as 2.05 or 2.18; several cost less than their sum."
+        )
     return out or ["the ledger is empty: no population was registered yet"]

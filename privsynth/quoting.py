@@ -134,7 +134,8 @@ class Quote(AbstractQuote):
             out.append("expected errors cannot be quoted before the domain is known; declare these columns to see them")
         if self.stages:
             out.append(
-                "how the budget is split, in a rehearsal on made-up records of the declared size (no record was used):"
+                "how the budget is split, in a rehearsal on made-up records of the declared size, to which all figures refer "
+                "(no record was used):"
             )
             out += [stage.line(self.unit) for stage in self.stages]
             out += self._about_pairs()

@@ -118,7 +118,7 @@ def lines(single: TypicalError | None, pair: TypicalError | None) -> list[str]:
     for what, one in (("the count of one value of a column", single), ("a cell of two columns' table", pair)):
         if one is not None:
             out.append(
-                f"{what} is within +- {one.cell_rows:,.0f} rows ({one.cell_share:.2%} of all) 9 times in 10; expected L1 "
-                f"error of the table {one.l1:.3f}, below {one.l1_upper:.3f} 9 times in 10"
+                f"{what} is within +- {one.cell_rows:,.0f} rows ({one.cell_share:.2%} of the declared size) 9 times in 10; "
+                f"expected L1 error of the table {one.l1:.3f}, below {one.l1_upper:.3f} 9 times in 10"
             )
     return out

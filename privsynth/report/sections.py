@@ -285,7 +285,9 @@ def ledger(claims: Claims) -> Section:
     words = (
         f"With this release, the population “{population}” has spent epsilon {claims.text('budget.spentEpsilon')} of the "
         f"{claims.text('budget.capEpsilon')} that its people may ever lose ({share}), at delta "
-        f"{claims.text('budget.capDelta')}. Every earlier release of this population is counted, whoever received it."
+        f"{claims.text('budget.capDelta')}. Every earlier release of this population is counted, whoever received it. "
+        f"What the release promises is epsilon {claims.text('guarantee.epsilon')}; the ledger holds all releases together at "
+        "one Renyi order, where each reads a little larger than its promise and several cost less than the sum."
     )
     facts = [
         ("Population", population),

@@ -49,7 +49,9 @@ def test_release_then_verify_then_ledger(place, released, capsys):
     assert json.loads(capsys.readouterr().out)["predicate"]["decision"] == "PASSED"
     ledger = ["--ledger", str(place / "ledger" / "ledger.sqlite3")]
     assert run(["ledger", "show", *ledger]) == 0
-    assert re.search(r"clinic: epsilon [\d.]+ of 10 spent", capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert re.search(r"clinic: epsilon [\d.]+ of 10 spent", shown)
+    assert "A release promises the epsilon of its certificate." in shown
     assert run(["ledger", "verify", *ledger]) == 0
     assert "whole" in capsys.readouterr().out
     assert run(["--json", "ledger", "show", *ledger]) == 0
@@ -181,3 +183,27 @@ def test_a_role_that_did_not_sign_fails_verification(place, released, capsys):
     trust = ["--trust", str(place / "trust.toml")]
     assert run(["verify", str(released), *trust, "--role", "machine"]) == 0
     assert run(["verify", str(released), *trust, "--role", "privacy-officer"]) == 5
+
+
+@pytest.mark.parametrize(("verb", "says"), [("draft", "from the beginning"), ("release", "ledger show")])
+def test_an_interrupted_command_says_what_became_of_it(monkeypatch, capsys, place, verb, says):
+    from privsynth import api
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, verb, interrupted)
+    more = ["--key", place / "key.pem", "--out", place / "never"]
+    assert (
+        run(["--quiet", *(words(place, verb, *more) if verb == "release" else [verb, str(place / "clinic.csv")])]) == 1
+    )
+    shown = capsys.readouterr().err
+    assert says in shown
+
+
+def test_a_bad_question_is_named_before_any_is_answered(released, capsys, monkeypatch):
+    from privsynth.model import Model
+
+    monkeypatch.setattr(Model, "answer", lambda *_: pytest.fail("answered"))
+    assert run(["answer", str(released), "count", "mean nonsense"]) == 2
+    assert "question 2 of 2: " in capsys.readouterr().err

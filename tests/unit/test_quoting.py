@@ -100,6 +100,7 @@ def test_a_quote_says_how_far_counts_and_cells_will_be_off():
     text = "\n".join(found.lines())
     assert "the count of one value of a column is within +-" in text
     assert "a cell of two columns' table is within +-" in text
+    assert text.count("% of the declared size) 9 times in 10") == 2
     assert found.to_json()["errors"]["pairs"]["tables"] == 6
     less = quoted(epsilon="1")
     assert less.single.cell_rows > found.single.cell_rows
