@@ -145,11 +145,12 @@ class _Reader:
         known = {column.name: column for column in self._schema.columns}
         if token.text in known:
             kind = known[token.text].kind
-            why = "numbers and names in it are made anew" if kind == "identifier" else "text is never released"
-            raise SchemaError(
-                f'column "{token.text}" was dropped and is not in the release: it is of kind {kind}, and {why}; nothing is '
-                "known of it. Ask about another column"
+            why = (
+                "is an identifier: its values are made anew"
+                if kind == "identifier"
+                else f"is of kind {kind}, which is never released"
             )
+            raise SchemaError(f'column "{token.text}" {why}; nothing is known of it. Ask about another column')
         near = difflib.get_close_matches(token.text, names, n=1, cutoff=0.5)
         meant = f'did you mean "{near[0]}"?' if near else f"the columns are {', '.join(names)}"
         odd = (

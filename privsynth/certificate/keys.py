@@ -72,8 +72,6 @@ class Signer:
             raise InputError(
                 f'key "{path}" cannot be read: {failure.strerror}; make one with privsynth keys new'
             ) from None
-        if stat.S_IMODE(mode) & 0o077:
-            raise InputError(f'key "{path}" may be read by others (mode {stat.S_IMODE(mode):o}); run chmod 600 on it')
         try:
             key = load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -82,6 +80,8 @@ class Signer:
             raise InputError(
                 f'key "{path}" is no unencrypted Ed25519 private key in PEM; make one with privsynth keys new'
             )
+        if stat.S_IMODE(mode) & 0o077:
+            raise InputError(f'key "{path}" may be read by others (mode {stat.S_IMODE(mode):o}); run chmod 600 on it')
         return cls(key)
 
     def sign(self, message: bytes) -> bytes:

@@ -12,6 +12,12 @@ import sys
 from collections.abc import Sequence
 
 _INTERRUPTED = 130
+_STOPPED = dict.fromkeys(
+    ("release", "refresh"),
+    "stopped; the budget is charged when measuring begins, and `privsynth ledger show` says whether it was. The same command "
+    "goes on from what was measured at no further cost",
+)
+"""What is said of a verb that was interrupted; nothing is kept of the others."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -23,7 +29,10 @@ def run(arguments: Sequence[str]) -> int:
         app(list(arguments))
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
-            sys.stderr.write("stopped; a release goes on where it was when the same command is run again\n")
+            verb = next((word for word in arguments if not word.startswith("-")), "")
+            sys.stderr.write(
+                _STOPPED.get(verb, "stopped; run the same command again, it starts from the beginning") + "\n"
+            )
             return 1
         return ended.code if isinstance(ended.code, int) else 0
     except Exception as failure:  # noqa: BLE001 - the last door: whatever arrives here must not show its text

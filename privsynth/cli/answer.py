@@ -16,6 +16,7 @@ from privsynth.errors import InputError
 
 if TYPE_CHECKING:
     from privsynth.answering import Answer
+    from privsynth.schema import Schema
 
 
 def answer(
@@ -53,4 +54,17 @@ def _answers(release: Path, questions: list[str], table: str | None) -> list[Ans
     if table is not None:
         raise InputError(f'"{release}" is a release of one table; leave out --table')
     model = Model.from_release(release)
+    _require_questions(questions, model.schema)
     return [model.answer(question) for question in questions]
+
+
+def _require_questions(questions: list[str], schema: Schema) -> None:
+    """Read every question before the first is answered, which takes refits. Raises: InputError naming the one that is wrong."""
+    from privsynth.answering.parsing import parse
+
+    for number, question in enumerate(questions, 1):
+        try:
+            parse(question, schema)
+        except InputError as error:
+            place = f"question {number} of {len(questions)}: " if len(questions) > 1 else ""
+            raise InputError(f"{place}{error}") from None

@@ -158,7 +158,10 @@ class Scenario:
         return found
 
     def _schema(self, schema: Schema) -> Schema:
-        """The schema with the scenario's rules beside its own. Raises: SchemaError where one does not fit it."""
+        """The schema with the scenario's rules before its own, so that messages number them as their file does.
+
+        Raises: SchemaError where one does not fit it.
+        """
         if not self._declared.rules:
             return schema
         extra = [rule.model_dump(mode="json", by_alias=True, exclude_defaults=True) for rule in self._declared.rules]
@@ -166,9 +169,9 @@ class Scenario:
         own = value.get("rules", [])
         assert isinstance(own, list)
         try:
-            return Schema.from_json({**value, "rules": [*own, *extra]})
+            return Schema.from_json({**value, "rules": [*extra, *own]})
         except SchemaError as error:
-            raise SchemaError(f"{self.source}: {error}") from None
+            raise SchemaError(str(error).replace("in JSON", f"in {self.source}")) from None
 
     def draw(self, model: Model, n: int, *, rng: np.random.Generator) -> WhatIf:
         """Draw n rows: from the shifted model, under the conditions, and of those the rows that obey the scenario's rules.
@@ -213,7 +216,7 @@ def _marked(table: pa.Table, *, ruled: bool) -> pa.Table:
 def _obey(agreed: Schema, own: Schema, found: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which rows obey the rules that a scenario adds."""
     obeyed = np.ones(found.rows, dtype=bool)
-    for broken in rules.check(agreed.rules[len(own.rules) :], found).values():
+    for broken in rules.check(agreed.rules[: len(agreed.rules) - len(own.rules)], found).values():
         obeyed &= ~broken
     return obeyed
 

@@ -93,6 +93,12 @@ def test_a_key_that_others_can_read_does_not_sign(tmp_path: Path, mode: int) -> 
         Signer.load(tmp_path / "key")
 
 
+def test_what_is_no_key_is_said_to_be_none_whoever_may_read_it(tmp_path: Path) -> None:
+    keys.new(tmp_path / "key", tmp_path / "trust.toml", "machine")
+    with pytest.raises(InputError, match="no unencrypted Ed25519 private key"):
+        Signer.load(tmp_path / "trust.toml")
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -124,7 +124,10 @@ def test_rules_that_hardly_any_row_obeys_are_refused(model):
             "[[shift_together]]\ncolumns = ['sex', 'ward']\ncells = [{values = ['M', 'A & E'], share = 0.1}]",
             "stands twice; join the two",
         ),
-        ("[[rules]]\nkind = 'order'\nleft = 'chrage'\nop = '<'\nvalue = 3", "scenario.toml: .*chrage"),
+        (
+            "[[rules]]\nkind = 'order'\nleft = 'chrage'\nop = '<'\nvalue = 3",
+            r"^\[\[rules\]\] number 1 in .*chrage",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(model, text, says):
