@@ -15,7 +15,7 @@ from typing import final
 
 import numpy as np
 
-from privsynth import progress
+from privsynth import progress, provenance
 from privsynth.database import reading
 from privsynth.database.document import DatabaseSchema
 from privsynth.database.terms import MOST_ROWS
@@ -171,6 +171,8 @@ def quote_history(
     Raises: what `releasing.database_terms` and `reading.read` raise; RefusedError where the account was opened in other terms.
     """
     agreed = database_terms(schema, policy, generator=generator)
+    if source is not None:
+        provenance.require_real(source, "the tables to be released")
     population = policy.require_population()
     held = held_by(ledger, agreed)
     started, tables = time.process_time(), []

@@ -17,7 +17,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from privsynth import generators, progress, records
+from privsynth import generators, progress, provenance, records
 from privsynth.answering import summary
 from privsynth.answering.summary import TypicalError
 from privsynth.dataset import Dataset
@@ -181,6 +181,8 @@ def quote(
     Raises: what `releasing.terms` and `records.read` raise; RefusedError where the account was opened in other terms.
     """
     agreed = terms(schema, policy, generator=generator)
+    if source is not None:
+        provenance.require_real(source, "the table to be released")
     population = policy.require_population()
     held = held_by(ledger, agreed)
     rehearsal: _Rehearsal | None = None

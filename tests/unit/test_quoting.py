@@ -4,10 +4,11 @@ import dataclasses
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from privsynth import quoting
-from privsynth.errors import RefusedError
+from privsynth import provenance, quoting
+from privsynth.errors import RefusedError, SyntheticSource
 from privsynth.policy import Policy
 from privsynth.privacy.accounting import Cap
 from privsynth.privacy.ledgers.memory import MemoryLedger
@@ -133,3 +134,10 @@ def test_an_account_in_the_policy_s_terms_is_quoted():
     unit, cap = release_terms.terms(Schema.loads(SCHEMA), policy()).account
     ledger.open_account("x", unit=unit, cap=cap)
     assert quoting.quote(None, schema=Schema.loads(SCHEMA), policy=policy(), ledger=ledger).admitted
+
+
+def test_a_synthetic_table_is_refused_in_the_words_of_a_release():
+    says = provenance.Provenance(synthetic="all", origin="uncertified", generator="mst", epsilon=1.0, table="made")
+    table = provenance.mark(pa.table({f"c{index}": ["a"] for index in range(4)}), says)
+    with pytest.raises(SyntheticSource, match="the table to be released must be real records"):
+        quoting.quote(table, schema=Schema.loads(SCHEMA), policy=policy())
