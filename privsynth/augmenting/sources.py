@@ -54,7 +54,7 @@ def read(synthetic: object, declared: Schema) -> tuple[Model | Records, Schema, 
     if model is not None:
         return model, _agreed(declared, model.schema), model.provenance
     if declared.unresolved:
-        raise SchemaError("the schema leaves something to be bought; give the schema.json of the release, or its model")
+        raise SchemaError("the schema leaves something to be bought; give the folder of the release, or its model")
     found = provenance.of(synthetic)
     unknown = Provenance(synthetic="all", origin="unknown", generator="unknown", epsilon=None, table=None)
     table = records.read_public(synthetic, declared, out_of_domain="clamp")

@@ -12,6 +12,7 @@ from typing import Final, final
 import numpy as np
 
 from privsynth import progress
+from privsynth.dataset import Dataset
 from privsynth.evaluating.tables import Both, Tables
 from privsynth.learning import direct_dp
 from privsynth.learning.task import Task
@@ -137,14 +138,8 @@ def measure(
     rng = np.random.default_rng(seed)
     step = _Steps(name)
     broken = count_broken(schema.rules, synthetic[0], real[0], min_cell=min_cell)
-    names = real[1].domain.attributes
     step.next()
-    most = {1: len(names), 2: MOST_PAIRS, 3: TRIPLES}
-    found = {
-        size: errors(real[1], synthetic[1], cliques_of(names, size, most[size], rng), holdout=held, rng=rng)
-        for size in SIZES
-        if size <= len(names)
-    }
+    found = _errors(real[1], synthetic[1], held, rng)
     step.next()
     score = k_marginal(real[1], synthetic[1], holdout=held, rng=rng)
     step.next()
@@ -156,19 +151,9 @@ def measure(
     step.next()
     near = closest(real[0], synthetic[0], holdout=None if holdout is None else holdout[0], rng=rng)
     step.next()
-    told: Mapping[str, NoisyColumn] = tables.known.columns if itself and tables.known is not None else {}
     groups = _groups(tables, synthetic, learning, min_cell, rng) if itself else None
     compared = groups if beside is None else beside.groups
-    rare = rare_categories(
-        schema,
-        real[1],
-        synthetic[1],
-        merged=tables.merged,
-        noisy=told,
-        min_cell=min_cell,
-        units=real[0].units,
-        together=None if compared is None else compared.together,
-    )
+    rare = _rare(tables, synthetic, compared, min_cell, itself=itself)
     return Measured(
         rows=synthetic[0].rows,
         broken=broken,
@@ -182,6 +167,34 @@ def measure(
         groups=groups,
         not_learned=not_learned,
         min_cell=min_cell,
+    )
+
+
+def _errors(real: Dataset, synthetic: Dataset, held: Dataset | None, rng: np.random.Generator) -> dict[int, Errors]:
+    """By number of columns."""
+    names = real.domain.attributes
+    most = {1: len(names), 2: MOST_PAIRS, 3: TRIPLES}
+    return {
+        size: errors(real, synthetic, cliques_of(names, size, most[size], rng), holdout=held, rng=rng)
+        for size in SIZES
+        if size <= len(names)
+    }
+
+
+def _rare(
+    tables: Tables, synthetic: Both, compared: GroupComparison | None, min_cell: int, *, itself: bool
+) -> RareCategories:
+    """Rare categories; what the noise decided of the table itself alone."""
+    told: Mapping[str, NoisyColumn] = tables.known.columns if itself and tables.known is not None else {}
+    return rare_categories(
+        tables.schema,
+        tables.real[1],
+        synthetic[1],
+        merged=tables.merged,
+        noisy=told,
+        min_cell=min_cell,
+        units=tables.real[0].units,
+        together=None if compared is None else compared.together,
     )
 
 

@@ -79,8 +79,8 @@ def read(
     complete = declared if known is None else _completed(declared, known)
     if complete.unresolved:
         raise SchemaError(
-            "the schema leaves something to be bought; evaluate the release's folder, in which it is bought, or give its "
-            "schema.json"
+            "the schema leaves something to be bought; evaluate the release's folder, in which it is bought, or name it with "
+            "--release"
         )
     source = data_of(synthetic) if isinstance(synthetic, str | Path) and is_release(synthetic) else synthetic
     made = records.read_public(source, complete, out_of_domain="clamp")

@@ -16,7 +16,7 @@ from privsynth.cli import run
 ROOT = Path(__file__).resolve().parents[2]
 STAYS = ROOT / "examples" / "hospital_stays"
 KEPT = ("encounter_id", "patient_nbr", "race", "gender", "time_in_hospital", "number_inpatient", "readmitted")
-ROWS = 600
+ROWS = 900
 SIZES = [word for size in (80, 120, 180, 270) for word in ("--size", str(size))]
 CHEAPER = {
     "augment": ["--folds", "3", "--generator", "independent"],
