@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from privsynth.answering.bounding import bounds
-from privsynth.answering.estimating import ASSUMED, Basis, estimate
+from privsynth.answering.contradictions import Contradictions
+from privsynth.answering.estimating import ASSUMED, Basis, Estimate, estimate
 from privsynth.answering.evidence import Evidence
 from privsynth.answering.parsing import Kind, Question, parse
 from privsynth.answering.profiles import whole
@@ -110,6 +111,10 @@ def answer(question: str, evidence: Evidence, bounded: PrivacyUnit | None = None
             "no measured table relates these columns: the value rests on the model's assumption, and the interval is all that "
             "single columns allow"
         )
+    doubts = evidence.contradictions.about(columns)
+    notes += doubts.notes()
+    if doubts.rules or doubts.tables:
+        lower, upper = _widened(asked, evidence, doubts, found, (lower, upper), (low, high))
     total = evidence.distribution.total
     if asked.kind == "count":
         upper = min(upper, max(total * 1.2, found.value))
@@ -126,6 +131,30 @@ def answer(question: str, evidence: Evidence, bounded: PrivacyUnit | None = None
         records=total,
         notes=tuple(notes),
     )
+
+
+def _widened(
+    asked: Question,
+    evidence: Evidence,
+    doubts: Contradictions,
+    found: Estimate,
+    interval: tuple[float, float],
+    span: tuple[float, float],
+) -> tuple[float, float]:
+    """An interval that holds what the model and the measured tables each say.
+
+    Where no table holds all columns, nothing shows how the records that break a rule lie: they may all move it.
+    """
+    extra = 0.0
+    if found.lowest == found.highest:
+        broken = evidence.distribution.total * min(1.0, sum(rule.share + rule.half for rule in doubts.rules))
+        extra = broken
+        if asked.kind != "count":
+            of = asked.given if asked.kind == "share" else asked.where
+            there = estimate(Question(text="", kind="count", targets=(), where=of, given={}), evidence).value
+            extra = min(1.0, broken / max(1.0, there)) * (span[1] - span[0])
+    lower, upper = min(interval[0], found.lowest) - extra, max(interval[1], found.highest) + extra
+    return max(span[0], lower), min(span[1], upper)
 
 
 def _pairs(columns: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -34,7 +34,7 @@ def bounds(question: Question, evidence: Evidence) -> tuple[Estimate, float, flo
         case "correlation":
             low, high = -1.0, 1.0
     low, high = min(low, value), max(high, value)
-    return Estimate(value=value, half=(high - low) / 2, inside=0.0, basis=ASSUMED), low, high
+    return Estimate(value=value, half=(high - low) / 2, inside=0.0, lowest=low, highest=high, basis=ASSUMED), low, high
 
 
 def _together(regions: dict[str, Region], evidence: Evidence) -> tuple[float, float]:

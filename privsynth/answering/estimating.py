@@ -48,12 +48,15 @@ _SURPRISE: Final = 2.0
 class Estimate:
     """A value, the half-width of its 90 % interval, and on what it rests.
 
-    `inside` is the part of the half-width that is due to what bins hold inside, which is not measured, alone.
+    `inside` is the part of the half-width that is due to what bins hold inside, which is not measured, alone. `lowest` and
+        `highest` are what the model and the measured tables say, each for itself, the tables with their noise.
     """
 
     value: float
     half: float
     inside: float
+    lowest: float
+    highest: float
     basis: Basis
 
 
@@ -74,6 +77,7 @@ def estimate(question: Question, evidence: Evidence) -> Estimate:
     if seen is None:
         misfit = _WIDER + _OF_PAIRS * evidence.misfit[_PAIR]
         weight, variance, moved = 0.0, squared * (1 + misfit), 0.0
+        lowest = highest = value
     else:
         moved = float(slope @ (seen.sums - sums))
         expected = float(np.mean(apart**2))
@@ -82,6 +86,8 @@ def estimate(question: Question, evidence: Evidence) -> Estimate:
             lacking = max(lacking, _misfit_of_correlations(evidence))
         misfit = max(lacking * squared, moved**2 - _SURPRISE * expected)
         exact = float(slope @ seen.covariance @ slope)
+        direct_value, noise = asked.made_of(seen.sums), STUDENT_90 * math.sqrt(exact)
+        lowest, highest = min(value, direct_value - noise), max(value, direct_value + noise)
         if not all(one.whole for one in covers):
             exact += squared  # how a group's count is split among its levels is known no better than the model is
         weight = _weight(squared + misfit, exact, float(np.mean(off * direct_off)))
@@ -97,7 +103,9 @@ def estimate(question: Question, evidence: Evidence) -> Estimate:
         value=value + weight * moved + together,
         half=half,
         inside=STUDENT_90 * math.sqrt(unknown),
-        basis=MEASURED if covers and asked.exact and all(one.whole for one in covers) else TOGETHER,
+        lowest=lowest + min(0.0, together),
+        highest=highest + max(0.0, together),
+        basis=MEASURED if covers and asked.columns and asked.exact and all(one.whole for one in covers) else TOGETHER,
     )
 
 

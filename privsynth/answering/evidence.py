@@ -5,6 +5,7 @@ Must never hold anything but a transcript, what was fitted to it, and made-up re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
+from privsynth.answering.contradictions import Contradictions, contradictions, of_model
 from privsynth.answering.profiles import Inside, inside_of
 from privsynth.domain import Clique
 from privsynth.generator import AbstractDistribution, AbstractGenerator
@@ -57,6 +59,11 @@ class Evidence:
     def inside(self) -> Mapping[str, Inside]:
         """How records are taken to lie inside each column's bins."""
         return {column.name: inside_of(column, self.shares[column.name]) for column in self.schema.modelled}
+
+    @cached_property
+    def contradictions(self) -> Contradictions:
+        """What the tables say, beyond their noise, against the schema's rules, and against the model."""
+        return contradictions(self.schema, self.transcript, of_model(self.distribution), math.inf)
 
     def groups_of(self, name: str) -> npt.NDArray[np.int64]:
         """The group of each of a column's levels where it was measured together with others; each its own where it was not."""

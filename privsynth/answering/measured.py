@@ -44,12 +44,14 @@ class Cover:
 def covering(form: Form, tables: Sequence[Measurement], shares: Mapping[str, Floats]) -> list[Cover]:
     """The tables that a form's sums are sums of; where some are so without regard to groups' insides, these alone.
 
+    A form without columns, the number of records, is a sum of every table.
+
     Args: `shares` are noisy counts of each column's levels, by which levels of one group are weighed.
     """
     wanted = set(form.columns)
     found = []
     for number, table in enumerate(tables):
-        if wanted and wanted <= set(table.clique):
+        if wanted <= set(table.clique):
             pairs = [_grouped(one, table.groups, shares) for one in form.sums]
             factors, whole = tuple(one for one, _ in pairs), all(each for _, each in pairs)
             found.append(Cover(number=number, factors=factors, whole=whole))

@@ -36,6 +36,7 @@ def refresh(
 ) -> None:
     """Make the next release of a population: test for drift, measure anew what moved, keep the rest."""
     from privsynth import api, refreshing
+    from privsynth.answering.contradictions import spoken
     from privsynth.refreshing import changes
 
     console: Console = context.obj
@@ -67,8 +68,11 @@ def refresh(
             f"  report: {made.folder / 'report.html'}",
         ]
     found = {"folder": None if made.folder is None else str(made.folder), "predicate": made.predicate}
-    lines += [*changes.lines(made.changes), *signed]
-    console.result({**found, "changes": made.changes, "chargedBefore": made.again, **said}, lines)
+    against = [] if made.predicate is None else spoken(made.predicate["limitations"])
+    lines += [*changes.lines(made.changes), *against, *signed]
+    console.result(
+        {**found, "changes": made.changes, "chargedBefore": made.again, "contradictions": against, **said}, lines
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

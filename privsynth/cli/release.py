@@ -28,6 +28,7 @@ def release(
 ) -> None:
     """Make a synthetic release, attack it, and sign it or refuse it with reasons."""
     from privsynth import api
+    from privsynth.answering.contradictions import spoken
 
     console: Console = context.obj
     if not api.ledger_path(ledger).exists():
@@ -44,4 +45,6 @@ def release(
         f"  report: {made.folder / 'report.html'}",
         f"  verify with: privsynth verify {made.folder} --trust <your trust.toml>",
     ]
-    console.result({"folder": str(made.folder), "predicate": made.predicate}, lines)
+    against = spoken(made.predicate["limitations"])
+    found = {"folder": str(made.folder), "predicate": made.predicate, "contradictions": against}
+    console.result(found, [*lines, *against])

@@ -14,7 +14,9 @@ import numpy as np
 
 from privsynth import auditing, dictionary, fitting, frames, provenance, records, report
 from privsynth.answering import summary
+from privsynth.answering.contradictions import contradictions, of_records
 from privsynth.attack import Refit
+from privsynth.encoding import encode_public
 from privsynth.findings import Claim, Findings
 from privsynth.fitting import FitPlan, completed, split
 from privsynth.measurement import Transcript
@@ -176,11 +178,14 @@ class OneTable(AbstractSubject[Records, _Kept, Model, Sample]):
 
     def said(self, model: Model, drawn: Sample) -> Said:
         """What the certificate says of it."""
+        released = encode_public(drawn.records)
+        against = contradictions(model.schema, model.transcript, of_records(released), released.rows)
         return Said(
             described=described(model.schema, drawn.records.rows),
             guarantee=model.guarantee,
             transcript=model.transcript,
             repaired=drawn.repaired,
+            cautions=against.sentences(),
         )
 
     def files(self, model: Model, drawn: Sample, says: Mapping[str, object]) -> dict[str, bytes]:

@@ -358,7 +358,7 @@ def _facts(
         generator=agreed.generator,
         settings=generators.settings_of(agreed.kind),
         reasons=agreed.reasons,
-        cautions=agreed.cautions,
+        cautions=(*agreed.cautions, *said.cautions),
         balance=ledger.balance(reservation.population),
         head=head,
         checks=checks,

@@ -33,12 +33,16 @@ Drawn = TypeVar("Drawn")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What was learned and what is released, for the certificate: the guarantee, every noisy answer, repairs by rule."""
+    """What was learned and what is released, for the certificate: the guarantee, every noisy answer, repairs by rule.
+
+    `cautions` are what the noisy answers say against the schema, or against what is released.
+    """
 
     described: Described
     guarantee: Guarantee
     transcript: Transcript
     repaired: Mapping[str, int]
+    cautions: tuple[str, ...] = ()
 
 
 class AbstractSubject(ABC, Generic[Data, Kept, Fitted, Drawn]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
@@ -95,9 +96,11 @@ def of_shares(columns: list[ColumnNumbers]) -> Errors:
     )
 
 
-def of_pairs(columns: list[ColumnNumbers], pairs: PairMatrix, *, known: bool) -> Errors:
-    """Pairs of columns: expected total variation distance; those of which it is known, or those of which it is not."""
+def of_pairs(columns: list[ColumnNumbers], pairs: PairMatrix, *, known: bool, apart: Sequence[Clique] = ()) -> Errors:
+    """Pairs of columns: expected total variation distance; those of which it is known, or not; without those `apart`."""
     places = [place for place in _pairs(len(columns)) if np.isfinite(pairs.expected_error[place]) == known]
+    others = {frozenset(clique) for clique in apart}
+    places = [place for place in places if frozenset(columns[axis].name for axis in place) not in others]
     sizes = [float(pairs.expected_error[place]) if known else math.inf for place in places]
     names = tuple(_pair_name(columns, place) for place in places)
     return Errors(names=names, sizes=np.array(sizes, dtype=float), green=0.05, amber=0.15)

@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 
 from privsynth import encoding, rules
+from privsynth.answering.contradictions import contradictions, of_records
 from privsynth.domain import Clique
 from privsynth.measurement import Purchase, Transcript
 from privsynth.records import Records
@@ -70,6 +71,10 @@ def render(
     facts = gather(predicate, schema, transcript, released, predicted)
     repaired = report_sections.repairs(facts.claims)
     impossible = report_sections.impossible(repaired, facts.broken, facts.broken_rows, facts.released.rows)
+    if facts.against.rules:
+        impossible["card"] = (
+            f"{impossible['card']}; {facts.against.rules[0].amount} of the measured records broke a rule"
+        )
     context: dict[str, object] = {
         "page": _page(facts, impossible),
         "g": report_sections.guarantee(facts.claims),
@@ -137,6 +142,7 @@ def gather(
         broken_rows=int(np.any(list(broken.values()), axis=0).sum()),
         purchases=tuple(entry for entry in transcript if isinstance(entry, Purchase)),
         transcript=transcript,
+        against=contradictions(schema, transcript, of_records(table), table.rows),
     )
 
 

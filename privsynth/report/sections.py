@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+from privsynth.answering.contradictions import NOTHING, Contradictions
 from privsynth.dataset import Dataset
 from privsynth.measurement import Purchase, Transcript
 from privsynth.report import pictures
@@ -51,6 +52,7 @@ class Facts:
     purchases: tuple[Purchase, ...]
     transcript: Transcript
     counted: str = "rows"
+    against: Contradictions = NOTHING
 
     @property
     def unit(self) -> str:

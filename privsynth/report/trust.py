@@ -11,6 +11,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from privsynth.answering.contradictions import ADVICE
 from privsynth.report import kinds
 from privsynth.report.kinds import SIGMAS_90, Errors, Light
 from privsynth.report.numbers import TableNumbers
@@ -21,6 +22,9 @@ from privsynth.schema.columns import BooleanColumn, CategoryColumn, OrderedColum
 
 SHOWN_TABLES = 12
 """Measured tables in the report; the rest are in measurements.json."""
+
+SHOWN_AGAINST: Final = 4
+"""Tables named that the released one does not follow; the fits of the best known are listed below the lights."""
 
 IN_PICTURES: Final = "section 6 draws one for each value"
 IN_MAP: Final = "The map in section 6 shows every pair."
@@ -63,7 +67,15 @@ def _counts_words(errors: Errors) -> str:
 
 def trust(facts: Facts) -> Section:
     """The lights, their rules, and every measured table of several columns."""
-    lines = [_shares(facts), *_pairs(facts), _triples(facts), _means(facts), _correlations(facts), _rare(facts)]
+    lines = [
+        *_against(facts),
+        _shares(facts),
+        *_pairs(facts),
+        _triples(facts),
+        _means(facts),
+        _correlations(facts),
+        _rare(facts),
+    ]
     lines += [_regressions(facts), _row(facts)]
     more = len(facts.tables) - SHOWN_TABLES
     return {
@@ -119,7 +131,8 @@ def _shares(facts: Facts) -> Section:
 
 def _pairs(facts: Facts) -> list[Section]:
     """Pairs whose error is known, and those whose error is not."""
-    known = kinds.of_pairs(facts.columns, facts.pairs, known=True)
+    apart = [rule.columns for rule in facts.against.rules] + [one.columns for one in facts.against.other_tables]
+    known = kinds.of_pairs(facts.columns, facts.pairs, known=True, apart=apart)
     unknown = kinds.of_pairs(facts.columns, facts.pairs, known=False)
     rule = "share of rows that would have to move: green up to 5 %, amber up to 15 %"
     lines = []
@@ -261,20 +274,51 @@ def _regressions(facts: Facts) -> Section:
 
 
 def _row(facts: Facts) -> Section:
+    return _red("A single row", "drawn from the model", "–", "always red", f"No row stands for a {facts.unit}.")
+
+
+def _red(what: str, source: str, number: str, rule: str, advice: str) -> Section:
+    """A line that is red whatever the noise."""
     return {
-        "what": "A single row",
-        "source": "drawn from the model",
+        "what": what,
+        "source": source,
         "light": picture("red"),
         "words": WORDS["red"],
         "style": "red",
-        "number": "–",
+        "number": number,
         "middle": "",
         "worst": "",
         "strip": "",
         "counts": "",
-        "rule": "always red",
-        "advice": f"No row stands for a {facts.unit}.",
+        "rule": rule,
+        "advice": advice,
     }
+
+
+def _against(facts: Facts) -> list[Section]:
+    """What noisy tables say, beyond their noise, against a rule or against the released table: red, and first."""
+    lines = [
+        _red(
+            " × ".join(rule.columns),
+            f"{rule.text[0].upper()}{rule.text[1:]}. No released row does.",
+            f"{percent(rule.share)} of records",
+            "always red where measured records break a rule beyond chance",
+            f"Trust nothing of these columns together: {ADVICE}.",
+        )
+        for rule in facts.against.rules
+    ]
+    others = facts.against.other_tables
+    if others:
+        lines.append(
+            _red(
+                "; ".join(" × ".join(table.columns) for table in others[:SHOWN_AGAINST]),
+                f"The released table does not follow {plural(len(others), 'measured table', 'measured tables')}.",
+                f"{percent(others[0].share)} of {facts.counted}",
+                "always red where a table’s fit is above 5 and more than 1 % of rows would have to move",
+                "The model could not follow what was bought: do not quote these.",
+            )
+        )
+    return lines
 
 
 def _table_line(table: TableNumbers) -> Section:

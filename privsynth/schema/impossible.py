@@ -47,6 +47,21 @@ class _Table:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forbidden:
+    """The cells for which one declaration leaves no row.
+
+    `number` is the rule's place in the schema, from 1; 0 of what is counted after a missing date. Shapes: `cells` has one axis
+        an attribute of `clique`.
+    """
+
+    what: str
+    number: int
+    clique: Clique
+    cells: Mask
+
+
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reach:
     """The ticks a column can have in each cell of a table over its own levels and those of what it is counted after.
@@ -70,26 +85,35 @@ def impossible_cells(columns: Sequence[ModelledColumn], rules: Sequence[Rule]) -
     another, and sums mark nothing.
     Raises: SchemaError for a rule that no row at all can obey.
     """
-    by_name = {column.name: column for column in columns}
     found: dict[Clique, Mask] = {}
+    place = {column.name: index for index, column in enumerate(columns)}
+    for one in forbidden_cells(columns, rules):
+        if len(one.clique) < _PAIR:
+            continue
+        if one.cells.all():
+            raise SchemaError(
+                f"{one.what} can be obeyed by no row of values inside their columns' bounds; correct one of them"
+            )
+        clique = tuple(sorted(one.clique, key=place.__getitem__))
+        cells = _spread(one.cells, one.clique, clique)
+        found[clique] = found[clique] | cells if clique in found else cells
+    return tuple(Impossible.of(clique, cells) for clique, cells in found.items())
+
+
+def forbidden_cells(columns: Sequence[ModelledColumn], rules: Sequence[Rule]) -> tuple[Forbidden, ...]:
+    """The same, declaration by declaration, and also of order rules on one attribute; those that mark nothing are left out."""
+    by_name = {column.name: column for column in columns}
     tables = [
-        (f'"{column.name}" after "{column.after}"', _following(column, by_name))
+        (f'"{column.name}" after "{column.after}"', 0, _following(column, by_name))
         for column in columns
         if isinstance(column, TemporalColumn) and column.after is not None
     ]
-    tables += [(f'the rule "{rule.text}"', _of_rule(rule, by_name)) for rule in rules]
-    place = {name: index for index, name in enumerate(by_name)}
-    for what, table in tables:
-        if table is None or not table.cells.any() or len(table.clique) < _PAIR:
-            continue
-        if table.cells.all():
-            raise SchemaError(
-                f"{what} can be obeyed by no row of values inside their columns' bounds; correct one of them"
-            )
-        clique = tuple(sorted(table.clique, key=place.__getitem__))
-        cells = table.over(clique)
-        found[clique] = found[clique] | cells if clique in found else cells
-    return tuple(Impossible.of(clique, cells) for clique, cells in found.items())
+    tables += [(f'the rule "{rule.text}"', number, _of_rule(rule, by_name)) for number, rule in enumerate(rules, 1)]
+    return tuple(
+        Forbidden(what=what, number=number, clique=table.clique, cells=table.cells)
+        for what, number, table in tables
+        if table is not None and table.cells.any()
+    )
 
 
 def _following(column: TemporalColumn, columns: Columns) -> _Table | None:
@@ -107,7 +131,9 @@ def _of_rule(rule: Rule, columns: Columns) -> _Table | None:
     """The cells in which every row breaks the rule; None where it is not decided."""
     match rule:
         case OrderRule():
-            return None if rule.right is None else _order(rule, columns[rule.left], columns[rule.right], columns)
+            if rule.right is None:
+                return _bounded(rule, columns[rule.left])
+            return _order(rule, columns[rule.left], columns[rule.right], columns)
         case ImplicationRule():
             failing = _outcome(rule.condition, columns, wanted=False)
             holding = _outcome(rule.then, columns, wanted=True)
@@ -204,6 +230,23 @@ def _order(rule: OrderRule, left: ModelledColumn, right: ModelledColumn, columns
         case _:
             kept = COMPARE["<="](low, ceiling) & COMPARE[">="](high, floor)
     return _Table(clique=clique, cells=~(absent | kept.astype(bool)))
+
+
+def _bounded(rule: OrderRule, column: ModelledColumn) -> _Table | None:
+    """The levels of one column all of whose values break a rule with a constant; None where they depend on another's."""
+    if isinstance(column, TemporalColumn) and column.after is not None:
+        return None
+    assert rule.value is not None
+    reach = _reach(column, {column.name: column})
+    value = np.full_like(reach.low, tick(column, rule.value))
+    match rule.op:
+        case "<" | "<=":
+            kept = COMPARE[rule.op](reach.low, value)
+        case ">" | ">=":
+            kept = COMPARE[rule.op](reach.high, value)
+        case _:
+            kept = (reach.low <= value) & (reach.high >= value)
+    return _Table(clique=reach.clique, cells=~(reach.absent | kept))
 
 
 def _origin(left: ModelledColumn, right: ModelledColumn, columns: Columns) -> str | None:
