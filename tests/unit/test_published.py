@@ -175,4 +175,4 @@ def test_the_command_line_answers_from_a_release_alone(release, place):
     with pytest.raises(InputError, match=r"read back with ps\.Model\.from_release"):
         ps.HistoryModel.from_release(release.folder)
     wrong = CliRunner().invoke(app, ["answer", str(release.folder), "count where patient == 'x'"])
-    assert "dropped" in str(wrong.exception)
+    assert "its values are made anew" in str(wrong.exception)
