@@ -35,7 +35,14 @@ def answer(
     trust: Trust = None,
 ) -> None:
     """Say what a release knows of the real table: counts, shares, means and correlations, each with a 90 % interval."""
+    from privsynth.transcript_files import DOCUMENT
+
     console: Console = context.obj
+    if (release / DOCUMENT).is_file():
+        raise InputError(
+            f'"{release}" is a saved model; expected the folder of a release. In Python, Model.load(folder).answer(question) '
+            "answers from a model"
+        )
     said, signed = signatures([release], trust)
     with console.progress():
         found = _answers(release, questions, table)

@@ -207,3 +207,9 @@ def test_a_bad_question_is_named_before_any_is_answered(released, capsys, monkey
     monkeypatch.setattr(Model, "answer", lambda *_: pytest.fail("answered"))
     assert run(["answer", str(released), "count", "mean nonsense"]) == 2
     assert "question 2 of 2: " in capsys.readouterr().err
+
+
+def test_a_saved_model_that_is_asked_is_told_for_what_it_is(tmp_path, capsys):
+    (tmp_path / "model.json").write_text("{}", encoding="utf-8")
+    assert run(["answer", str(tmp_path), "count"]) == 2
+    assert "is a saved model" in capsys.readouterr().err
