@@ -184,7 +184,10 @@ class Model:
         Args: `debias` is the schema's [use] unless it is given.
         Privacy: post-processing of the model; spends nothing.
         """
-        return cost_of(self.schema, self.distribution, Debias.of(self.schema, asked=debias or True), rng=rng)
+        wanted = Debias.of(self.schema, asked=debias or True)
+        errors = {} if self.shifts else {name: self.error((name, wanted.outcome)) for name in wanted.protected}
+        noise = {name: error.cell_share_90 for name, error in errors.items() if error.cell_share_90 is not None}
+        return cost_of(self.schema, self.distribution, wanted, noise=noise, rng=rng)
 
     def shifted(self, targets: Targets) -> Model:
         """A what-if: the model nearest to this one (Kullback-Leibler) in which these columns have the declared shares.
@@ -244,11 +247,14 @@ class Model:
         return self.distribution.project(tuple(clique))
 
     def error(self, clique: Clique) -> ExpectedError:
-        """Expected error of this table from public numbers; see `ExpectedError`. Raises: InputError for a what-if."""
+        """Expected error of this table from public numbers; see `ExpectedError`.
+
+        Raises: InputError for a what-if; SchemaError for a column that is not modelled.
+        """
         raking.require_none(self.shifts, "error")
         if isinstance(clique, str):
             raise InputError(f'a clique is a tuple of column names; write ("{clique}",)')
-        wanted, domain = tuple(clique), self.schema.domain()
+        wanted, domain = tuple(self.schema.modelled_column(name).name for name in clique), self.schema.domain()
         domain.shape(wanted)
         return table_error(wanted, domain, self.distribution, measurements(self.transcript))
 

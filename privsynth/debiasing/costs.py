@@ -26,6 +26,8 @@ ROWS: Final = 20_000
 """Drawn from the model, to see how far the tables of other columns move."""
 
 _LISTED = 5
+_WIDEST: Final = 0.1
+"""A rate whose 90 % interval is wider than this, either way, says nothing: the report's rule."""
 
 
 @final
@@ -33,14 +35,20 @@ _LISTED = 5
 class Rates:
     """One protected group: its share of the rows, and the outcome in it before and after.
 
-    Units: shares of the outcome's labels that count, or the mean of a number.
+    Units: shares of the outcome's labels that count, or the mean of a number; None where the noise is wider than such a rate.
     """
 
     column: str
     group: str
     share: float
-    before: float
-    after: float
+    before: float | None
+    after: float | None
+
+    def line(self) -> str:
+        """To read."""
+        if self.before is None or self.after is None:
+            return f"{self.column} = {self.group}: too few, the noise is wider"
+        return f"{self.column} = {self.group} ({self.share:.1%} of the rows): {self.before:.3g} before, {self.after:.3g} after"
 
 
 @final
@@ -99,19 +107,23 @@ class DebiasingCost:
             f"{self.marginal_before:.2g} and {self.marginal_after:.2g}",
             f"{self.replaced:.1%} of the rows are other rows than in a plain sample",
             f"tables with the outcome that move most: {', '.join(f'{name} {self.pairs[name]:.3f}' for name in moved)}",
-            *(
-                f"{one.column} = {one.group} ({one.share:.1%} of the rows): {one.before:.3g} before, {one.after:.3g} after"
-                for one in self.rates
-            ),
+            *(one.line() for one in self.rates),
             "not promised: other columns may still tell the group, and go with the outcome as they did in each group",
         ]
 
 
 def cost_of(
-    schema: Schema, distribution: AbstractDistribution, debias: Debias, *, rng: np.random.Generator
+    schema: Schema,
+    distribution: AbstractDistribution,
+    debias: Debias,
+    *,
+    noise: Mapping[str, float],
+    rng: np.random.Generator,
 ) -> DebiasingCost:
     """What debiasing costs, before a row is drawn for use.
 
+    Args: `noise` is, by protected column, the 90 % half-width of a cell of its table with the outcome, as a part of all rows;
+        of a column without one, every group's rates are told.
     Privacy: post-processing of a model; spends nothing.
     Raises: SchemaError or FitError as `debiased`.
     """
@@ -129,7 +141,7 @@ def cost_of(
         marginal_after=conditional_information(plan.after.sum(axis=1, keepdims=True)),
         replaced=plan.moved,
         pairs=_moved(distribution, plan, rng),
-        rates=tuple(_rates(schema, plan, weights)),
+        rates=tuple(_rates(schema, plan, weights, noise)),
     )
 
 
@@ -150,7 +162,7 @@ def _worth(schema: Schema, debias: Debias) -> tuple[Floats, tuple[str, ...]]:
     return worth, ()
 
 
-def _rates(schema: Schema, plan: Debiased, worth: Floats) -> list[Rates]:
+def _rates(schema: Schema, plan: Debiased, worth: Floats, noise: Mapping[str, float]) -> list[Rates]:
     shape = plan.domain.shape(plan.debias.protected)
     known = ~np.isnan(worth)
     found = []
@@ -165,7 +177,8 @@ def _rates(schema: Schema, plan: Debiased, worth: Floats) -> list[Rates]:
         for level, share in enumerate(tables[0].sum(axis=1).tolist()):
             told = [table[level, known] for table in tables]
             if all(one.sum() > 0 for one in told):
-                before, after = (float(one @ worth[known] / one.sum()) for one in told)
+                seen = share * _WIDEST >= noise.get(name, 0.0)
+                before, after = (float(one @ worth[known] / one.sum()) if seen else None for one in told)
                 found.append(Rates(column=name, group=labels[level], share=share, before=before, after=after))
     return found
 

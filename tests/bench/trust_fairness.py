@@ -79,7 +79,7 @@ def of_case(case: Case) -> Iterator[Row]:
     for seed in range(FITS):
         rng = np.random.default_rng(seed)
         fitted = flagship.fit(encode_public(case.train), "1")
-        cost = cost_of(case.schema, fitted, case.debias, rng=rng)
+        cost = cost_of(case.schema, fitted, case.debias, noise={}, rng=rng)
         _note(told, "dependence given the strata before (bits)", cost.information_before)
         _note(told, "dependence given the strata after (bits)", cost.information_after)
         _note(told, "rows replaced (share)", cost.replaced)

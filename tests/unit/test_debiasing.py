@@ -181,11 +181,22 @@ def test_what_it_costs_is_told_from_the_model_alone(models):
 
 def test_too_fine_strata_are_merged_and_that_is_said():
     distribution = made_models.latent(SCHEMA.domain(), rng(), total=3000)
-    cost = cost_of(SCHEMA, distribution, DEBIAS, rng=rng())
+    cost = cost_of(SCHEMA, distribution, DEBIAS, noise={}, rng=rng())
     assert 2 <= cost.strata <= 3000 / (20 * 6) < 40
     assert any("levels were merged" in line for line in cost.lines())
     with pytest.raises(FitError, match="too few"):
-        cost_of(SCHEMA, made_models.latent(SCHEMA.domain(), rng(), total=60), DEBIAS, rng=rng())
+        cost_of(SCHEMA, made_models.latent(SCHEMA.domain(), rng(), total=60), DEBIAS, noise={}, rng=rng())
+
+
+def test_groups_that_noise_hides_have_no_rates():
+    distribution = made_models.latent(SCHEMA.domain(), rng(), total=3000)
+    shares = {one.group: one.share for one in cost_of(SCHEMA, distribution, DEBIAS, noise={}, rng=rng()).rates}
+    rarest = min(shares, key=lambda group: shares[group])
+    noise = {"group": 0.11 * shares[rarest]}
+    cost = cost_of(SCHEMA, distribution, DEBIAS, noise=noise, rng=rng())
+    told = {one.group: one.before is not None and one.after is not None for one in cost.rates}
+    assert told == {group: share >= 1.1 * shares[rarest] for group, share in shares.items()}
+    assert f"group = {rarest}: too few, the noise is wider" in cost.lines()
 
 
 def test_merged_levels_are_drawn_as_the_model_has_them_within_the_cell():
