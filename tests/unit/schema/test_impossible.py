@@ -364,3 +364,17 @@ def test_marking_is_done_once_a_schema():
     schema = Schema.loads(HEAD + '[columns.a]\nkind="boolean"\n')
     assert schema.domain() is schema.domain()
     assert Schema.from_json(schema.to_json()) == schema
+
+
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">=", "=="])
+@pytest.mark.parametrize("value", [3, 4])
+def test_levels_that_a_rule_with_a_constant_forbids_are_told_apart_from_the_domain(op, value):
+    column = (
+        '[columns.x]\nkind = "integer"\nlower = 0\nupper = 9\nbins = {method = "uniform", count = 5}\nmissing = ["?"]\n'
+    )
+    rule = f'[[rules]]\nkind = "order"\nleft = "x"\nop = "{op}"\nvalue = {value}\n'
+    schema = Schema.loads(f'[table]\nname = "t"\n{column}{rule}')
+    (found,) = subject.forbidden_cells(schema.modelled, schema.rules)
+    assert (found.number, found.clique) == (1, ("x",))
+    assert (found.cells == by_brute_force(schema)).all()
+    assert not schema.domain().impossible
