@@ -16,6 +16,7 @@ from privsynth.answering.estimating import ASSUMED, Basis, Estimate, estimate
 from privsynth.answering.evidence import Evidence
 from privsynth.answering.parsing import Kind, Question, parse
 from privsynth.answering.profiles import whole
+from privsynth.answering.table_errors import table_error
 from privsynth.errors import InputError
 from privsynth.privacy.unit import PrivacyUnit
 from privsynth.schema import Schema
@@ -28,6 +29,11 @@ _MOSTLY: Final = 0.5
 
 _SHOWN: Final = 1.7
 """Records are shown to be there where their number is so many half-widths above zero: three standard deviations."""
+
+_BADLY: Final = 0.1
+"""The share of rows that would have to move to make a table of two columns right, from which on it is called badly known: of
+made-up drugs of visits of 3,000 patients, at epsilon 1, intervals of what depends on both held eight times in ten, and
+of single rows under the same noise no more often."""
 
 
 @final
@@ -94,6 +100,7 @@ def answer(question: str, evidence: Evidence, bounded: PrivacyUnit | None = None
     low, high = _range(asked, evidence.schema)
     columns = asked.columns
     if all(evidence.is_measured(pair) for pair in _pairs(columns)):
+        notes += _badly_known(columns, evidence)
         found = estimate(asked, evidence)
         centre = min(max(found.value, low), high)
         lower, upper = max(low, centre - found.half), min(high, centre + found.half)
@@ -131,6 +138,19 @@ def answer(question: str, evidence: Evidence, bounded: PrivacyUnit | None = None
         records=total,
         notes=tuple(notes),
     )
+
+
+def _badly_known(columns: tuple[str, ...], evidence: Evidence) -> list[str]:
+    """What to mind of two columns whose table is known badly: a model takes strong links for weaker ones there."""
+    notes = []
+    for pair in itertools.combinations(columns, 2):
+        off = table_error(pair, evidence.distribution.domain, evidence.distribution, evidence.tables).l1
+        if off is not None and off / 2 > _BADLY:
+            notes.append(
+                f'the table of "{pair[0]}" and "{pair[1]}" is expected to be {off / 2:.0%} wrong: an interval of what depends '
+                "on both is too narrow more often than one time in ten"
+            )
+    return notes
 
 
 def _widened(
