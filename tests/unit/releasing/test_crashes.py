@@ -118,7 +118,7 @@ def test_killed_at_any_step_the_release_resumes_or_is_forfeited(place, step):
 def test_a_full_disk_loses_nothing_and_spends_nothing_twice(place, monkeypatch):
     """The n-th file that is written finds the disk full; the same command, run again with space, goes on from there."""
     original = os.fsync
-    for fails_at in (1, 2, 4, 6):
+    for fails_at in (1, 2, 3, 5, 7):  # the notice, the state, the measurements, then the candidate
         writes = [0]
 
         def full(descriptor, *, fails_at=fails_at, writes=writes):
@@ -134,7 +134,7 @@ def test_a_full_disk_loses_nothing_and_spends_nothing_twice(place, monkeypatch):
         monkeypatch.setattr(durably.os, "fsync", original)
         assert not (place / "release").exists()
         assert not list(place.rglob("*.partial"))
-        if fails_at == 2:  # the measurements themselves were lost: their budget is gone, and the user is told
+        if fails_at == 3:  # the measurements themselves were lost: their budget is gone, and the user is told
             with pytest.raises(RefusedError, match="cut off"):
                 again(place)
             return

@@ -44,9 +44,9 @@ POINTS = {
     "before the first state": (f"{JOURNAL}.keep", 1, "before"),
     "after the first state": (f"{JOURNAL}.keep", 1, "after"),
     "before a later state": (f"{JOURNAL}.keep", 5, "before"),
-    "amid a file": ("pathlib.Path.replace", 9, "before"),
-    "amid a state": ("pathlib.Path.replace", 10, "before"),
-    "between two files": ("pathlib.Path.replace", 21, "after"),
+    "amid a file": ("pathlib.Path.replace", 10, "before"),
+    "amid a state": ("pathlib.Path.replace", 11, "before"),
+    "between two files": ("pathlib.Path.replace", 22, "after"),
     "in the last step": ("privsynth.privacy.sampling.dealt", STEPS, "after"),
     "before the last state": (f"{JOURNAL}.keep", -(-STEPS // BLOCK), "before"),
     "before the end": (f"{CURATOR}.conclude", 1, "before"),
@@ -100,6 +100,7 @@ def test_a_killed_training_goes_on_and_draws_no_step_twice(tmp_path, resume, poi
         assert drawn - before == STEPS - int(step)
         assert int(step) - (int(kept[-1][0]) if kept else 0) <= BLOCK
     assert {path.name for path in (tmp_path / "fit").iterdir()} == {
+        "INTERNAL.txt",
         "lock",
         "measurements.json",
         "measurements.safetensors",
@@ -139,7 +140,8 @@ def test_files_are_closed_to_others_and_hold_no_code(cut_off):
     fit = cut_off / "fit"
     assert stat.S_IMODE(fit.stat().st_mode) == stat.S_IMODE((fit / "journal").stat().st_mode) == 0o700
     files = [path for path in fit.rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {"lock", "state.json", "journal.json", "answer-0.json", "state.safetensors"}
+    places = {"lock", "state.json", "journal.json", "answer-0.json", "state.safetensors"}
+    assert {path.name for path in files} == places | {"INTERNAL.txt"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
 
 
