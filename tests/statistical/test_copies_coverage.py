@@ -11,6 +11,7 @@ import pytest
 import privsynth as ps
 from privsynth import records
 from privsynth.combining.estimating import Scale, plain
+from privsynth.errors import FitError
 
 SCHEMA = ps.Schema.loads(
     """
@@ -49,7 +50,12 @@ def covered():
     for _ in range(RELEASES):
         model = ps.fit(_people(rng), SCHEMA, epsilon="0.15", delta="1e-6", generator="mst")
         copies = model.copies(6, rng=rng)
-        found = copies.regress("y", ["z"])
+        try:
+            found = copies.regress("y", ["z"])
+        except (
+            FitError
+        ):  # noise drowned one of the four cells, as it does in one of some 4,000 releases: nothing is covered
+            continue
         one = found["z: 1"]
         ours += one.lower <= SLOPE <= one.upper and one.upper < 10
         estimate, half = _textbook(found.design, copies.frames[0])
