@@ -42,6 +42,8 @@ ADVICE: Final = "the rule or the data is wrong: correct the schema or the table,
 _HALF_90: Final = 1.6448536269514722
 _MEAN_ABSOLUTE: Final = math.sqrt(2 / math.pi)
 _NAMED = 3
+_LONGEST = 300
+"""Of a rule's own words: one that lists a thousand codes would be no sentence, and too long for a certificate."""
 
 
 @final
@@ -75,7 +77,8 @@ class BrokenRule:
     def text(self) -> str:
         """In words, with its noise."""
         of = f" (rule {self.number} of the schema)" if self.number else ""
-        return f"{self.amount} of the records that were measured break {self.what}{of}"
+        what = self.what if len(self.what) <= _LONGEST else f"{self.what[:_LONGEST]} ..."
+        return f"{self.amount} of the records that were measured break {what}{of}"
 
     @property
     def amount(self) -> str:

@@ -180,6 +180,13 @@ def test_answers_on_these_columns_say_so_and_are_wide_enough(model):
     assert not any("rule 2" in note for note in model.answer("count where sex == F").notes)
 
 
+def test_a_rule_of_many_labels_is_cut_short():
+    rule = subject.BrokenRule(what="x" * 9000, number=7, columns=("a", "b"), share=0.1, half=0.01, least=False)
+    (sentence,) = subject.Contradictions(rules=(rule,)).sentences()
+    assert "rule 7 of the schema" in sentence
+    assert len(sentence) < 1000
+
+
 def test_what_a_certificate_says_is_found_again_for_the_terminal(model):
     released = ps_records(model)
     found = subject.contradictions(SCHEMA, model.transcript, subject.of_records(released), released.rows)
